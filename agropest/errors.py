@@ -1,0 +1,83 @@
+"""Every error that is the user's to mend.
+
+    AgropestError                 one or more faults, each a line "where: rule, got value; fix"
+    ├── SweepFileError            a sweep file, --set or a Detectron2 override (also a ValueError)
+    ├── DataError                 a data set, its labels or images             (also a ValueError)
+    ├── StoreError                the results folder                           (also an OSError)
+    ├── EnvironmentFault          Detectron2, weights, GPU or a package is missing
+    └── TrialError                a trial failed by its own doing (NaN loss, bad config); never retried
+
+Only the command line catches them: it prints the faults, one a line, and exits with 2. A fault is built with
+:func:`fault`, so that all of them read alike.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AgropestError(Exception):
+    """One or more faults.
+
+    Args:
+        faults: one line each, as :func:`fault` writes them.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(*faults)
+        self.faults: tuple[str, ...] = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
+
+
+class SweepFileError(AgropestError, ValueError):
+    """A sweep file, a ``--set`` or a Detectron2 override is not valid."""
+
+
+class DataError(AgropestError, ValueError):
+    """A data set is missing, or cannot be used as it is."""
+
+
+class StoreError(AgropestError, OSError):
+    """The results folder cannot be written or read, or somebody else is writing there."""
+
+    def __str__(self) -> str:  # OSError's own __str__ would print a two-fault error as "[Errno …]".
+        return "\n".join(self.faults)
+
+
+class EnvironmentFault(AgropestError):
+    """Something that the machine must offer is missing: Detectron2, weights, a GPU, an optional package."""
+
+
+class TrialError(AgropestError):
+    """A trial failed by its own doing, so that running it again would fail again."""
+
+
+def fault(where: str, rule: str, value: object, fix: str) -> str:
+    """Returns the one line that states a fault: ``where: rule, got value; fix``.
+
+    Args:
+        where: file and key, or folder; for example ``sweeps/a.yaml: variants.multi.SOLVER.BASE_LR``.
+        rule: what must hold; for example ``expected a positive number``.
+        value: what was there instead. Strings are quoted, long values are cut.
+        fix: what to do about it.
+    """
+    shown = repr(value)
+    if len(shown) > 160:
+        shown = shown[:157] + "..."
+    return f"{where}: {rule}, got {shown}; {fix}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns ``did you mean 'X'?`` for the known word most like ``word``, or a list of some known words."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if not close:  # the wrong half of a dotted key is often its prefix
+        tail = word.rsplit(".", 1)[-1]
+        close = [w for w in words if w.rsplit(".", 1)[-1] == tail][:1]
+    if close:
+        return f"did you mean '{close[0]}'?"
+    listed = ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
+    return f"known here: {listed}" if words else "nothing is allowed here"

@@ -1,0 +1,64 @@
+"""Atomic files: a reader sees the old content or the new one, never a part."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+
+def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file atomically: temporary name in the same folder, fsync, rename.
+
+    Args:
+        path: the file; its folder is made when missing.
+        write: is handed the open binary file.
+
+    Raises:
+        OSError: disk full, no permission. The file at ``path`` is then as it was, and no temporary file stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name holds a random part: two processes may write the same file at once, and the later rename wins whole.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes ``content`` atomically (see :func:`write_with`)."""
+    write_with(path, lambda file: file.write(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes ``text`` as UTF-8 with LF line ends, atomically (see :func:`write_with`)."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
+    """Writes ``value`` as JSON, atomically. NaN and infinity are refused: what is not there is ``None``.
+
+    Raises:
+        ValueError: ``value`` holds NaN or infinity.
+    """
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Returns the parsed content of a JSON file.
+
+    Raises:
+        OSError: it cannot be read.
+        json.JSONDecodeError: it is not JSON (a ValueError).
+    """
+    return json.loads(Path(path).read_text(encoding="utf-8"))

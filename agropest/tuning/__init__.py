@@ -1,0 +1,1 @@
+"""Ray Tune: which trial runs when and where, and when it ends."""
