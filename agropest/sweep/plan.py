@@ -1,0 +1,114 @@
+"""From a sweep and a data set to the list of trials: which config each really has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agropest.errors import SweepFileError, fault
+from agropest.sweep.detectron2_keys import FlatConfig, default_config
+from agropest.sweep.spec import SweepSpec, Variant
+from agropest.sweep.trial import TrialSpec, weights_identity
+
+
+def expand_trials(spec: SweepSpec, fingerprint: str, class_names: Sequence[str]) -> list[TrialSpec]:
+    """Returns one trial for every variant and seed, variants in the file's order, the baseline's first.
+
+    Args:
+        spec: the sweep.
+        fingerprint: of the data set.
+        class_names: of the data set; their number is the model's.
+
+    Raises:
+        SweepFileError: an effective config cannot be trained (all such faults at once).
+        EnvironmentFault: initial weights are named that are not there.
+    """
+    faults: list[str] = []
+    configs = {variant.name: effective_config(spec, variant, len(class_names)) for variant in spec.variants}
+    for variant in spec.variants:
+        _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
+    if faults:
+        raise SweepFileError(*faults)
+    baseline = configs[spec.baseline]
+    ordered = sorted(spec.variants, key=lambda variant: variant.name != spec.baseline)
+    return [
+        TrialSpec(
+            label=variant.name,
+            seed=seed,
+            config={**configs[variant.name], "SEED": seed},
+            data=fingerprint,
+            weights=weights_identity(configs[variant.name]["MODEL.WEIGHTS"]),
+            overrides=differences(baseline, configs[variant.name]),
+            levels=variant.levels,
+            resources=variant.resources or spec.resources,
+        )
+        for variant in ordered
+        for seed in spec.seeds
+    ]
+
+
+def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> FlatConfig:
+    """Returns every Detectron2 key with the value it has in ``variant``; the seed is still the default."""
+    config = {**default_config(), **spec.base, **spec.config, **variant.overrides, **spec.pinned}
+    weights = config["MODEL.WEIGHTS"]
+    if weights and "://" not in weights:  # as everywhere in a sweep file: relative to that file
+        from_file = (spec.path.parent / Path(weights).expanduser()).resolve()
+        if "MODEL.WEIGHTS" in spec.pinned or not from_file.exists():
+            from_file = Path(weights).expanduser().resolve()
+        config["MODEL.WEIGHTS"] = str(from_file)
+    return {
+        **config,
+        "MODEL.ROI_HEADS.NUM_CLASSES": num_classes,
+        "MODEL.RETINANET.NUM_CLASSES": num_classes,
+        "DATASETS.TRAIN": ["train"],
+        "DATASETS.TEST": ["valid"],
+        "OUTPUT_DIR": "",
+    }
+
+
+def differences(baseline: Mapping[str, Any], config: Mapping[str, Any]) -> FlatConfig:
+    """Returns the keys of ``config`` whose value is not the baseline's."""
+    return {key: value for key, value in config.items() if baseline.get(key) != value}
+
+
+def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
+    """Adds what no trainer could run: these would fail every trial, hours later or at once."""
+
+    def refuse(key: str, rule: str, fix: str) -> None:
+        faults.append(fault(f"{where}: {key}", rule, config[key], fix))
+
+    for key in ("SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
+        if config[key] < 1:
+            refuse(key, "expected at least 1", "give a positive number")
+    for key in ("SOLVER.BASE_LR",):
+        if config[key] <= 0:
+            refuse(key, "expected a number above 0", "a usual value is 0.001 to 0.02")
+    if config["TEST.EVAL_PERIOD"] < 0:
+        refuse("TEST.EVAL_PERIOD", "expected 0 (only at the end) or more", "a tenth of SOLVER.MAX_ITER is usual")
+    if config["INPUT.FORMAT"] not in ("BGR", "RGB"):
+        refuse("INPUT.FORMAT", "expected BGR or RGB", "Detectron2's own models want BGR")
+    for key in ("MODEL.MASK_ON", "MODEL.KEYPOINT_ON", "MODEL.LOAD_PROPOSALS"):
+        if config[key]:
+            refuse(key, "expected false (boxes only)", "take it out")
+    if config["DATALOADER.FILTER_EMPTY_ANNOTATIONS"] not in (True, False):
+        refuse("DATALOADER.FILTER_EMPTY_ANNOTATIONS", "expected true or false", "mend it")
+    _check_anchors(config, refuse)
+
+
+def _check_anchors(config: FlatConfig, refuse: Any) -> None:
+    """Detectron2's rule: one list for all FPN levels or one per level, with equally many anchors in each."""
+    num_levels = len(config["MODEL.RPN.IN_FEATURES"])
+    for key in ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"):
+        lists = config[key]
+        good = all(isinstance(item, list) and item and all(_positive(n) for n in item) for item in lists)
+        if not lists or not good:
+            refuse(key, "expected lists of positive numbers", "write e.g. [[32], [64], [128], [256], [512]]")
+        elif len(lists) not in (1, num_levels) or len({len(item) for item in lists}) != 1:
+            lengths = [len(item) for item in lists]
+            rule = f"expected 1 or {num_levels} lists of equal length (got lengths {lengths})"
+            refuse(key, rule, "give every FPN level the same number of them (rpn.py needs it)")
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,257 @@
+"""A sweep file as a value: :func:`load_sweep` reads, checks and returns it, or raises every fault at once.
+
+    question: Which of the study's changes helps?      # shown above the tables
+    data: ../data/demo                                 # relative to this file; --data overrides
+    base: ../configs/demo.yaml                         # Detectron2 config, relative to this file or from the model zoo
+    config: {SOLVER.MAX_ITER: 300}                     # Detectron2 keys for every trial
+    variants:
+      baseline: {}
+      focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}
+    factors:                                           # instead of, or beside, variants (see agropest.sweep.factors)
+      anchors: {MODEL.ANCHOR_GENERATOR.SIZES: [[8], [16], [32], [64], [128]]}
+    design: full                                       # full: every combination; ablation: alone, all, all but one
+    baseline: baseline
+    seeds: [42]
+    metric: AP                                         # what validation selects by
+    stop: {method: asha}
+    resources: {cpus: 1, gpus: 0}
+    retries: 2
+
+Precedence: ``--set`` over variant over ``config`` over ``base`` over Detectron2's defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agropest.errors import SweepFileError, fault, nearest
+from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
+from agropest.sweep.factors import DESIGNS, combine
+from agropest.sweep.section import Section
+from agropest.sweep.settings import apply_settings
+from agropest.sweep.yaml_file import read_yaml
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
+STOP_METHODS = ("none", "asha", "hyperband", "median")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial occupies: CPUs (also its torch threads), a share of a GPU, and loader workers."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    loader_workers: int = 0
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """How hopeless trials are stopped early.
+
+    Attributes:
+        method: one of ``STOP_METHODS``; ``none`` runs every trial to its end.
+        grace_period_iters: no trial is stopped before this iteration; 0 means a quarter of the longest schedule.
+        reduction_factor: of ASHA and HyperBand: 1/this of the trials goes on at a rung.
+    """
+
+    method: str = "none"
+    grace_period_iters: int = 0
+    reduction_factor: float = 2.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named set of Detectron2 overrides.
+
+    Attributes:
+        overrides: dotted Detectron2 keys to values.
+        levels: of a factorial sweep: which level each factor has ("base" where it is not applied).
+        resources: where they differ from the sweep's.
+    """
+
+    name: str
+    overrides: Mapping[str, Any]
+    levels: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources | None = None
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A checked sweep file. ``pinned`` are the Detectron2 keys given by ``--set``: they win over everything."""
+
+    path: Path
+    name: str
+    question: str
+    data: Path | None
+    base: FlatConfig
+    config: FlatConfig
+    pinned: FlatConfig
+    variants: tuple[Variant, ...]
+    baseline: str
+    seeds: tuple[int, ...]
+    metric: str
+    stop: StopRule
+    resources: Resources
+    retries: int
+    silence: tuple[str, ...] = ()
+    design: str = ""
+
+
+def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
+    """Returns the sweep that a file means.
+
+    Args:
+        path: the YAML file.
+        settings: ``KEY=VALUE`` words of the command line; a Detectron2 key, or a key of the sweep file.
+
+    Raises:
+        SweepFileError: holds every fault of the file and of ``settings``.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        rule, fix = "expected a sweep (keys with values)", "see docs/sweeps.md for a first one"
+        raise SweepFileError(fault(str(path), rule, content, fix))
+    faults: list[str] = []
+    content, pinned = apply_settings(content, settings, faults)
+    top = Section(content, f"{path}:", faults)
+    variants = _variants(top, faults)
+    spec = SweepSpec(
+        path=path,
+        name=_label(top, "name", path.stem),
+        question=top.text("question"),
+        data=_path(top, "data", path),
+        base=_base(top, path, faults),
+        config=_overrides(top, "config", faults),
+        pinned=checked(pinned, "--set", faults),
+        variants=variants,
+        baseline=_baseline(top, variants),
+        seeds=_seeds(top),
+        metric=top.text("metric", "AP"),
+        stop=_stop(top),
+        resources=_resources(top.section("resources")),
+        retries=top.integer("retries", 2, high=100),
+        silence=tuple(str(word) for word in _words(top, "silence")),
+        design=top.text("design"),
+    )
+    top.refuse_unknown()
+    if faults:
+        raise SweepFileError(*faults)
+    return spec
+
+
+def _label(top: Section, key: str, default: str) -> str:
+    value = top.text(key, default)
+    if not LABEL.fullmatch(value):
+        top.fault(key, "expected letters, digits and . _ + = - (at most 80; it names a folder)", value, "rename it")
+    return value
+
+
+def _path(top: Section, key: str, sweep_file: Path) -> Path | None:
+    value = top.text(key)
+    return (sweep_file.parent / Path(value).expanduser()).resolve() if value else None
+
+
+def _base(top: Section, sweep_file: Path, faults: list[str]) -> FlatConfig:
+    value = top.text("base")
+    if not value:
+        return {}
+    candidates = (
+        sweep_file.parent / Path(value).expanduser(),
+        detectron2_folder() / "model_zoo" / "configs" / value,
+    )
+    for candidate in candidates:
+        if candidate.is_file():
+            try:
+                return read_config_file(candidate)
+            except SweepFileError as error:
+                faults.extend(error.faults)
+                return {}
+    fix = "give a path relative to the sweep file, or a config of Detectron2's model zoo (COCO-Detection/...yaml)"
+    top.fault("base", "expected a Detectron2 config file", value, fix)
+    return {}
+
+
+def _overrides(top: Section, key: str, faults: list[str]) -> FlatConfig:
+    section = top.section(key)
+    return checked(flatten(section.content), section.where, faults)
+
+
+def _variants(top: Section, faults: list[str]) -> tuple[Variant, ...]:
+    section = top.section("variants")
+    variants = [_variant(str(name), section.section(name)) for name in section.content]
+    factors = top.section("factors")
+    design = top.choice("design", DESIGNS, "full") if factors.content else top.raw("design", "")
+    if design and not factors.content:
+        top.fault("design", "expected factors beside it", design, "add `factors:` or take `design` out")
+    levels = {str(name): _variant(str(name), factors.section(name)).overrides for name in factors.content}
+    for name, overrides, level in combine(levels, design if factors.content else ""):
+        if all(v.name != name for v in variants):
+            variants.append(Variant(name, overrides, level))
+    if not variants:
+        top.fault("variants", "expected at least one variant", None, "add `variants: {baseline: {}}`")
+    for variant in variants:
+        if not LABEL.fullmatch(variant.name):
+            rule = "expected letters, digits and . _ + = - (at most 80; it names a folder)"
+            section.fault(variant.name, rule, variant.name, "rename the variant")
+    return tuple(variants)
+
+
+def _variant(name: str, section: Section) -> Variant:
+    """Reads one variant: Detectron2's keys are upper case, ours (``resources``) lower case."""
+    resources = _resources(section.section("resources")) if "resources" in section.content else None
+    rest = {key: value for key, value in section.content.items() if key != "resources"}
+    return Variant(name, checked(flatten(rest), section.where, section.faults), resources=resources)
+
+
+def _baseline(top: Section, variants: tuple[Variant, ...]) -> str:
+    names = [variant.name for variant in variants]
+    value = top.text("baseline", "baseline" if "baseline" in names else (names[0] if names else ""))
+    if names and value not in names:
+        top.fault("baseline", "expected the name of a variant", value, nearest(value, names))
+    return value
+
+
+def _seeds(top: Section) -> tuple[int, ...]:
+    value = top.raw("seeds", [42])
+    numbers = value if isinstance(value, list) else [value]
+    good = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in numbers)
+    if not numbers or not good or len(set(numbers)) != len(numbers):
+        top.fault("seeds", "expected different whole numbers from 0 to 2147483647", value, "write e.g. [42, 43, 44]")
+        return (42,)
+    return tuple(numbers)
+
+
+def _words(top: Section, key: str) -> list[Any]:
+    value = top.raw(key, [])
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return value
+    top.fault(key, "expected a list of words", value, "write e.g. [one, two]")
+    return []
+
+
+def _stop(top: Section) -> StopRule:
+    value = top.raw("stop")
+    section = Section({"method": value} if isinstance(value, str) else value, top.where + " stop", top.faults)
+    rule = StopRule(
+        method=section.choice("method", STOP_METHODS, "none"),
+        grace_period_iters=section.integer("grace_period_iters", 0),
+        reduction_factor=section.number("reduction_factor", 2.0, low=1.01, high=100.0),
+    )
+    section.refuse_unknown()
+    return rule
+
+
+def _resources(section: Section) -> Resources:
+    resources = Resources(
+        cpus=section.number("cpus", 1.0, low=0.01, high=4096),
+        gpus=section.number("gpus", 0.0, high=64),
+        loader_workers=section.integer("loader_workers", 0, high=256),
+    )
+    section.refuse_unknown()
+    if resources.gpus > 1 and resources.gpus != int(resources.gpus):
+        section.fault("gpus", "expected a share below 1 or a whole number", resources.gpus, "Ray gives whole cards")
+    return resources

@@ -1,0 +1,106 @@
+"""A trial as a value: everything that decides its numbers, and a signature made of exactly that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from agropest.errors import EnvironmentFault, fault
+from agropest.sweep.detectron2_keys import FlatConfig
+from agropest.sweep.spec import Resources
+
+# Raise this when the same config would train to other numbers than before: old results then stand apart.
+TRAINING_VERSION = 1
+
+# Where and how fast a trial runs, and names that the data fingerprint stands for: none of it decides the numbers.
+NOT_IDENTITY = frozenset(
+    {
+        "OUTPUT_DIR",
+        "VIS_PERIOD",
+        "CUDNN_BENCHMARK",
+        "MODEL.DEVICE",
+        "MODEL.WEIGHTS",  # its identity is hashed instead, see weights_identity
+        "DATASETS.TRAIN",
+        "DATASETS.TEST",
+        "DATALOADER.NUM_WORKERS",
+        "SOLVER.CHECKPOINT_PERIOD",
+    }
+)
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One training run.
+
+    Attributes:
+        label: the variant's name; with ``seed`` it names the trial within its sweep.
+        config: the effective Detectron2 config, flat, every key.
+        data: the data set's fingerprint.
+        weights: identity of the initial weights: a URL, ``sha256:...`` of a local file, or empty.
+        overrides: what differs from the baseline variant, flat; for people, not part of the identity.
+        levels: factor levels, for factor effects; not part of the identity.
+        resources: not part of the identity.
+    """
+
+    label: str
+    seed: int
+    config: FlatConfig
+    data: str
+    weights: str = ""
+    training_version: int = TRAINING_VERSION
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = Resources()
+
+    @cached_property
+    def signature(self) -> str:
+        """16 hex digits of the SHA-256 of the full resolved value (never of differences from defaults)."""
+        value = {
+            "config": {key: value for key, value in self.config.items() if key not in NOT_IDENTITY},
+            "data": self.data,
+            "weights": self.weights,
+            "training_version": self.training_version,
+        }
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """Label and seed: unique within a sweep."""
+        return f"{self.label}/s{self.seed}"
+
+    @property
+    def folder_name(self) -> str:
+        """The trial's folder under ``results/trials``."""
+        return f"{self.label}-{self.signature}"
+
+    @property
+    def max_iter(self) -> int:
+        """Iterations of the whole schedule."""
+        return int(self.config["SOLVER.MAX_ITER"])
+
+    @property
+    def eval_period_iters(self) -> int:
+        """Iterations between evaluations; the last iteration is always evaluated."""
+        return int(self.config["TEST.EVAL_PERIOD"]) or self.max_iter
+
+
+def weights_identity(weights: str) -> str:
+    """Returns what identifies initial weights: the address as it is, or the content hash of a local file.
+
+    Raises:
+        EnvironmentFault: a local file is named that is not there.
+    """
+    if not weights or "://" in weights:
+        return weights
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        fix = "give a checkpoint file, a detectron2:// address, or \"\" to start from random weights"
+        raise EnvironmentFault(fault("MODEL.WEIGHTS", "expected a file", weights, fix))
+    with open(path, "rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]

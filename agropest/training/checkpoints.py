@@ -1,0 +1,81 @@
+"""Checkpoints of one trial: whole or not there, checked when read, at most the last, the best and one before.
+
+A checkpoint is ``checkpoints/00000300.pth`` with ``00000300.json`` beside it (its size and SHA-256). The JSON is
+written last and removed first; a checkpoint whose bytes are not what the JSON says is skipped, and the one before it is
+used. All are read with ``weights_only=True``: tensors and plain values, never code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agropest import files
+
+
+def save(folder: Path, iteration: int, content: dict[str, Any]) -> None:
+    """Writes the checkpoint of an iteration atomically; those before it stay as they are.
+
+    Args:
+        folder: the trial's ``checkpoints``.
+        iteration: iterations trained.
+        content: tensors and plain values (what ``torch.load(weights_only=True)`` accepts).
+
+    Raises:
+        OSError: disk full, folder gone.
+    """
+    buffer = io.BytesIO()
+    torch.save({**content, "iteration": iteration}, buffer)
+    data = buffer.getbuffer()
+    path = _path(folder, iteration)
+    files.write_with(path, lambda file: file.write(data))
+    seal = {"iteration": iteration, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    files.write_json(path.with_suffix(".json"), seal)
+
+
+def load(folder: Path, iteration: int) -> dict[str, Any] | None:
+    """Returns the checkpoint of an iteration on the CPU, or None when it is not there or damaged."""
+    path = _path(folder, iteration)
+    try:
+        seal = files.read_json(path.with_suffix(".json"))
+        data = path.read_bytes()
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(seal, dict) or seal.get("sha256") != hashlib.sha256(data).hexdigest():
+        return None
+    content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return content
+
+
+def iterations(folder: Path) -> list[int]:
+    """Returns the iterations that have a checkpoint, whole or not, newest first."""
+    return sorted((int(p.stem) for p in folder.glob("*.json") if p.stem.isdecimal()), reverse=True)
+
+
+def load_last(folder: Path, at_most: int) -> dict[str, Any] | None:
+    """Returns the newest checkpoint that is whole and not after iteration ``at_most``, or None."""
+    for iteration in iterations(folder):
+        if iteration <= at_most:
+            content = load(folder, iteration)
+            if content is not None:
+                return content
+    return None
+
+
+def keep(folder: Path, wanted: Collection[int]) -> None:
+    """Removes the checkpoints of all iterations but the wanted ones."""
+    stems = {path.stem for path in folder.glob("*.pth")} | {path.stem for path in folder.glob("*.json")}
+    for stem in stems:
+        if not stem.isdecimal() or int(stem) not in wanted:
+            (folder / f"{stem}.json").unlink(missing_ok=True)
+            (folder / f"{stem}.pth").unlink(missing_ok=True)
+
+
+def _path(folder: Path, iteration: int) -> Path:
+    return folder / f"{iteration:08d}.pth"

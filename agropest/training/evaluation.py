@@ -1,0 +1,106 @@
+"""The boxes a model finds in a split.
+
+Everything else (AP at any threshold, per class, intervals) is computed from these boxes by ``agropest.results``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from agropest.results.boxes import Boxes
+
+Mapper = Callable[[dict[str, Any]], dict[str, Any]]
+IMAGES_PER_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a model found.
+
+    Attributes:
+        boxes: of the whole split, in displayed pixels, category ids as in the COCO file.
+        time_s: wall time, reading included.
+    """
+
+    boxes: Boxes
+    num_images: int
+    time_s: float
+
+
+def detect(
+    model: torch.nn.Module,
+    records: Sequence[dict[str, Any]],
+    mapper: Mapper,
+    category_ids: Mapping[int, int],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Detections:
+    """Returns the boxes that ``model`` finds in ``records``; its training mode is put back afterwards.
+
+    Images are batched only with images of the same size at the network's input: padding would reach the deeper layers
+    and change the boxes.
+
+    Args:
+        records: Detectron2 data set dicts of the split.
+        mapper: makes one of them the model's input.
+        category_ids: the model's class index to the COCO file's category id.
+        should_stop: asked between batches.
+
+    Raises:
+        Interrupted: ``should_stop`` said so; nothing is returned.
+    """
+    started = time.perf_counter()
+    was_training = model.training
+    model.eval()
+    found: list[tuple[int, Any]] = []
+    try:
+        with torch.inference_mode():
+            for batch in _same_size_batches(map(mapper, records)):
+                if should_stop():
+                    raise Interrupted
+                outputs = model(batch)
+                found += [(item["image_id"], out["instances"].to("cpu")) for item, out in zip(batch, outputs, strict=True)]
+    finally:
+        model.train(was_training)
+    return Detections(_boxes(found, category_ids), len(records), time.perf_counter() - started)
+
+
+class Interrupted(Exception):
+    """The trial was asked to end; what is stored stays."""
+
+
+def _same_size_batches(inputs: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    waiting: dict[tuple[int, ...], list[dict[str, Any]]] = defaultdict(list)
+    for item in inputs:
+        group = waiting[tuple(item["image"].shape)]
+        group.append(item)
+        if len(group) == IMAGES_PER_BATCH:
+            yield list(group)
+            group.clear()
+    yield from (group for group in waiting.values() if group)
+
+
+def _boxes(found: list[tuple[int, Any]], category_ids: Mapping[int, int]) -> Boxes:
+    found = sorted(found, key=lambda pair: pair[0])
+    counts = [len(instances) for _, instances in found]
+    corners = _cat([instances.pred_boxes.tensor.numpy() for _, instances in found], (0, 4))
+    classes = _cat([instances.pred_classes.numpy() for _, instances in found], (0,)).astype(np.int64)
+    scores = _cat([instances.scores.numpy() for _, instances in found], (0,))
+    lookup = np.array([category_ids[index] for index in range(len(category_ids))], dtype=np.int64)
+    sizes = corners[:, 2:] - corners[:, :2]
+    return Boxes(
+        image_id=np.repeat(np.array([image_id for image_id, _ in found], dtype=np.int64), counts),
+        category_id=lookup[classes],
+        bbox_xywh=np.concatenate([corners[:, :2], sizes], axis=1).astype(np.float32),
+        score=scores.astype(np.float32),
+    )
+
+
+def _cat(arrays: list[Any], empty: tuple[int, ...]) -> Any:
+    return np.concatenate(arrays) if arrays else np.zeros(empty, dtype=np.float32)

@@ -1,0 +1,63 @@
+"""A split as Detectron2's data set dicts, without its global catalog: trials share nothing but files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detectron2.structures import BoxMode
+
+from agropest.results.boxes import GroundTruth
+
+
+@dataclass(frozen=True)
+class SplitRecords:
+    """One split.
+
+    Attributes:
+        dicts: Detectron2 data set dicts; class indices are contiguous from 0, in the order of category ids.
+        category_ids: class index to COCO category id.
+    """
+
+    name: str
+    dicts: list[dict[str, Any]]
+    category_ids: Mapping[int, int]
+    ground_truth: GroundTruth
+
+
+def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords:
+    """Returns a split of a converted data set.
+
+    Args:
+        name: "train", "valid" or "test".
+        annotations: its COCO JSON.
+        image_root: what its file names are relative to.
+    """
+    from agropest import files
+
+    content = files.read_json(annotations)
+    ids = sorted(category["id"] for category in content["categories"])
+    index = {category_id: i for i, category_id in enumerate(ids)}
+    boxes: dict[int, list[dict[str, Any]]] = {}
+    for annotation in content["annotations"]:
+        boxes.setdefault(annotation["image_id"], []).append(
+            {
+                "bbox": annotation["bbox"],
+                "bbox_mode": BoxMode.XYWH_ABS,
+                "category_id": index[annotation["category_id"]],
+                "iscrowd": annotation.get("iscrowd", 0),
+            }
+        )
+    dicts = [
+        {
+            "file_name": str(image_root / image["file_name"]),
+            "image_id": image["id"],
+            "height": image["height"],
+            "width": image["width"],
+            "annotations": boxes.get(image["id"], []),
+        }
+        for image in content["images"]
+    ]
+    return SplitRecords(name, dicts, dict(enumerate(ids)), GroundTruth.from_coco(annotations))

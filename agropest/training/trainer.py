@@ -1,0 +1,137 @@
+"""The training loop of one trial: Detectron2's ``TrainerBase`` over the batch stream.
+
+Every step seeds torch from (seed, iteration), so that what is drawn inside the model (which anchors and proposals are
+sampled) does not depend on whether the run was interrupted. Losses stay on the device and are read every
+``LOG_PERIOD_ITERS`` iterations: a GPU is not made to wait for a log line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine.train_loop import TrainerBase
+from detectron2.solver import build_lr_scheduler, build_optimizer
+from tensorboardX import SummaryWriter
+
+from agropest.errors import TrialError, fault
+from agropest.modeling.build import build
+from agropest.modeling.ema import Ema
+
+LOG_PERIOD_ITERS = 20
+
+
+class TrialTrainer(TrainerBase):
+    """Trains one model; evaluation and checkpoints are hooks.
+
+    Args:
+        cfg: effective Detectron2 config, frozen.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, cfg: CfgNode, device: str) -> None:
+        super().__init__()
+        self.cfg, self.device = cfg, torch.device(device)
+        torch.manual_seed(step_seed(cfg.SEED, -1))
+        self.model = build(cfg).to(self.device)
+        self.model.train()
+        self.optimizer = build_optimizer(cfg, self.model)
+        self.scheduler = build_lr_scheduler(cfg, self.optimizer)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=cfg.SOLVER.AMP.ENABLED and device != "cpu")
+        self.ema = Ema(self.model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
+        self.batches: Iterator[list[dict[str, Any]]] = iter(())
+        self.writer: SummaryWriter | None = None
+        self.images_per_s = 0.0
+        self._recent: list[dict[str, torch.Tensor]] = []
+        self._recent_since = time.perf_counter()
+
+    def run_step(self) -> None:
+        """Trains one iteration.
+
+        Raises:
+            TrialError: the loss is not finite.
+        """
+        batch = next(self.batches)
+        torch.manual_seed(step_seed(self.cfg.SEED, self.iter))
+        with self._precision():
+            losses = self.model(batch)
+            total = sum(losses.values())
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.scheduler.step()
+        if self.ema is not None:
+            self.ema.update(self.model)
+        self._recent.append({name: loss.detach() for name, loss in losses.items()})
+        if self.device.type == "cpu" or (self.iter + 1) % LOG_PERIOD_ITERS == 0:
+            self._require_finite()
+        if (self.iter + 1) % LOG_PERIOD_ITERS == 0:
+            self._write_losses()
+
+    def evaluation_model(self) -> torch.nn.Module:
+        """Returns the model that is evaluated: the averaged one where EMA is on."""
+        return self.ema.module if self.ema is not None else self.model
+
+    def state(self) -> dict[str, Any]:
+        """Returns everything that the rest of the training depends on (the random state follows from the iteration)."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else {},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Puts :meth:`state` back."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+
+    def open_log(self, folder: Path, from_iteration: int) -> None:
+        """Starts TensorBoard events in ``folder``; events of a lost part are superseded (``purge_step``)."""
+        self.writer = SummaryWriter(str(folder), purge_step=from_iteration or None)
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        if not self.cfg.SOLVER.AMP.ENABLED:
+            return contextlib.nullcontext()
+        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype)
+
+    def _require_finite(self) -> None:
+        totals = torch.stack([torch.stack(list(losses.values())).sum() for losses in self._recent[-LOG_PERIOD_ITERS:]])
+        finite = torch.isfinite(totals).tolist()
+        if not all(finite):
+            iteration = self.iter - len(finite) + finite.index(False) + 1
+            names = [name for name, loss in self._recent[finite.index(False) - len(finite)].items() if not loss.isfinite()]
+            fix = "lower SOLVER.BASE_LR, lengthen the warm-up, or clip gradients (SOLVER.CLIP_GRADIENTS.ENABLED)"
+            raise TrialError(fault(f"iteration {iteration}", "expected a finite loss", ", ".join(names), fix))
+
+    def _write_losses(self) -> None:
+        now = time.perf_counter()
+        self.images_per_s = len(self._recent) * self.cfg.SOLVER.IMS_PER_BATCH / (now - self._recent_since)
+        if self.writer is not None:
+            for name in self._recent[-1]:
+                mean = float(torch.stack([losses[name] for losses in self._recent]).mean())
+                self.writer.add_scalar(f"train/{name}", mean, self.iter + 1)
+            self.writer.add_scalar("train/lr", self.optimizer.param_groups[0]["lr"], self.iter + 1)
+            self.writer.add_scalar("train/images_per_s", self.images_per_s, self.iter + 1)
+        self._recent, self._recent_since = [], now
+
+
+def step_seed(seed: int, iteration: int) -> int:
+    """Returns torch's seed for an iteration (-1: the initialisation): decorrelated, and a function of both alone."""
+    state = np.random.SeedSequence([seed, iteration + 1]).generate_state(2, np.uint32)
+    return int(state[0]) << 31 | int(state[1]) >> 1 if math.isfinite(seed) else 0

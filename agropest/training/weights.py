@@ -1,0 +1,160 @@
+"""Initial weights: where they are, a safe way to read them, and which layers they fitted.
+
+The model zoo's files are pickles. They are fetched from Detectron2's own address only, and read by an unpickler that
+knows numpy arrays and plain values: a pickle that asks for anything else is refused, not run.
+"""
+
+from __future__ import annotations
+
+import codecs
+import collections
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+
+from agropest.errors import EnvironmentFault, fault
+
+ZOO_SCHEME = "detectron2://"
+ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """Which layers the initial weights filled.
+
+    Attributes:
+        loaded: number of tensors taken over.
+        reinitialised: tensors of the model whose shape in the file is another, ``name file-shape -> model-shape``.
+        missing: tensors of the model that the file does not have; they keep their random initialisation.
+        skipped: tensors of the file that the model does not have.
+    """
+
+    loaded: int
+    reinitialised: tuple[str, ...]
+    missing: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Returns one line for people, e.g. that the RPN head was initialised afresh."""
+        fresh = [name.split(" ")[0] for name in self.reinitialised] + list(self.missing)
+        if not fresh:
+            return f"initial weights: all {self.loaded} tensors loaded"
+        layers = sorted({name.rsplit(".", 1)[0] for name in fresh})
+        shown = ", ".join(layers[:6]) + (f" and {len(layers) - 6} more" if len(layers) > 6 else "")
+        return f"initial weights: {self.loaded} tensors loaded, {len(fresh)} initialised afresh ({shown})"
+
+
+def cached_path(weights: str) -> Path:
+    """Returns the local file of initial weights; for a zoo address the place where Detectron2 itself caches it."""
+    if not weights.startswith(ZOO_SCHEME):
+        return Path(weights)
+    cache = Path(os.environ.get("FVCORE_CACHE", "~/.torch/iopath_cache")).expanduser()
+    return cache / "detectron2" / weights.removeprefix(ZOO_SCHEME)
+
+
+def require_weights(weights: str) -> None:
+    """Makes sure that the weights are on this machine; fetches a model-zoo file that is not.
+
+    Raises:
+        EnvironmentFault: they are not there and cannot be fetched: says where it looked and what to give instead.
+    """
+    path = cached_path(weights)
+    if not weights or path.is_file():
+        return
+    fix = "fetch it with a browser and give the file: --set MODEL.WEIGHTS=/where/it/is.pkl"
+    if not weights.startswith(ZOO_SCHEME):
+        raise EnvironmentFault(fault("MODEL.WEIGHTS", f"expected a file or a {ZOO_SCHEME} address", weights, fix))
+    address = ZOO_ADDRESS + weights.removeprefix(ZOO_SCHEME)
+    try:
+        _fetch(address, path)
+    except OSError as error:
+        rule = f"looked for {path}, then for {address}"
+        raise EnvironmentFault(fault("MODEL.WEIGHTS", rule, str(error), fix)) from None
+
+
+def _fetch(address: str, path: Path) -> None:
+    """Downloads a file, atomically, with a progress bar."""
+    import urllib.request
+
+    from rich.progress import wrap_file
+
+    from agropest import files
+
+    with urllib.request.urlopen(address, timeout=20) as reply:  # noqa: S310 - the address starts with ZOO_ADDRESS
+        size = int(reply.headers.get("Content-Length", 0)) or None
+        if size is not None and reply.status == 200:
+            with wrap_file(reply, total=size, description=f"fetching {path.name}") as bar:
+                files.write_with(path, lambda file: _copy(bar, file))
+        else:
+            files.write_with(path, lambda file: _copy(reply, file))
+
+
+def _copy(source: Any, target: IO[bytes]) -> None:
+    while chunk := source.read(1 << 20):
+        target.write(chunk)
+
+
+def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:
+    """Fills ``model`` from initial weights and returns which layers they fitted.
+
+    Args:
+        model: a Detectron2 model.
+        weights: a model-zoo address, a ``.pkl`` of Detectron2 or Caffe2, or a ``.pth``; empty for none.
+
+    Raises:
+        EnvironmentFault: the file cannot be read safely.
+    """
+    if not weights:
+        return WeightsReport(0, (), (), ())
+    loader = _SafeCheckpointer(model)
+    content = loader._load_file(str(cached_path(weights)))
+    available = set(content["model"])
+    result = loader._load_model(content)
+    wrong = tuple(f"{name} {tuple(theirs)} -> {tuple(ours)}" for name, theirs, ours in result.incorrect_shapes)
+    missing = tuple(name for name in result.missing_keys if name not in {w.split(" ")[0] for w in wrong})
+    loaded = len(model.state_dict()) - len(missing) - len(wrong)
+    skipped = tuple(sorted(set(result.unexpected_keys) & available))
+    return WeightsReport(loaded, wrong, missing, skipped)
+
+
+class _SafeCheckpointer(DetectionCheckpointer):
+    """Detectron2's checkpointer with its name matching, but reading only data."""
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        fix = "give a checkpoint of Detectron2 (.pkl) or a state_dict saved by torch (.pth)"
+        try:
+            if filename.endswith(".pkl"):
+                with open(filename, "rb") as file:
+                    data = _ArrayUnpickler(file, encoding="latin1").load()
+            else:
+                data = torch.load(filename, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+            raise EnvironmentFault(fault(filename, "expected weights", str(error).splitlines()[0], fix)) from None
+        if not isinstance(data, dict):
+            raise EnvironmentFault(fault(filename, "expected a mapping of names to tensors", type(data).__name__, fix))
+        if filename.endswith(".pkl") and not ("model" in data and "__author__" in data):
+            blobs = data.get("blobs", data)  # Caffe2 / Detectron1
+            blobs = {name: value for name, value in blobs.items() if not name.endswith("_momentum")}
+            return {"model": blobs, "__author__": "Caffe2", "matching_heuristics": True}
+        return data if "model" in data else {"model": data}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads numpy arrays and plain values; refuses everything that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
+            return getattr(np._core.multiarray, name)
+        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
+            return getattr(np, name)
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("_codecs", "encode"):
+            return codecs.encode
+        raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}; only arrays and plain values are read")
