@@ -100,7 +100,7 @@ def _place(
     strokes = draw_insect(class_index, rng)
     strokes = _moved(strokes, _rotation(rng.uniform(0, 2 * np.pi)) * (1, rng.choice((-1, 1))))
     low, high = _extent(strokes)
-    longest = size_px * np.exp(np.log(SMALLEST) + np.log(LARGEST / SMALLEST) * rng.uniform() ** 0.8)
+    longest = size_px * np.exp(np.log(SMALLEST) + np.log(LARGEST / SMALLEST) * rng.uniform() ** 0.6)
     while True:
         scale = longest / (high - low).max()
         room = size_px - 2 - (high - low) * scale

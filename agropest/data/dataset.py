@@ -1,0 +1,171 @@
+"""A checked data set that everything else reads: COCO JSON per split, converted once and kept.
+
+The cache holds, for each data set, ``<name>-<fingerprint>/`` with ``annotations/<split>.json``, ``health.json`` and
+``dataset.json``, and in ``seen/`` which state of a folder (names, sizes, times) has which fingerprint. Every file is
+written whole and means the same whoever writes it, so that two processes may convert the same set at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agropest import files
+from agropest.data.convert import CONVERTER_VERSION, Conversion, convert, data_root, find_source
+from agropest.data.folder import stat_key
+from agropest.data.health import write_findings
+from agropest.errors import DataError, fault
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split.
+
+    Attributes:
+        name: "train", "valid" or "test".
+        annotations: its COCO JSON.
+        image_root: what ``file_name`` in the JSON is relative to.
+    """
+
+    name: str
+    annotations: Path
+    image_root: Path
+    num_images: int
+    num_boxes: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A converted data set.
+
+    Attributes:
+        root: the folder it came from.
+        fingerprint: hex SHA-256 of converted annotations and image bytes; the same on every machine.
+        class_names: in the order of category ids.
+        splits: those that exist, of "train", "valid", "test".
+        health: health.json.
+    """
+
+    root: Path
+    fingerprint: str
+    class_names: tuple[str, ...]
+    splits: Mapping[str, Split]
+    health: Path
+
+    def split(self, name: str) -> Split:
+        """Returns a split.
+
+        Raises:
+            DataError: the data set has none of this name.
+        """
+        if name not in self.splits:
+            rule, fix = f"expected a split '{name}'", f"add {name}/images and {name}/labels, and name them in data.yaml"
+            raise DataError(fault(f"data set {self.root}", rule, sorted(self.splits), fix))
+        return self.splits[name]
+
+
+def load_dataset(
+    root: Path,
+    cache_root: Path,
+    processes: int | None = None,
+    on_image: Callable[[int], Callable[[], object]] | None = None,
+) -> Dataset:
+    """Returns the data set in ``root``; converts it unless it is unchanged since it was converted last.
+
+    Args:
+        root: a YOLO export or a COCO folder; never written to.
+        cache_root: where conversions are kept, such as results/data.
+        processes: that decode images; None: one a core.
+        on_image: is told the number of images and returns what is called after each; not called for an unchanged set.
+
+    Raises:
+        DataError: the folder is missing, is no data set, or cannot be used.
+    """
+    root = data_root(root)
+    cache_root = Path(cache_root).absolute()
+    _refuse_inside(cache_root, root)
+    key = hashlib.sha256(f"{CONVERTER_VERSION}\0{root}\0{stat_key(root)}".encode(errors="surrogateescape")).hexdigest()
+    seen = cache_root / "seen" / f"{key[:32]}.json"
+    kept = _read_kept(seen, cache_root, root)
+    if kept is not None:
+        return kept
+    source = find_source(root)
+    conversion = convert(source, processes, on_image(len(source.pictures)) if on_image else None)
+    folder = cache_root / f"{_plain_name(root.name)}-{conversion.fingerprint[:12]}"
+    dataset = write_conversion(conversion, folder)
+    files.write_json(seen, {"folder": folder.name, "fingerprint": conversion.fingerprint})
+    return dataset
+
+
+def write_conversion(conversion: Conversion, folder: Path) -> Dataset:
+    """Writes a conversion into ``folder`` and returns it as a data set.
+
+    Raises:
+        DataError: ``folder`` lies in the data set, which is never written to.
+    """
+    folder = Path(folder).absolute()
+    _refuse_inside(folder, conversion.root)
+    splits = {}
+    for name, content in conversion.contents.items():
+        path = folder / "annotations" / f"{name}.json"
+        files.write_json(path, content, indent=None)
+        splits[name] = Split(name, path, conversion.root, len(content["images"]), len(content["annotations"]))
+    write_findings(folder / "health.json", conversion.findings)
+    categories = next(iter(conversion.contents.values()))["categories"]
+    names = tuple(category["name"] for category in categories)
+    dataset = Dataset(conversion.root, conversion.fingerprint, names, splits, folder / "health.json")
+    files.write_json(folder / "dataset.json", _described(dataset))
+    return dataset
+
+
+def _described(dataset: Dataset) -> dict[str, Any]:
+    splits = {
+        name: {
+            "num_images": split.num_images,
+            "num_boxes": split.num_boxes,
+            "bytes": split.annotations.stat().st_size,
+        }
+        for name, split in dataset.splits.items()
+    }
+    return {
+        "name": dataset.root.name,
+        "fingerprint": dataset.fingerprint,
+        "class_names": list(dataset.class_names),
+        "splits": splits,
+        "converter_version": CONVERTER_VERSION,
+    }
+
+
+def _read_kept(seen: Path, cache_root: Path, root: Path) -> Dataset | None:
+    """Returns the kept conversion, None where there is none or it is damaged."""
+    try:
+        told = files.read_json(seen)
+        folder = cache_root / told["folder"]
+        described = files.read_json(folder / "dataset.json")
+        splits = {}
+        for name, split in described["splits"].items():
+            path = folder / "annotations" / f"{name}.json"
+            if path.stat().st_size != split["bytes"]:
+                return None
+            splits[name] = Split(name, path, root, split["num_images"], split["num_boxes"])
+        health = folder / "health.json"
+        whole = health.is_file() and described["fingerprint"] == told["fingerprint"]
+        if not whole or described["converter_version"] != CONVERTER_VERSION:
+            return None
+        return Dataset(root, described["fingerprint"], tuple(described["class_names"]), splits, health)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _refuse_inside(folder: Path, root: Path) -> None:
+    if folder.resolve().is_relative_to(root):
+        fix = "name a folder outside the data set, which is never written to"
+        raise DataError(fault(f"output {folder}", f"expected a folder outside {root}", str(folder), fix))
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("._") or "data"

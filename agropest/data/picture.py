@@ -1,0 +1,61 @@
+"""A data set as it was found, of whichever format: pictures, and for each what its annotations say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agropest.data.health import Finding
+from agropest.data.labels import LabelledBox, Remark
+
+SPLIT_NAMES = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """One line or record of annotations: the box it means (None where it is dropped) and what was remarkable.
+
+    Attributes:
+        file: where it stands, relative to the data set.
+        line: from 1; 0 where the file has no lines to speak of.
+    """
+
+    file: str
+    line: int
+    box: LabelledBox | None
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and how to read its boxes, once its displayed width and height are known.
+
+    Attributes:
+        path: of the image.
+        file: the same, relative to the data set.
+    """
+
+    split: str
+    path: Path
+    file: str
+    read_boxes: Callable[[int, int], Iterator[ReadLine]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before conversion.
+
+    Attributes:
+        root: resolved folder; every file name is relative to it.
+        categories: COCO category id to class name, by id.
+        splits: the splits that exist, in the order train, valid, test.
+        pictures: by split and file name.
+        findings: what was remarkable so far.
+    """
+
+    root: Path
+    categories: Mapping[int, str]
+    splits: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    findings: list[Finding] = field(default_factory=list)

@@ -1,0 +1,141 @@
+"""A YOLO export (detection or segmentation labels) as pictures and their label lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from agropest.data.data_yaml import DataYaml, read_data_yaml
+from agropest.data.decoding import SUFFIXES
+from agropest.data.folder import FoundFile, nfc, walk
+from agropest.data.health import DROPPED, KEPT, Finding
+from agropest.data.labels import LabelledBox, Remark, read_label_line, read_lines
+from agropest.data.picture import Picture, ReadLine, Source
+
+
+def read_yolo(file: Path, root: Path) -> Source:
+    """Returns the data set that ``data.yaml`` describes; reads no image and no label yet.
+
+    Args:
+        file: data.yaml.
+        root: the data set's folder, resolved.
+
+    Raises:
+        DataError: data.yaml cannot be used.
+    """
+    said = read_data_yaml(file, root)
+    findings = list(said.findings)
+    if any((root / "annotations").glob("*.json")):
+        findings.append(Finding("", "annotations", 0, "other-format", DROPPED, f"{file.name} is read instead"))
+    categories = {index + 1: name for index, name in said.names.items()}
+    pictures: list[Picture] = []
+    for split, folders in said.folders.items():
+        _report_shared(split, folders, said, root, findings)
+        for folder in folders:
+            pictures += _read_folder(split, folder, root, said.names, findings)
+    pictures.sort(key=lambda picture: picture.file)
+    return Source(root, categories, tuple(said.folders), tuple(pictures), findings)
+
+
+def _report_shared(split: str, folders: tuple[Path, ...], said: DataYaml, root: Path, findings: list[Finding]) -> None:
+    for other in said.folders:
+        for folder in set(folders) & set(said.folders[other]) if other < split else ():
+            name = folder.relative_to(root).as_posix()
+            findings.append(Finding(split, name, 0, "folder-in-two-splits", KEPT, f"{other} reads it too"))
+
+
+def label_folder(images: Path) -> Path:
+    """Returns where the labels of a folder of images are: beside it, ``images`` exchanged for ``labels``."""
+    parts = images.parts
+    for i in range(len(parts) - 1, 0, -1):
+        if parts[i] == "images":
+            return Path(*parts[:i], "labels", *parts[i + 1 :])
+    return images
+
+
+def _read_folder(
+    split: str, folder: Path, root: Path, names: Mapping[int, str], findings: list[Finding]
+) -> Iterator[Picture]:
+    files = list(walk(root, folder, split, findings))
+    images = [file for file in files if file.suffix in SUFFIXES]
+    labels = {file.name: file for file in files if file.suffix == ".txt"}
+    for other in sorted({label_folder(image.path.parent) for image in images} | {label_folder(folder)}):
+        if other != folder and other.is_dir() and not other.is_relative_to(folder):
+            found = walk(root, other, split, findings)
+            labels.update((file.name, file) for file in found)
+    by_stem = _by_stem(labels.values())
+    used: set[str] = set()
+    for image in _one_per_stem(images, split, findings):
+        label = _find_label(image, root, by_stem, split, findings)
+        if label is not None:
+            used.add(label.name)
+        yield Picture(split, image.path, image.name, partial(_read_label, label, names))
+    for file in files + [label for label in labels.values() if label not in files]:
+        if file.suffix not in SUFFIXES and file.name not in used:
+            rule = "orphan-label" if file.suffix == ".txt" else "not-an-image"
+            detail = "no image of this name" if file.suffix == ".txt" else "neither an image nor a label"
+            findings.append(Finding(split, file.name, 0, rule, DROPPED, detail))
+
+
+def _key(name: str) -> str:
+    """Returns a file name without its suffix, the same for NFC and NFD."""
+    return nfc(name.rsplit(".", 1)[0])
+
+
+def _by_stem(labels: Iterable[FoundFile]) -> dict[str, list[FoundFile]]:
+    stems: dict[str, list[FoundFile]] = defaultdict(list)
+    for label in labels:
+        if label.suffix == ".txt":
+            stems[_key(label.name)].append(label)
+    return stems
+
+
+def _one_per_stem(images: list[FoundFile], split: str, findings: list[Finding]) -> Iterator[FoundFile]:
+    """Yields the images, of several with one stem the first alone: one label file cannot be right for two pictures."""
+    seen: dict[str, str] = {}
+    for image in images:
+        first = seen.setdefault(_key(image.name), image.name)
+        if first == image.name:
+            yield image
+        else:
+            findings.append(Finding(split, image.name, 0, "same-stem", DROPPED, f"{first} has the same label file"))
+
+
+def _find_label(
+    image: FoundFile, root: Path, by_stem: Mapping[str, list[FoundFile]], split: str, findings: list[Finding]
+) -> FoundFile | None:
+    folder = label_folder(image.path.parent)
+    found = by_stem.get(_key((folder / image.path.name).relative_to(root).as_posix()), [])
+    exact = [label for label in found if label.path.stem == image.path.stem] or found
+    exact.sort(key=lambda label: (label.path.suffix != ".txt", label.name))
+    if not exact:
+        told = f"no {(folder / image.path.stem).relative_to(root).as_posix()}.txt; taken as background"
+        findings.append(Finding(split, image.name, 0, "label-missing", KEPT, told))
+        return None
+    label = exact[0]
+    if label.path.stem != image.path.stem or label.path.suffix != ".txt":
+        findings.append(
+            Finding(split, label.name, 0, "label-name-differs", KEPT, f"taken as the label of {image.name}")
+        )
+    return label
+
+
+def _read_label(label: FoundFile | None, names: Mapping[int, str], width: int, height: int) -> Iterator[ReadLine]:
+    """Yields what each line of a label file says.
+
+    Raises:
+        OSError: the file cannot be read; without its label the image must not become background.
+    """
+    if label is None:
+        return
+    num_classes = max(names) + 1
+    for number, line in read_lines(label.path.read_bytes()):
+        box, remarks = read_label_line(line, num_classes, width, height)
+        if box is not None and box.class_index not in names:
+            remarks.append(Remark("class-without-name", DROPPED, f"class {box.class_index}"))
+            box = None
+        if box is not None:
+            box = LabelledBox(box.class_index + 1, box.bbox_xywh)
+        yield ReadLine(label.name, number, box, tuple(remarks))
