@@ -87,7 +87,7 @@ def load_dataset(
     """
     root = data_root(root)
     cache_root = Path(cache_root).absolute()
-    _refuse_inside(cache_root, root)
+    refuse_inside(cache_root, root)
     key = hashlib.sha256(f"{CONVERTER_VERSION}\0{root}\0{stat_key(root)}".encode(errors="surrogateescape")).hexdigest()
     seen = cache_root / "seen" / f"{key[:32]}.json"
     kept = _read_kept(seen, cache_root, root)
@@ -108,7 +108,7 @@ def write_conversion(conversion: Conversion, folder: Path) -> Dataset:
         DataError: ``folder`` lies in the data set, which is never written to.
     """
     folder = Path(folder).absolute()
-    _refuse_inside(folder, conversion.root)
+    refuse_inside(folder, conversion.root)
     splits = {}
     for name, content in conversion.contents.items():
         path = folder / "annotations" / f"{name}.json"
@@ -161,8 +161,9 @@ def _read_kept(seen: Path, cache_root: Path, root: Path) -> Dataset | None:
         return None
 
 
-def _refuse_inside(folder: Path, root: Path) -> None:
-    if folder.resolve().is_relative_to(root):
+def refuse_inside(folder: Path, root: Path) -> None:
+    """Raises DataError where ``folder`` lies in the data set."""
+    if Path(folder).resolve().is_relative_to(root):
         fix = "name a folder outside the data set, which is never written to"
         raise DataError(fault(f"output {folder}", f"expected a folder outside {root}", str(folder), fix))
 

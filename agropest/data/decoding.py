@@ -19,6 +19,7 @@ from PIL import Image
 
 from agropest.data.health import DROPPED, KEPT
 from agropest.data.labels import Remark
+from agropest.errors import DataError, fault
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 ORIENTATION_TAG = 0x0112
@@ -104,6 +105,17 @@ def _remarks(image: Image.Image) -> Iterator[Remark]:
         yield Remark("several-frames", KEPT, f"{num_frames} frames; the first is used")
 
 
+def checked_processes(processes: int | None) -> int:
+    """Returns how many processes to use; None is one a core.
+
+    Raises:
+        DataError: fewer than one is asked for.
+    """
+    if processes is not None and processes < 1:
+        raise DataError(fault("processes", "expected 1 or more", processes, "leave it out for one a core"))
+    return processes or len(os.sched_getaffinity(0))
+
+
 def read_all(paths: list[Path], processes: int | None = None) -> Iterable[ImageFacts]:
     """Yields the facts of every image, in order.
 
@@ -111,7 +123,7 @@ def read_all(paths: list[Path], processes: int | None = None) -> Iterable[ImageF
         paths: image files.
         processes: that decode; None: one a core.
     """
-    processes = processes or len(os.sched_getaffinity(0))
+    processes = checked_processes(processes)
     if processes == 1 or len(paths) < IN_PROCESS_BELOW:
         yield from map(read_facts, paths)
         return

@@ -21,7 +21,7 @@ CLASS_WEIGHTS = (8.0, 5.5, 3.5, 6.0, 3.0, 2.5, 4.5, 4.0, 1.0, 2.0, 2.5, 1.5)
 INSECTS_PER_IMAGE = (0.20, 0.25, 0.20, 0.15, 0.12, 0.08)  # shares of pictures with 1, 2, ... 6
 MARKER = "drawn.json"
 # Raise this when the same seed would draw other pictures than before.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 
 
 def draw_demo_dataset(

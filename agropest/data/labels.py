@@ -90,7 +90,7 @@ def fit_box(
         height: likewise.
     """
     x1, y1, x2, y2 = corners_px
-    shown = f"x {x1:.2f} to {x2:.2f}, y {y1:.2f} to {y2:.2f} in {width}x{height}"
+    shown = _shown(corners_px, width, height)
     if x2 <= x1 or y2 <= y1:
         return None, [Remark("no-size", DROPPED, shown)]
     left, top, right, bottom = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
@@ -104,6 +104,20 @@ def fit_box(
         rule = "over-border" if over > 0.5 else "over-border-rounding"
         return box, [Remark(rule, CLIPPED, shown)]
     return box, []
+
+
+def _shown(corners_px: tuple[float, ...], width: int, height: int) -> str:
+    x1, y1, x2, y2 = corners_px
+    return f"x {x1:.2f} to {x2:.2f}, y {y1:.2f} to {y2:.2f} in {width}x{height}"
+
+
+def corners_in(detail: str) -> tuple[float, float, float, float] | None:
+    """Returns the corners x1, y1, x2, y2 in pixels that a remark's detail tells, None where it tells none."""
+    found = re.search(r"x (\S+) to (\S+), y (\S+) to (\S+) in \d+x\d+$", detail)
+    if found is None:
+        return None
+    x1, x2, y1, y2 = map(float, found.groups())
+    return x1, y1, x2, y2
 
 
 def _rounded(left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
