@@ -11,6 +11,7 @@ from __future__ import annotations
 import agropest.modeling.detectron2_first  # noqa: F401
 
 # isort: split
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,14 @@ class TimmBackbone(Backbone):
         super().__init__()
         self.body = _create(name, weights)
         info = self.body.feature_info
+        self._channels_are_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")  # Swin's
         strides = info.reduction()[-4:]
         if strides != list(STAGES.values()):
             fix = f"{name} has others; take one such as swin_tiny_patch4_window7_224 or convnext_tiny"
             raise TrialError(fault("MODEL.TIMM.NAME", "expected stages of stride 4, 8, 16 and 32", strides, fix))
-        self._channels = info.channels()[-4:]
         self._freeze([name.replace(".", "_") for name in info.module_name()[-4:]], freeze_at)
         self._out_features = list(out_features)
-        self._out_feature_channels = dict(zip(STAGES, self._channels, strict=True))
+        self._out_feature_channels = dict(zip(STAGES, info.channels()[-4:], strict=True))
         self._out_feature_strides = dict(STAGES)
 
     @property
@@ -60,9 +61,10 @@ class TimmBackbone(Backbone):
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Returns feature name to [N, C, H / stride, W / stride] for images [N, 3, H, W]."""
-        maps = zip(STAGES, self.body(images)[-4:], self._channels, strict=True)
-        # Swin's maps are [N, H, W, C]; those of convolutional models are [N, C, H, W].
-        found = {stage: m if m.shape[1] == c else m.permute(0, 3, 1, 2).contiguous() for stage, m, c in maps}
+        maps = self.body(images)[-4:]
+        if self._channels_are_last:
+            maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]
+        found = dict(zip(STAGES, maps, strict=True))
         return {stage: found[stage] for stage in self._out_features}
 
     def _freeze(self, stage_modules: list[str], freeze_at: int) -> None:
@@ -83,15 +85,36 @@ def _create(name: str, weights: str) -> Any:
         raise EnvironmentFault(fault("MODEL.TIMM", "needs the package timm", None, "pip install timm")) from None
     if not timm.is_model(name):
         raise TrialError(fault("MODEL.TIMM.NAME", "expected a model of timm", name, nearest(name, timm.list_models())))
-    if weights and not Path(weights).is_file():
-        fix = "give a file that timm saved, or leave it empty for random weights"
-        raise EnvironmentFault(fault("MODEL.TIMM.WEIGHTS", "expected a local file", weights, fix))
-    options: dict[str, Any] = {"features_only": True, "pretrained": bool(weights)}
-    if weights:  # timm reads it with weights_only=True and fits the names to its features_only model
-        options["pretrained_cfg_overlay"] = {"file": weights}
+    options: dict[str, Any] = {"features_only": True}
     if name.startswith("swin"):
         options["strict_img_size"] = False  # images of detection come in any size
-    return timm.create_model(name, **options)
+    return _with_weights(name, Path(weights), options) if weights else timm.create_model(name, **options)
+
+
+def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> Any:
+    """Returns the model filled from a file, by timm's own fitting of names, and makes sure that it is filled."""
+    import timm
+
+    if not weights.is_file():
+        fix = "give a file that timm saved, or leave it empty for random weights"
+        raise EnvironmentFault(fault("MODEL.TIMM.WEIGHTS", "expected a local file", str(weights), fix))
+    fix = f"give a file of tensors of {name}"
+    try:
+        content = timm.models.load_state_dict(str(weights), device="cpu", weights_only=True)
+        overlay = {"file": str(weights)}
+        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        raise EnvironmentFault(fault("MODEL.TIMM.WEIGHTS", f"cannot use {weights}", str(error), fix)) from None
+    # timm passes over names that do not fit. It renames and reshapes tensors, so they are known by their sums.
+    known = {_trace(tensor) for tensor in content.values()}
+    missing = [key for key, p in model.named_parameters() if p.ndim > 1 and _trace(p.detach()) not in known]
+    if missing:
+        raise EnvironmentFault(fault("MODEL.TIMM.WEIGHTS", f"{weights} does not fill every layer", missing, fix))
+    return model
+
+
+def _trace(tensor: torch.Tensor) -> tuple[int, float]:
+    return tensor.numel(), round(float(tensor.double().sum()), 6)
 
 
 @BACKBONE_REGISTRY.register()

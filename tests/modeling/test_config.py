@@ -1,0 +1,82 @@
+"""The added keys: stock defaults stay, every rule is about a key that is there, and no torch is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from agropest.modeling.config import CHOICES, RANGES, add_agropest_config, loss_names
+
+ADDED = {
+    "MODEL.ROI_BOX_HEAD.CLS_LOSS": "cross_entropy",
+    "MODEL.ROI_BOX_HEAD.FOCAL_ALPHA": 0.25,
+    "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA": 2.0,
+    "MODEL.ROI_BOX_HEAD.PRIOR_PROB": 0.01,
+    "MODEL.TIMM.NAME": "swin_tiny_patch4_window7_224",
+    "MODEL.TIMM.WEIGHTS": "",
+    "MODEL.CHANNELS_LAST": False,
+    "INPUT.PHOTOMETRIC.BRIGHTNESS": 0.0,
+    "INPUT.PHOTOMETRIC.CONTRAST": 0.0,
+    "INPUT.PHOTOMETRIC.SATURATION": 0.0,
+    "INPUT.ROTATION_DEGREES": 0.0,
+    "INPUT.COPY_PASTE.PROB": 0.0,
+    "INPUT.COPY_PASTE.MAX_OBJECTS": 2,
+    "INPUT.COPY_PASTE.CLASSES": [],
+    "SOLVER.EMA.ENABLED": False,
+    "SOLVER.EMA.DECAY": 0.999,
+    "TEST.DEPLOYED_SCORE_THRESH": 0.5,
+}
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return found
+
+
+@pytest.fixture
+def stock() -> Any:
+    from detectron2.config import get_cfg
+
+    return get_cfg()
+
+
+def test_every_stock_key_keeps_its_value(stock: Any) -> None:
+    before = flat(stock)
+    add_agropest_config(stock)
+    after = flat(stock)
+    assert {key: after[key] for key in before} == before
+    assert {key: after[key] for key in set(after) - set(before)} == ADDED
+
+
+def test_a_plain_yacs_config_takes_them_too(stock: Any) -> None:
+    from yacs.config import CfgNode
+
+    plain = CfgNode({group: {} for group in ("MODEL", "INPUT", "SOLVER", "TEST")})
+    plain.MODEL.ROI_BOX_HEAD = CfgNode()
+    add_agropest_config(plain)
+    assert flat(plain) == ADDED
+
+
+def test_every_rule_is_of_a_key_whose_default_keeps_it(stock: Any) -> None:
+    add_agropest_config(stock)
+    defaults = flat(stock)
+    assert CHOICES and RANGES
+    for key, allowed in CHOICES.items():
+        assert defaults[key] in allowed, key
+    for key, (low, high) in RANGES.items():
+        assert low <= defaults[key] <= high, key
+
+
+def test_losses_are_found_by_their_files() -> None:
+    assert loss_names() == ("cross_entropy", "sigmoid_focal", "softmax_focal")
+
+
+def test_import_needs_neither_torch_nor_detectron2() -> None:
+    code = "import sys, agropest.modeling.config; print([m for m in ('torch', 'detectron2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
