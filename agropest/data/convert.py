@@ -135,7 +135,7 @@ class _SplitContent:
                 )
             if line.box is not None and self._is_new(line.box, boxes, line.file, line.line):
                 boxes.append(line.box)
-        if any(line.remarks for line in lines) and not boxes:
+        if not boxes and any(remark.action == DROPPED for line in lines for remark in line.remarks):
             told = "had annotations, but none can be used; taken as background"
             self.findings.append(Finding(self.split, picture.file, 0, "no-box-left", KEPT, told))
         return self._store(picture, fact, boxes)

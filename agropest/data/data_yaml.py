@@ -78,7 +78,7 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = next((k for i, k in enumerate(keys) if k in keys[:i]), None)
         if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key '{twice}' stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
