@@ -55,7 +55,7 @@ def draw_demo_dataset(
             _draw_split(
                 drawing / split, num_images, image_size_px, (seed, index), first=sum([*counts.values()][:index])
             )
-        files.write_text(drawing / "data.yaml", _data_yaml())
+        files.write_text(drawing / "data.yaml", data_yaml())
         files.write_json(drawing / MARKER, marker)
         _swap(drawing, folder)
     finally:
@@ -98,7 +98,7 @@ def _draw_split(folder: Path, num_images: int, image_size_px: int, seed: tuple[i
         stem = f"{prefix}-{first + i + 1}-_jpg.rf.{hashlib.sha256(content.getvalue()).hexdigest()[:32]}"
         (folder / "images" / f"{stem}.jpg").write_bytes(content.getvalue())
         (folder / "labels" / f"{stem}.txt").write_text(
-            _label_lines(boxes, image_size_px), encoding="utf-8", newline="\n"
+            label_lines(boxes, image_size_px), encoding="utf-8", newline="\n"
         )
 
 
@@ -112,7 +112,8 @@ def _deal(num_images: int, rng: np.random.Generator) -> list[list[int]]:
     return [hand.tolist() for hand in np.split(deck, np.cumsum(per_image)[:-1])] if num_images else []
 
 
-def _label_lines(boxes: Sequence[DrawnBox], size_px: int) -> str:
+def label_lines(boxes: Sequence[DrawnBox], size_px: int) -> str:
+    """Returns the YOLO label file of boxes in a square picture."""
     lines = []
     for box in boxes:
         centre = (box.left + box.right) / 2, (box.top + box.bottom) / 2
@@ -121,7 +122,8 @@ def _label_lines(boxes: Sequence[DrawnBox], size_px: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _data_yaml() -> str:
+def data_yaml() -> str:
+    """Returns the data.yaml of a YOLOv8 export with the twelve classes."""
     paths = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n"
     names = ", ".join(f"'{name}'" for name in CLASS_NAMES)
     return f"{paths}\nnc: {len(CLASS_NAMES)}\nnames: [{names}]\n"
