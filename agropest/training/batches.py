@@ -88,9 +88,8 @@ class BatchStream:
 
     def _from_workers(self, start: int, num_workers: int) -> Iterator[Batch]:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", ".*worker processes in total", UserWarning
-            )  # how many is the user's choice
+            # How many workers is the user's choice.
+            warnings.filterwarnings("ignore", ".*worker processes in total", UserWarning)
             # Python 3.12 warns of fork in a process with threads. The workers use neither torch's threads nor a GPU.
             warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
             loader = torch.utils.data.DataLoader(
@@ -110,7 +109,10 @@ class BatchStream:
                     raise batch
                 yield batch
         finally:
+            workers = prepared._workers  # type: ignore[attr-defined]
             prepared._shutdown_workers()  # type: ignore[attr-defined]  # at once, not when it is collected
+            for worker in workers:  # torch ends one that does not listen after 5 s, and does not wait for its end
+                worker.join(timeout=5)
 
 
 class _Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
@@ -139,10 +141,11 @@ class _From(torch.utils.data.Sampler[int]):
 def _next(prepared: Iterator[Any]) -> Any:
     try:
         return next(prepared)
-    except RuntimeError as error:  # torch's word for a worker that is gone
-        if "DataLoader worker" in str(error):
-            raise ChildProcessError(f"a loader worker was killed: {error}") from error
-        raise
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
+        # torch says "DataLoader worker ... is killed" or "exited"; a half-sent batch breaks off with the others.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        raise ChildProcessError(f"a DataLoader worker was killed: {error}") from error
 
 
 def _start_worker(worker: int) -> None:

@@ -75,11 +75,11 @@ def read_image(record: Record, image_format: str) -> np.ndarray:
     try:
         image = detection_utils.read_image(record["file_name"], image_format)
         detection_utils.check_image_size(dict(record), image)  # adds missing sizes to what it is given
-    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's, of a broken PNG
-        raise TrialError(fault(record["file_name"], "expected an image that can be read", str(error), fix)) from None
-    except detection_utils.SizeMismatchError:
+    except detection_utils.SizeMismatchError:  # a ValueError
         rule = f"expected {record['width']} x {record['height']} pixels, as the data set says"
         raise TrialError(fault(record["file_name"], rule, f"{image.shape[1]} x {image.shape[0]}", fix)) from None
+    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's, of a broken PNG
+        raise TrialError(fault(record["file_name"], "expected an image that can be read", str(error), fix)) from None
     return np.array(image)
 
 
@@ -114,7 +114,7 @@ class TrainMapper:
         seeds = np.random.SeedSequence(seed)
         if self._copy_paste is not None:
             image = self._copy_paste(image, np.random.default_rng(seeds.spawn(1)[0]))
-        augmented = T.AugInput(image.pixels)
+        augmented = _WritableInput(image.pixels)
         with _seeded(seeds):
             transforms = self._augmentations(augmented)
         return {
@@ -149,6 +149,15 @@ class TestMapper:
         resized = T.AugInput(read_image(record, self._format))
         self._resize(resized)
         return {**_described(record), "image": _tensor(resized.image)}
+
+
+class _WritableInput(T.AugInput):
+    """An image that every augmentation may write to: the cache's and Pillow's are read-only, of which torch warns."""
+
+    def transform(self, tfm: T.Transform) -> None:
+        if not self.image.flags.writeable:
+            self.image = self.image.copy()
+        super().transform(tfm)
 
 
 @contextlib.contextmanager
