@@ -11,6 +11,68 @@ from agropest import files
 
 KEPT, CLIPPED, DROPPED = "kept", "clipped", "dropped"
 
+# Every rule, and what it says; docs/data.md has the same table.
+RULES = {
+    # lines and records
+    "columns": "a label line has neither 5 or 6 columns nor a polygon's odd number from 7",
+    "class-not-a-number": "the class is a word",
+    "class-fractional": "the class is a fraction such as 0.5",
+    "class-as-decimal": "the class is written like 1.0",
+    "class-out-of-range": "the class is not one of the data set's",
+    "class-without-name": "data.yaml has no name for the class",
+    "not-a-number": "a coordinate is no number",
+    "not-finite": "a coordinate is NaN or infinite",
+    "not-normalised": "a coordinate is above 2: pixels, not shares of the image",
+    "no-size": "width or height is zero or negative",
+    "sub-pixel": "less than a pixel wide or high inside the image",
+    "outside": "the box lies outside the image",
+    "over-border": "the box reaches over the border by more than half a pixel",
+    "over-border-rounding": "the box reaches over the border by less",
+    "polygon": "a polygon; its hull is the box",
+    "sixth-column": "a sixth number (a confidence) is ignored",
+    "duplicate-box": "the same box of the same class stands above already",
+    "same-box-two-classes": "the same box stands above with another class",
+    "annotation-record": "a COCO annotation without image_id",
+    "orphan-annotation": "COCO annotations of an image that is not listed",
+    # images
+    "image-unreadable": "the image does not decode fully",
+    "image-empty": "the image file has no bytes",
+    "image-missing": "a COCO file lists an image that is not in the data set",
+    "image-twice": "a COCO file lists an image id or file twice",
+    "image-record": "a COCO image without id or file_name",
+    "image-not-listed": "no COCO file lists the image",
+    "same-stem": "another image has the same label file",
+    "exif-orientation": "the picture is displayed turned; boxes and size are of the displayed picture",
+    "more-than-8-bits": "16 bits or more: values above 255 are read as white",
+    "transparency": "transparency is ignored",
+    "colour-space": "CMYK or the like is converted without a colour profile",
+    "several-frames": "an animation; the first frame is used",
+    "size-differs": "COCO's width and height are not the displayed ones",
+    "no-box-left": "the image had annotations, none of which can be used; it is background now",
+    # files
+    "label-missing": "the image has no label file; it is background",
+    "label-unreadable": "the label file cannot be read",
+    "label-name-differs": "image and label differ in Unicode form or in the label's suffix",
+    "orphan-label": "a label without image",
+    "not-an-image": "neither an image nor a label",
+    "junk-file": "left by an operating system or a program",
+    "link-leaves-data-set": "a link to outside the data set",
+    "link-to-folder": "a link to a folder is not followed",
+    "not-a-file": "a broken link, or something that cannot be read like a file",
+    "name-not-utf8": "the file's name is not UTF-8",
+    "folder-unreadable": "a folder cannot be listed",
+    "other-format": "COCO annotations beside a data.yaml",
+    # data.yaml
+    "nc-differs": "nc is not the number of names; the names count",
+    "names-gap": "a class number without a name",
+    "split-missing": "data.yaml names a folder that is not in the data set",
+    "split-not-in-yaml": "data.yaml names no folder for the split",
+    "split-key-twice": "data.yaml names a split under two keys",
+    "folder-twice": "data.yaml names a folder twice for a split",
+    "folder-in-two-splits": "two splits read the same folder",
+    "unknown-key": "data.yaml has a key that is not used",
+}
+
 
 @dataclass(frozen=True, order=True)
 class Finding:
@@ -20,7 +82,7 @@ class Finding:
         split: "train", "valid", "test", or empty for the data set itself.
         file: relative to the data set.
         line: counted from 1; 0 where the whole file is meant.
-        rule: a short name, the same for all findings of a kind.
+        rule: one of ``RULES``.
         action: one of kept, clipped, dropped.
         detail: values.
     """
@@ -31,6 +93,10 @@ class Finding:
     rule: str
     action: str
     detail: str
+
+    def __post_init__(self) -> None:
+        assert self.rule in RULES, self.rule
+        assert self.action in (KEPT, CLIPPED, DROPPED), self.action
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:

@@ -90,6 +90,10 @@ class Boxes:
     class_index: np.ndarray
     image_wh: np.ndarray
 
+    def at(self, index: np.ndarray) -> Boxes:
+        """Returns the boxes at ``index``."""
+        return Boxes(self.wh[index], self.xy[index], self.class_index[index], self.image_wh[index])
+
 
 def read_split(dataset: Dataset, split: str) -> dict[str, Any]:
     """Returns the COCO content of a split."""

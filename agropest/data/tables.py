@@ -16,7 +16,7 @@ from rich.text import Text
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.data.folder import plain
-from agropest.data.health import Finding, count_rules
+from agropest.data.health import RULES, Finding, count_rules
 from agropest.data.similarity import Pair
 
 
@@ -30,9 +30,13 @@ def split_table(dataset: Dataset) -> Table:
 
 def health_table(findings: Sequence[Finding]) -> Table:
     """Returns how often which rule was broken."""
-    table = _table("Not taken as it stands", ["rule", "split", "action"], ["number"])
+    table = Table(title=Text("Not taken as it stands"), title_justify="left")
+    for name in ("rule", "split", "action"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("number", justify="right", no_wrap=True)
+    table.add_column("meaning")
     for split, rule, action, number in count_rules(findings):
-        table.add_row(rule, split or "-", action, str(number))
+        table.add_row(rule, split or "-", action, str(number), RULES[rule])
     return table
 
 

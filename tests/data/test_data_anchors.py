@@ -162,3 +162,25 @@ def test_what_is_no_config(tmp_path: Path, text: str, part: str) -> None:
 def test_a_config_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected a Detectron2 config"):
         read_anchor_config(tmp_path / "no.yaml")
+
+
+def test_fitting_on_the_grid_beats_kmeans_alone_and_keeps_the_order(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "MODEL:\n  ANCHOR_GENERATOR:\n    SIZES: [[8], [16], [32], [64], [128]]\n"
+        "  RPN:\n    IN_FEATURES: [p2, p3, p4, p5, p6]\nINPUT:\n  MIN_SIZE_TRAIN: [200]\n"
+    )
+    config = read_anchor_config(tmp_path / "c.yaml")
+    rng = np.random.default_rng(0)
+    wh = np.exp(rng.uniform(np.log(10), np.log(120), (300, 2)))
+    data = Boxes(wh, rng.uniform(0, 1, (300, 2)) * (200 - wh), np.zeros(300, int), np.full((300, 2), 200.0))
+    fitted = fitted_grid(data, config)
+    sizes, ratios = fit_anchors(wh, 5, 1, 3)
+    start = AnchorGrid(sizes, ratios * 5, config.grid.strides)
+    names = ("A",)
+    share = [dataset_coverage(data, names, config, grid).total.share_50 for grid in (start, fitted)]
+    assert share[0] is not None
+    assert share[1] is not None
+    assert share[1] > share[0]
+    flat = [size for row in fitted.sizes for size in row]
+    assert flat == sorted(flat)
+    assert fitted_grid(data, config) == fitted
