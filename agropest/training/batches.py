@@ -152,7 +152,7 @@ def _start_worker(worker: int) -> None:
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the trial ends its workers
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the trial's handler, which was inherited
-    info = torch.utils.data.get_worker_info()
+    info: Any = torch.utils.data.get_worker_info()
     stream: BatchStream = info.dataset.stream
     stream._mapper.reader.keep_within(stream._cache_bytes // info.num_workers)
 

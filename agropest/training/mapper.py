@@ -155,8 +155,9 @@ class _WritableInput(T.AugInput):
     """An image that every augmentation may write to: the cache's and Pillow's are read-only, of which torch warns."""
 
     def transform(self, tfm: T.Transform) -> None:
-        if not self.image.flags.writeable:
-            self.image = self.image.copy()
+        image: np.ndarray = self.image  # type: ignore[has-type]
+        if not image.flags.writeable:
+            self.image = image.copy()
         super().transform(tfm)
 
 

@@ -30,6 +30,32 @@ SMALL = [
     *("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 3),
 ]
 
+# Every added key with its default.
+ADDED = {
+    "MODEL.ROI_BOX_HEAD.CLS_LOSS": "cross_entropy",
+    "MODEL.ROI_BOX_HEAD.FOCAL_ALPHA": 0.25,
+    "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA": 2.0,
+    "MODEL.ROI_BOX_HEAD.PRIOR_PROB": 0.01,
+    "MODEL.TIMM.NAME": "swin_tiny_patch4_window7_224",
+    "MODEL.TIMM.WEIGHTS": "",
+    "MODEL.CHANNELS_LAST": False,
+    "INPUT.PHOTOMETRIC.BRIGHTNESS": 0.0,
+    "INPUT.PHOTOMETRIC.CONTRAST": 0.0,
+    "INPUT.PHOTOMETRIC.SATURATION": 0.0,
+    "INPUT.ROTATION_DEGREES": 0.0,
+    "INPUT.COPY_PASTE.PROB": 0.0,
+    "INPUT.COPY_PASTE.MAX_OBJECTS": 2,
+    "INPUT.COPY_PASTE.CLASSES": [],
+    "SOLVER.EMA.ENABLED": False,
+    "SOLVER.EMA.DECAY": 0.999,
+    "TEST.DEPLOYED_SCORE_THRESH": 0.5,
+}
+
+
+@pytest.fixture
+def added() -> dict[str, Any]:
+    return dict(ADDED)
+
 
 @pytest.fixture
 def make_cfg() -> Callable[..., Any]:

@@ -10,26 +10,6 @@ import pytest
 
 from agropest.modeling.config import CHOICES, RANGES, add_agropest_config, loss_names
 
-ADDED = {
-    "MODEL.ROI_BOX_HEAD.CLS_LOSS": "cross_entropy",
-    "MODEL.ROI_BOX_HEAD.FOCAL_ALPHA": 0.25,
-    "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA": 2.0,
-    "MODEL.ROI_BOX_HEAD.PRIOR_PROB": 0.01,
-    "MODEL.TIMM.NAME": "swin_tiny_patch4_window7_224",
-    "MODEL.TIMM.WEIGHTS": "",
-    "MODEL.CHANNELS_LAST": False,
-    "INPUT.PHOTOMETRIC.BRIGHTNESS": 0.0,
-    "INPUT.PHOTOMETRIC.CONTRAST": 0.0,
-    "INPUT.PHOTOMETRIC.SATURATION": 0.0,
-    "INPUT.ROTATION_DEGREES": 0.0,
-    "INPUT.COPY_PASTE.PROB": 0.0,
-    "INPUT.COPY_PASTE.MAX_OBJECTS": 2,
-    "INPUT.COPY_PASTE.CLASSES": [],
-    "SOLVER.EMA.ENABLED": False,
-    "SOLVER.EMA.DECAY": 0.999,
-    "TEST.DEPLOYED_SCORE_THRESH": 0.5,
-}
-
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
@@ -45,21 +25,21 @@ def stock() -> Any:
     return get_cfg()
 
 
-def test_every_stock_key_keeps_its_value(stock: Any) -> None:
+def test_every_stock_key_keeps_its_value(stock: Any, added: dict[str, Any]) -> None:
     before = flat(stock)
     add_agropest_config(stock)
     after = flat(stock)
     assert {key: after[key] for key in before} == before
-    assert {key: after[key] for key in set(after) - set(before)} == ADDED
+    assert {key: after[key] for key in set(after) - set(before)} == added
 
 
-def test_a_plain_yacs_config_takes_them_too(stock: Any) -> None:
+def test_a_plain_yacs_config_takes_them_too(added: dict[str, Any]) -> None:
     from yacs.config import CfgNode
 
     plain = CfgNode({group: {} for group in ("MODEL", "INPUT", "SOLVER", "TEST")})
     plain.MODEL.ROI_BOX_HEAD = CfgNode()
     add_agropest_config(plain)
-    assert flat(plain) == ADDED
+    assert flat(plain) == added
 
 
 def test_every_rule_is_of_a_key_whose_default_keeps_it(stock: Any) -> None:
