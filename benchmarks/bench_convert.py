@@ -3,7 +3,7 @@
     python -m benchmarks.bench_convert [--images 13143] [--processes N] [--rounds 2]
 
 Draws a set of 640x640 JPEGs in AgroPest-12's layout into a temporary folder, then takes turns: a bare loop of
-``PIL.Image.open(path).load()`` in a pool of processes, and the whole conversion (decode, hash, check labels, write) with
+``PIL.Image.open(path).load()`` in a pool, and the whole conversion (decode, hash, check labels, write) with
 as many processes. Prints images per second of both, the time to recognise the unchanged set, and peak memory.
 """
 
@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import resource
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -72,6 +73,32 @@ def decode_all(paths: list[Path], processes: int) -> None:
         assert sum(pool.map(decode, paths, chunksize=64)) == 640 * len(paths)
 
 
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """Yields a list that then holds the peak MiB of this process and its pool (shared pages counted once for each)."""
+    peak, over = [0.0], threading.Event()
+    group = os.getpgrp()
+
+    def look() -> None:
+        while not over.wait(0.25):
+            pages = 0
+            for status in Path("/proc").glob("[0-9]*/statm"):
+                try:
+                    if os.getpgid(int(status.parent.name)) == group:
+                        pages += int(status.read_text().split()[1])
+                except OSError:  # it has ended
+                    continue
+            peak[0] = max(peak[0], pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+
+
 def timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -89,20 +116,20 @@ def main() -> None:
         size = write_set(root, arguments.images)
         paths = sorted(root.glob("*/images/*.jpg"))
         print(f"{len(paths)} images of 640x640, {size / 1024:.0f} KiB each, {arguments.processes} processes")
-        pillow, ours = [], []
+        pillow, ours, peaks = [], [], []
         for turn in range(arguments.rounds):
             pillow.append(timed(lambda: decode_all(paths, arguments.processes)))
             cache = Path(name, f"cache{turn}")
-            ours.append(timed(lambda cache=cache: load_dataset(root, cache, arguments.processes)))
+            with peak_memory() as peak_mib:
+                ours.append(timed(lambda cache=cache: load_dataset(root, cache, arguments.processes)))
+            peaks.append(peak_mib[0])
             rates = len(paths) / pillow[-1], len(paths) / ours[-1]
             print(f"round {turn + 1}: Pillow {rates[0]:.0f} images/s, conversion {rates[1]:.0f} images/s")
         again = timed(lambda: load_dataset(root, cache, arguments.processes))
         share = 100 * statistics.median(p / o for p, o in zip(pillow, ours, strict=True))
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"conversion runs at {share:.0f} % of Pillow's rate (median of {arguments.rounds})")
         print(f"the unchanged set is recognised in {again:.2f} s")
-        print(f"peak memory: {own:.0f} MiB here, at most {worker:.0f} MiB in a worker")
+        print(f"peak memory of the conversion: {max(peaks):.0f} MiB, all processes together")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class FoundFile:
     @property
     def suffix(self) -> str:
         """Lower case, with the dot."""
-        return self.path.suffix.lower()
+        name = self.name.rpartition("/")[2]
+        return name[name.rfind(".") :].lower() if "." in name else ""
 
 
 def plain(value: object) -> str:
@@ -69,28 +71,28 @@ def walk(root: Path, folder: Path, split: str, findings: list[Finding]) -> Itera
                 folders.remove(name)
             elif path.is_symlink():
                 _drop(findings, split, root, path, "link-to-folder", f"to {plain(path.readlink())}; not followed")
+        above = "" if Path(place) == root else f"{Path(place).relative_to(root).as_posix()}/"
         for name in names:
-            file = _file(root, Path(place, name), split, findings)
-            if file is not None:
-                found.append(file)
+            rule, detail = _fault_of(root, f"{place}/{name}", name)
+            if rule:
+                _drop(findings, split, root, Path(place, name), rule, detail)
+            else:
+                found.append(FoundFile(Path(place, name), above + name))
     yield from sorted(found, key=lambda file: file.name)
 
 
-def _file(root: Path, path: Path, split: str, findings: list[Finding]) -> FoundFile | None:
-    name = path.relative_to(root).as_posix()
-    rule = detail = ""
-    if plain(name) != name:
-        rule, detail = "name-not-utf8", "rename the file"
-    elif is_junk(path.name):
-        rule, detail = "junk-file", "left by an operating system or a program"
-    elif path.is_symlink() and not inside(root, path):
-        rule, detail = "link-leaves-data-set", f"to {plain(path.readlink())}"
-    elif not path.is_file():
-        rule, detail = "not-a-file", "a broken link, or something that cannot be read like a file"
-    if rule:
-        _drop(findings, split, root, path, rule, detail)
-        return None
-    return FoundFile(path, name)
+def _fault_of(root: Path, path: str, name: str) -> tuple[str, str]:
+    """Returns rule and detail of what keeps a file from being used; two empty texts where nothing does."""
+    if is_junk(name):
+        return "junk-file", "left by an operating system or a program"
+    if plain(path) != path:
+        return "name-not-utf8", "rename the file"
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        if not inside(root, Path(path)):
+            return "link-leaves-data-set", f"to {plain(Path(path).readlink())}"
+        return ("", "") if Path(path).is_file() else ("not-a-file", "a broken link")
+    return ("", "") if stat.S_ISREG(status.st_mode) else ("not-a-file", "cannot be read like a file")
 
 
 def inside(root: Path, path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from agropest.data.data_yaml import DataYaml, read_data_yaml
@@ -46,6 +46,7 @@ def _report_shared(split: str, folders: tuple[Path, ...], said: DataYaml, root: 
             findings.append(Finding(split, name, 0, "folder-in-two-splits", KEPT, f"{other} reads it too"))
 
 
+@lru_cache(maxsize=1024)
 def label_folder(images: Path) -> Path:
     """Returns where the labels of a folder of images are: beside it, ``images`` exchanged for ``labels``."""
     parts = images.parts
@@ -72,7 +73,7 @@ def _read_folder(
         if label is not None:
             used.add(label.name)
         yield Picture(split, image.path, image.name, partial(_read_label, label, names))
-    for file in files + [label for label in labels.values() if label not in files]:
+    for file in ({file.name: file for file in files} | labels).values():
         if file.suffix not in SUFFIXES and file.name not in used:
             rule = "orphan-label" if file.suffix == ".txt" else "not-an-image"
             detail = "no image of this name" if file.suffix == ".txt" else "neither an image nor a label"
@@ -103,18 +104,22 @@ def _one_per_stem(images: list[FoundFile], split: str, findings: list[Finding]) 
             findings.append(Finding(split, image.name, 0, "same-stem", DROPPED, f"{first} has the same label file"))
 
 
+@lru_cache(maxsize=1024)
+def _label_prefix(folder: Path, root: Path) -> str:
+    """Returns what the names of the labels of a folder's images start with."""
+    labels = label_folder(folder)
+    return "" if labels == root else f"{labels.relative_to(root).as_posix()}/"
+
+
 def _find_label(
     image: FoundFile, root: Path, by_stem: Mapping[str, list[FoundFile]], split: str, findings: list[Finding]
 ) -> FoundFile | None:
-    folder = label_folder(image.path.parent)
-    found = by_stem.get(_key((folder / image.path.name).relative_to(root).as_posix()), [])
-    exact = [label for label in found if label.path.stem == image.path.stem] or found
-    exact.sort(key=lambda label: (label.path.suffix != ".txt", label.name))
-    if not exact:
-        told = f"no {(folder / image.path.stem).relative_to(root).as_posix()}.txt; taken as background"
-        findings.append(Finding(split, image.name, 0, "label-missing", KEPT, told))
+    stem = f"{_label_prefix(image.path.parent, root)}{image.path.stem}"
+    found = by_stem.get(nfc(stem), [])
+    if not found:
+        findings.append(Finding(split, image.name, 0, "label-missing", KEPT, f"no {stem}.txt; taken as background"))
         return None
-    label = exact[0]
+    label = min(found, key=lambda label: (label.name != f"{stem}.txt", label.path.stem != image.path.stem, label.name))
     if label.path.stem != image.path.stem or label.path.suffix != ".txt":
         findings.append(
             Finding(split, label.name, 0, "label-name-differs", KEPT, f"taken as the label of {image.name}")
