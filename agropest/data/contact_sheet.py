@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from agropest.data.dataset import Dataset
+from agropest.data.decoding import SUFFIXES
 from agropest.data.folder import plain
 from agropest.data.health import CLIPPED, DROPPED, Finding
 from agropest.data.labels import corners_in
@@ -48,7 +49,8 @@ def worst_offenders(dataset: Dataset, findings: Sequence[Finding], most: int = M
     grouped: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         file = finding.file if finding.line == 0 else stems.get((finding.split, _stem(finding.file)), "")
-        if file and (dataset.root / file).is_file() and Path(file).suffix.lower() not in (".txt", ".yaml", ".json"):
+        shown = Path(file).suffix.lower() in SUFFIXES and finding.rule != "junk-file"
+        if shown and (dataset.root / file).is_file():
             grouped[finding.split, file].append(finding)
     offenders = [_offender(file, own, taken.get(split, {})) for (split, file), own in grouped.items()]
     grave = sorted((o for o in offenders if o.weight > 0), key=lambda o: (-o.weight, o.file))
@@ -115,7 +117,7 @@ def _tile(root: Path, offender: Offender) -> Image.Image:
         pen.text((14, TILE_PX // 2), f"does not decode: {type(error).__name__}", fill=BAD, font=font)
     else:
         _draw_picture(tile, picture, offender, font)
-    name = offender.file if len(offender.file) < 50 else f"...{offender.file[-46:]}"
+    name = offender.file if len(offender.file) < 50 else f"{offender.file[:34]}...{offender.file[-12:]}"
     pen.text((6, TILE_PX + 1), _shown(name), fill=INK, font=font)
     pen.text((6, TILE_PX + 15), _shown(offender.caption[:52]), fill=BAD, font=font)
     pen.text((6, TILE_PX + 29), _shown(offender.caption[52:104]), fill=BAD, font=font)
@@ -132,7 +134,8 @@ def _draw_picture(tile: Image.Image, picture: Image.Image, offender: Offender, f
     pen = ImageDraw.Draw(tile)
     for (x, y, w, h), name in offender.good:
         pen.rectangle((left + x * scale, top + y * scale, left + (x + w) * scale, top + (y + h) * scale), outline=GOOD)
-        pen.text((left + x * scale + 2, top + y * scale + 1), _shown(name), fill=GOOD, font=font)
+        at = (left + x * scale + 2, top + y * scale + 1)
+        pen.text(at, _shown(name), fill=GOOD, font=font, stroke_width=1, stroke_fill=INK)
     for x1, y1, x2, y2 in offender.bad:
         xs, ys = sorted((left + x1 * scale, left + x2 * scale)), sorted((top + y1 * scale, top + y2 * scale))
         low, high = ([min(max(v, 2), TILE_PX - 3) for v in end] for end in zip(xs, ys, strict=True))
