@@ -61,6 +61,7 @@ RULES = {
     "not-a-file": "a broken link, or something that cannot be read like a file",
     "name-not-utf8": "the file's name is not UTF-8",
     "folder-unreadable": "a folder cannot be listed",
+    "folder-not-read": "a folder with images belongs to no split",
     "other-format": "COCO annotations beside a data.yaml",
     # data.yaml
     "nc-differs": "nc is not the number of names; the names count",

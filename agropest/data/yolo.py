@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from agropest.data.data_yaml import DataYaml, read_data_yaml
 from agropest.data.decoding import SUFFIXES
-from agropest.data.folder import FoundFile, nfc, walk
+from agropest.data.folder import FoundFile, is_junk, nfc, plain, walk
 from agropest.data.health import DROPPED, KEPT, Finding
 from agropest.data.labels import LabelledBox, Remark, read_label_line, read_lines
 from agropest.data.picture import Picture, ReadLine, Source
@@ -35,6 +36,7 @@ def read_yolo(file: Path, root: Path) -> Source:
         _report_shared(split, folders, said, root, findings)
         for folder in folders:
             pictures += _read_folder(split, folder, root, said.names, findings)
+    _report_unread(root, {folder for folders in said.folders.values() for folder in folders}, findings)
     pictures.sort(key=lambda picture: picture.file)
     return Source(root, categories, tuple(said.folders), tuple(pictures), findings)
 
@@ -44,6 +46,17 @@ def _report_shared(split: str, folders: tuple[Path, ...], said: DataYaml, root: 
         for folder in set(folders) & set(said.folders[other]) if other < split else ():
             name = folder.relative_to(root).as_posix()
             findings.append(Finding(split, name, 0, "folder-in-two-splits", KEPT, f"{other} reads it too"))
+
+
+def _report_unread(root: Path, read: set[Path], findings: list[Finding]) -> None:
+    """Reports folders with images that belong to no split."""
+    done = read | {label_folder(folder) for folder in read}
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if Path(place, name) not in done and not is_junk(name))
+        images = sum(name[name.rfind(".") :].lower() in SUFFIXES for name in names if not is_junk(name))
+        if images:
+            name = plain(Path(place).relative_to(root).as_posix())
+            findings.append(Finding("", name, 0, "folder-not-read", DROPPED, f"{images} images of no split"))
 
 
 @lru_cache(maxsize=1024)

@@ -182,3 +182,11 @@ def test_no_data_set_says_where_to_get_one(tmp_path: Path, name: str, got: str) 
     [line] = caught.value.faults
     for part in (str(tmp_path / name), got, "data.yaml, train/images", "Kaggle", "crop pests", "AgroPest-12"):
         assert part in line
+
+
+def test_a_folder_of_no_split_is_told(write_set: Fixture) -> None:
+    root = write_set(
+        {"train/a": BOX, "train/sub/b": BOX, "extra/c": BOX, "extra/d": BOX}, "train: train/images\nnames: [A]\n"
+    )
+    found = [(f.file, f.detail) for f in find_source(root.resolve()).findings if f.rule == "folder-not-read"]
+    assert found == [("extra/images", "2 images of no split")]
