@@ -1,9 +1,9 @@
 """Detectron2 from the package index, where no official build is installed.
 
-``detectron2`` itself is not on the index. ``pb1-detectron2`` 0.6 is: an sdist with the Python sources of the v0.6 tag and
-the model zoo's configs, but without ``layers/csrc``, so that its own setup.py cannot build. This command repackages the
-sources as a pure-Python wheel, which needs no compiler. What the C++ extension alone can do (rotated boxes, deformable
-convolution, COCOeval_opt) raises an error that says so; ROIAlign and NMS come from torchvision.
+``detectron2`` itself is not on the index. ``pb1-detectron2`` 0.6 is: an sdist with the Python sources of the v0.6 tag
+and the model zoo's configs, but without ``layers/csrc``, so that its own setup.py cannot build. This command repackages
+the sources as a pure-Python wheel, which needs no compiler. What the C++ extension alone can do (rotated boxes,
+deformable convolution, COCOeval_opt) raises an error that says so; ROIAlign and NMS come from torchvision.
 """
 
 from __future__ import annotations
@@ -117,5 +117,5 @@ def _pip(*words: str) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         last = (result.stderr.strip() or result.stdout.strip()).splitlines()[-8:]
-        fix = "read pip's own words above; without a network give pip a folder of wheels (docs/cluster.md)"
-        raise EnvironmentFault(*last, fault("pip " + " ".join(words[:1]), "expected exit code 0", result.returncode, fix))
+        fix = "read pip's own words above; without a network give pip a folder of wheels (PIP_FIND_LINKS)"
+        raise EnvironmentFault(*last, fault(f"pip {words[0]}", "expected exit code 0", result.returncode, fix))

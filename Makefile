@@ -1,0 +1,37 @@
+# make demo    install, draw the demo data set, run sweeps/demo.yaml
+# make test    install, run the tests
+# make check   formatting, lint, types
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test check install install-dev clean
+
+demo: install
+	$(RUN) -m agropest draw-demo data/demo
+	$(RUN) launch.py sweeps/demo.yaml
+
+test: install-dev
+	$(RUN) -m pytest
+
+check: install-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+# The stamps are files, so that nothing is installed twice; a changed requirement installs again.
+$(VENV)/.installed: requirements.txt constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(RUN) -m agropest install-detectron2
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build
