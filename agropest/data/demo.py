@@ -16,12 +16,12 @@ from agropest.data.insects import CLASS_NAMES
 from agropest.data.scene import DrawnBox, draw_scene
 from agropest.errors import DataError, fault
 
-# Share of the boxes: the commonest class has 8 times the boxes of the rarest, so that repeat factors have work to do.
-CLASS_WEIGHTS = (8.0, 5.5, 3.5, 6.0, 3.0, 2.5, 4.5, 4.0, 1.0, 2.0, 2.5, 1.5)
-INSECTS_PER_IMAGE = (0.20, 0.25, 0.20, 0.15, 0.12, 0.08)  # shares of pictures with 1, 2, ... 6
+# Share of the boxes: the commonest class has 4 times the boxes of the rarest, so that repeat factors have work to do.
+CLASS_WEIGHTS = (8.0, 6.0, 5.0, 6.0, 4.0, 3.5, 5.0, 5.0, 2.0, 3.0, 3.5, 2.5)
+INSECTS_PER_IMAGE = (0.05, 0.1, 0.2, 0.2, 0.15, 0.12, 0.1, 0.08)  # shares of pictures with 1, 2, ... 8
 MARKER = "drawn.json"
 # Raise this when the same seed would draw other pictures than before.
-DRAWING_VERSION = 2
+DRAWING_VERSION = 3
 
 
 def draw_demo_dataset(

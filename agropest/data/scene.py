@@ -13,7 +13,7 @@ from agropest.data.insects import Stroke, draw_insect
 # Everything is drawn at twice the size and scaled down once: that is what smooths the edges.
 OVERSAMPLING = 2
 # Longest side of an insect's box as a share of the picture's side, from the smallest to the largest.
-SMALLEST, LARGEST = 0.085, 0.6
+SMALLEST, LARGEST = 0.1, 0.62
 
 GROUNDS = ((96, 74, 52), (70, 92, 48), (134, 120, 88), (86, 104, 74), (150, 140, 120), (60, 56, 46))
 LEAVES = ((70, 110, 44), (98, 128, 60), (52, 84, 40), (140, 130, 70), (120, 86, 50), (164, 150, 96))

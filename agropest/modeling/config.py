@@ -39,6 +39,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "INPUT.FORMAT": ("BGR", "RGB", "L", "YUV-BT.601"),
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice", "range"),
     "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
+    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
     "INPUT.CROP.TYPE": ("relative", "relative_range", "absolute", "absolute_range"),
 }
 
