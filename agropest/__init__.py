@@ -4,9 +4,9 @@ The rooms, in the order the data flows. A module imports only from rooms above i
 ``files``); ``tests/test_architecture.py`` holds that.
 
 ``data``      a YOLO or COCO folder becomes checked COCO JSON per split, statistics, the drawn demo set
-``modeling``  what Detectron2 lacks: config keys, losses, backbones                        (torch; ``config`` alone is light)
-``sweep``     a sweep YAML becomes trials with signatures; lint; forecast                  (no torch, no ray)
-``results``   the store of trials; AP, bootstrap, ranking, factor effects                  (no torch, no ray)
+``modeling``  what Detectron2 lacks: config keys, losses, backbones         (torch; ``config`` alone is light)
+``sweep``     a sweep YAML becomes trials with signatures; lint; forecast   (no torch, no ray)
+``results``   the store of trials; AP, bootstrap, ranking, factor effects   (no torch, no ray)
 ``training``  one trial: batch stream, trainer, evaluation, checkpoints                    (torch, no ray)
 ``tuning``    Ray Tune: schedule, pack, stop, retry, progress                              (ray)
 ``report``    rows become CSV, Markdown, LaTeX, JSON, PNG and one HTML page                (no torch, no ray)

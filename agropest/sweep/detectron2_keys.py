@@ -94,7 +94,7 @@ def checked(flat: Mapping[str, Any], where: str, faults: list[str]) -> FlatConfi
     """
     result: FlatConfig = {}
     for key, value in flat.items():
-        place = f"{where}.{key}"
+        place = f"{where} {key}" if where.startswith("--") else f"{where}.{key}"
         if key not in default_config():
             faults.append(_unknown(key, place))
             continue
@@ -159,7 +159,9 @@ def _check_choice(key: str, value: Any) -> None:
 def _unknown(key: str, place: str) -> str:
     inside = [known for known in default_config() if known.startswith(key + ".")]
     if inside:
-        return fault(place, "expected a key with a value", key, f"it is a group; name one of its keys, e.g. {inside[0]}")
+        return fault(
+            place, "expected a key with a value", key, f"it is a group; name one of its keys, e.g. {inside[0]}"
+        )
     return fault(place, "expected a Detectron2 config key", key, nearest(key, default_config()))
 
 

@@ -36,7 +36,7 @@ from agropest.sweep.settings import apply_settings
 from agropest.sweep.yaml_file import read_yaml
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
-STOP_METHODS = ("none", "asha", "hyperband", "median")
+STOP_METHODS = ("none", "asha", "median")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StopRule:
     Attributes:
         method: one of ``STOP_METHODS``; ``none`` runs every trial to its end.
         grace_period_iters: no trial is stopped before this iteration; 0 means a quarter of the longest schedule.
-        reduction_factor: of ASHA and HyperBand: 1/this of the trials goes on at a rung.
+        reduction_factor: of ASHA: 1/this of the trials goes on at a rung.
     """
 
     method: str = "none"

@@ -55,7 +55,7 @@ class TrialSpec:
     training_version: int = TRAINING_VERSION
     overrides: Mapping[str, Any] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
 
     @cached_property
     def signature(self) -> str:
@@ -100,7 +100,7 @@ def weights_identity(weights: str) -> str:
         return weights
     path = Path(weights).expanduser()
     if not path.is_file():
-        fix = "give a checkpoint file, a detectron2:// address, or \"\" to start from random weights"
+        fix = 'give a checkpoint file, a detectron2:// address, or "" to start from random weights'
         raise EnvironmentFault(fault("MODEL.WEIGHTS", "expected a file", weights, fix))
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]

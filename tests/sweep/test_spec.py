@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agropest.errors import SweepFileError
+from agropest.sweep.spec import Resources, load_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_sweep_file_as_a_value(tmp_path: Path) -> None:
+    spec = load_sweep(
+        write(
+            tmp_path,
+            """
+question: Does it help?
+data: insects
+variants:
+  baseline: {}
+  slow: {SOLVER: {BASE_LR: 1e-4}, resources: {cpus: 2}}
+  wide: {MODEL.ANCHOR_GENERATOR.SIZES: [[8], [16], [32], [64], [128]]}
+seeds: [1, 2]
+stop: asha
+""",
+        )
+    )
+    assert spec.name == "a"
+    assert spec.data == tmp_path / "insects"
+    assert [variant.name for variant in spec.variants] == ["baseline", "slow", "wide"]
+    assert spec.variants[1].overrides == {"SOLVER.BASE_LR": 0.0001}
+    assert spec.variants[1].resources == Resources(cpus=2)
+    assert spec.seeds == (1, 2)
+    assert spec.stop.method == "asha"
+
+
+def test_all_faults_come_at_once_each_with_its_key(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+variants:
+  baseline: {SOLVER.BASE_LP: 0.1, SOLVER.MAX_ITER: many}
+  "bad/name": {}
+seeds: [1, 1]
+stop: {method: ashes}
+resources: {gpu: 1}
+metrik: AP
+""",
+    )
+    with pytest.raises(SweepFileError) as caught:
+        load_sweep(path, ["SOLVER.MAXITER=3", "resources.cpus=none", "nothing"])
+    text = str(caught.value)
+    for piece in (
+        "variants.baseline.SOLVER.BASE_LP: expected a Detectron2 config key",
+        "did you mean 'SOLVER.BASE_LR'?",
+        "variants.baseline.SOLVER.MAX_ITER: expected a number, got 'many'",
+        "variants.bad/name: expected letters",
+        "seeds: expected different whole numbers",
+        "stop.method: expected one of none, asha",
+        "resources.gpu: unknown key",
+        "did you mean 'gpus'?",
+        "metrik: unknown key",
+        "did you mean 'metric'?",
+        "--set SOLVER.MAXITER: expected a Detectron2 config key",
+        "resources.cpus: expected a number",
+        "--set: expected KEY=VALUE, got 'nothing'",
+    ):
+        assert piece in text
+    assert len(caught.value.faults) == 10
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepFileError, match=r"line 3.*'seeds' stands twice"):
+        load_sweep(write(tmp_path, "seeds: [1]\nvariants: {baseline: {}}\nseeds: [2]\n"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "variants: [", "variants: {a: !!python/object:os.system {}}", "\x00", "? [a]\n: b"]
+)
+def test_what_is_no_sweep_is_one_clear_fault(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SweepFileError, match=r"a\.yaml"):
+        load_sweep(write(tmp_path, text))
+
+
+def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
+    write(tmp_path, "variants: {baseline: {}}")
+    with pytest.raises(SweepFileError, match=r"no such file.*there are: a\.yaml"):
+        load_sweep(tmp_path / "b.yaml")
+
+
+def test_settings_win_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "variants: {v0.1: {SOLVER.BASE_LR: 0.1}}\nresources: {cpus: 1}\n")
+    spec = load_sweep(path, ["resources.cpus=3", "variants.v0.1.SOLVER.BASE_LR=0.2", "SOLVER.MAX_ITER=7", "name=b"])
+    assert spec.resources.cpus == 3
+    assert spec.variants[0].overrides == {"SOLVER.BASE_LR": 0.2}
+    assert spec.pinned == {"SOLVER.MAX_ITER": 7}
+    assert spec.name == "b"
+
+
+def test_factors_combine_in_full_and_as_ablation(tmp_path: Path) -> None:
+    factors = "factors: {a: {SEED: 1}, b: {SOLVER.BASE_LR: 0.1}, c: {SOLVER.MAX_ITER: 9}}\n"
+    full = load_sweep(write(tmp_path, factors + "design: full\n"))
+    assert [v.name for v in full.variants] == ["baseline", "a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"]
+    assert full.variants[4].levels == {"a": "on", "b": "on", "c": "base"}
+    ablation = load_sweep(write(tmp_path, factors + "design: ablation\n"))
+    assert [v.name for v in ablation.variants] == ["baseline", "a", "b", "c", "b+c", "a+c", "a+b", "a+b+c"]
+
+
+def test_every_shipped_sweep_file_is_valid() -> None:
+    paths = sorted((ROOT / "sweeps").glob("*.yaml"))
+    assert {"demo.yaml", "baseline.yaml", "anchors.yaml"} <= {path.name for path in paths}
+    for path in paths:
+        spec = load_sweep(path)
+        assert spec.question, path
+        assert path.read_text().startswith("# Question:"), path

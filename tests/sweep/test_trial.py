@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agropest.errors import EnvironmentFault, SweepFileError
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import Resources, SweepSpec, load_sweep
+from agropest.sweep.trial import TrialSpec, weights_identity
+
+CLASSES = ["Ants", "Bees", "Wasps"]
+
+
+def plan(tmp_path: Path, text: str, *settings: str) -> list[TrialSpec]:
+    return expand_trials(spec(tmp_path, text, *settings), "data-1", CLASSES)
+
+
+def spec(tmp_path: Path, text: str, *settings: str) -> SweepSpec:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    return load_sweep(path, settings)
+
+
+TWO = "variants: {low: {SOLVER.BASE_LR: 0.002}, baseline: {}}\nseeds: [1, 2]\n"
+
+
+def test_one_trial_for_every_variant_and_seed_the_baseline_first(tmp_path: Path) -> None:
+    trials = plan(tmp_path, TWO)
+    assert [trial.name for trial in trials] == ["baseline/s1", "baseline/s2", "low/s1", "low/s2"]
+    assert trials[2].overrides == {"SOLVER.BASE_LR": 0.002}
+    assert trials[0].config["MODEL.ROI_HEADS.NUM_CLASSES"] == 3
+    assert [trial.config["SEED"] for trial in trials] == [1, 2, 1, 2]
+    assert len({trial.signature for trial in trials}) == 4
+
+
+def test_a_signature_is_of_what_decides_the_numbers_and_of_nothing_else(tmp_path: Path) -> None:
+    trial = plan(tmp_path, TWO)[0]
+    same = [
+        replace(trial, label="other", resources=Resources(cpus=8), levels={"a": "on"}),
+        replace(trial, config={**trial.config, "OUTPUT_DIR": "x", "DATALOADER.NUM_WORKERS": 9, "MODEL.DEVICE": "cpu"}),
+    ]
+    other = [
+        replace(trial, data="data-2"),
+        replace(trial, weights="sha256:1"),
+        replace(trial, training_version=99),
+        replace(trial, config={**trial.config, "SOLVER.MAX_ITER": 41000}),
+        replace(trial, config={**trial.config, "A.NEW.KEY": 1}),
+    ]
+    assert {t.signature for t in same} == {trial.signature}
+    assert trial.signature not in {t.signature for t in other}
+    assert len({t.signature for t in other}) == len(other)
+
+
+def test_the_same_trial_in_two_sweeps_is_one(tmp_path: Path) -> None:
+    one = plan(tmp_path, "variants: {baseline: {SOLVER.BASE_LR: 0.001}}\nseeds: [1]\n")[0]
+    two = plan(tmp_path, "variants: {plain: {}, fast: {SOLVER.BASE_LR: 0.1}}\nbaseline: plain\nseeds: [1]\n")[0]
+    assert one.signature == two.signature  # 0.001 is Detectron2's default
+    assert one.label != two.label
+
+
+def test_configs_that_no_trainer_could_run_are_refused_all_at_once(tmp_path: Path) -> None:
+    text = """
+variants:
+  baseline: {}
+  uneven:
+    MODEL.ANCHOR_GENERATOR.SIZES: [[8, 12], [16], [32], [64], [128]]
+    MODEL.RPN.IN_FEATURES: [p2, p3, p4, p5, p6]
+  masks: {MODEL.MASK_ON: true}
+  never: {SOLVER.MAX_ITER: 0}
+"""
+    with pytest.raises(SweepFileError) as caught:
+        plan(tmp_path, text)
+    faults = caught.value.faults
+    assert len(faults) == 3
+    assert (
+        "uneven: MODEL.ANCHOR_GENERATOR.SIZES: expected 1 or 5 lists of equal length (got lengths [2, 1, 1, 1, 1])"
+        in faults[0]
+    )
+    assert "masks: MODEL.MASK_ON" in faults[1]
+    assert "never: SOLVER.MAX_ITER" in faults[2]
+
+
+def test_weights_are_identified_by_content_not_by_place(tmp_path: Path) -> None:
+    for name in ("a.pth", "b.pth"):
+        (tmp_path / name).write_bytes(b"weights")
+    (tmp_path / "c.pth").write_bytes(b"others")
+    a, b, c = (weights_identity(str(tmp_path / name)) for name in ("a.pth", "b.pth", "c.pth"))
+    assert a == b != c
+    assert weights_identity("") == ""
+    assert weights_identity("detectron2://x/y.pkl") == "detectron2://x/y.pkl"
+    with pytest.raises(EnvironmentFault, match="expected a file"):
+        weights_identity(str(tmp_path / "none.pth"))

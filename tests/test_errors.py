@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from agropest import errors
+
+
+def test_a_fault_says_where_rule_value_and_fix() -> None:
+    line = errors.fault("a.yaml: seeds", "expected numbers", "x", "write [42]")
+    assert line == "a.yaml: seeds: expected numbers, got 'x'; write [42]"
+
+
+def test_long_values_are_cut() -> None:
+    assert len(errors.fault("w", "r", "x" * 1000, "f")) < 200
+
+
+def test_nearest_names_the_likely_word() -> None:
+    assert errors.nearest("SOLVER.BASE_LP", ["SOLVER.BASE_LR", "SOLVER.STEPS"]) == "did you mean 'SOLVER.BASE_LR'?"
+    assert errors.nearest("BASE_LR", ["SOLVER.BASE_LR", "SEED"]) == "did you mean 'SOLVER.BASE_LR'?"
+    assert errors.nearest("zzz", ["a", "b"]) == "known here: a, b"
+
+
+def test_an_error_prints_every_fault_on_its_line() -> None:
+    for kind in (
+        errors.SweepFileError,
+        errors.DataError,
+        errors.StoreError,
+        errors.EnvironmentFault,
+        errors.TrialError,
+    ):
+        assert str(kind("one", "two")) == "one\ntwo"
+        assert issubclass(kind, errors.AgropestError)
