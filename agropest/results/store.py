@@ -38,6 +38,9 @@ FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 ENDED_WELL = (FINISHED, STOPPED)
 STATUSES = (NEW, RUNNING, INTERRUPTED, FINISHED, STOPPED, FAILED)
 
+# The split name of the one validation with test-time augmentation, of the checkpoint that plain validation chose.
+VALID_AUGMENTED = "valid_augmented"
+
 
 @dataclass(frozen=True)
 class Status:

@@ -1,0 +1,100 @@
+"""The trials of a sweep as rows: ranked by validation where that is fair, listed where it is not.
+
+Only finished trials have a rank. A trial that was stopped early has had fewer iterations, and a failed one none that
+count: they are listed below, in order, without a rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agropest.results.store import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    NEW,
+    RUNNING,
+    STOPPED,
+    VALID_AUGMENTED,
+    EvaluationRecord,
+    Store,
+)
+from agropest.sweep.trial import TrialSpec
+
+_ORDER = {FINISHED: 0, STOPPED: 1, RUNNING: 2, INTERRUPTED: 3, NEW: 4, FAILED: 5}
+
+Metrics = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class RankedTrial:
+    """One row of the ranking.
+
+    Attributes:
+        rank: from 1 among the finished trials; None for the others.
+        iteration: iterations trained.
+        val_iteration: iteration of the evaluation shown: the best by the sweep's metric, the first of equals.
+        valid: its metrics in percent, with test-time augmentation where the trial has it; empty when there is none.
+        test: metrics of that same checkpoint on the test split; empty when it was not tested.
+        time_s: of training and evaluation.
+        notes: what a person should know of this trial.
+    """
+
+    rank: int | None
+    label: str
+    seed: int
+    status: str
+    iteration: int
+    max_iter: int
+    val_iteration: int | None
+    valid: Metrics
+    test: Metrics
+    time_s: float
+    signature: str
+    reason: str
+    notes: tuple[str, ...]
+
+
+def rank_trials(trials: Sequence[TrialSpec], store: Store, metric: str) -> list[RankedTrial]:
+    """Returns a row for every trial: the finished by ``metric`` on validation, then the others by status."""
+    rows = sorted((_row(trial, store, metric) for trial in trials), key=lambda row: _key(row, metric))
+    ranked, rank = [], 0
+    for row in rows:
+        rank += row.status == FINISHED
+        ranked.append(row if row.status != FINISHED else RankedTrial(**{**vars(row), "rank": rank}))
+    return ranked
+
+
+def best_evaluation(records: Sequence[EvaluationRecord], metric: str) -> EvaluationRecord | None:
+    """Returns the evaluation with the highest ``metric`` (the first of equals), or None."""
+    known = [(value, record) for record in records if (value := record.metrics.get(metric)) is not None]
+    return max(known, key=lambda pair: (pair[0], -pair[1].iteration))[1] if known else None
+
+
+def _row(trial: TrialSpec, store: Store, metric: str) -> RankedTrial:
+    folder = store.folder(trial)
+    status, records = folder.status(), folder.read_evaluations("valid")
+    best = best_evaluation(records, metric)
+    best = next(iter(folder.read_evaluations(VALID_AUGMENTED)), best)
+    tests = folder.read_evaluations("test")
+    return RankedTrial(
+        rank=None,
+        label=trial.label,
+        seed=trial.seed,
+        status=status.status,
+        iteration=status.iteration,
+        max_iter=trial.max_iter,
+        val_iteration=best.iteration if best else None,
+        valid=best.metrics if best else {},
+        test=tests[-1].metrics if tests and status.status == FINISHED else {},
+        time_s=status.time_s,
+        signature=trial.signature,
+        reason=status.reason,
+        notes=status.notes,
+    )
+
+
+def _key(row: RankedTrial, metric: str) -> tuple[int, float, str, int]:
+    value = row.valid.get(metric)
+    return _ORDER[row.status], -(value if value is not None else -1.0), row.label, row.seed
