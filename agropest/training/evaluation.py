@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import GeneralizedRCNNWithTTA
 
 from agropest.results.boxes import Boxes
 
@@ -65,7 +67,9 @@ def detect(
                 if should_stop():
                     raise Interrupted
                 outputs = model(batch)
-                found += [(item["image_id"], out["instances"].to("cpu")) for item, out in zip(batch, outputs, strict=True)]
+                found += [
+                    (item["image_id"], out["instances"].to("cpu")) for item, out in zip(batch, outputs, strict=True)
+                ]
     finally:
         model.train(was_training)
     return Detections(_boxes(found, category_ids), len(records), time.perf_counter() - started)
@@ -73,6 +77,25 @@ def detect(
 
 class Interrupted(Exception):
     """The trial was asked to end; what is stored stays."""
+
+
+class TestTimeAugmentation(torch.nn.Module):
+    """Detectron2's ``GeneralizedRCNNWithTTA`` in the shape of a model: every size of ``TEST.AUG``, flipped and not.
+
+    Args:
+        cfg: effective Detectron2 config.
+        model: a ``GeneralizedRCNN``.
+    """
+
+    __test__ = False
+
+    def __init__(self, cfg: CfgNode, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.augmented = GeneralizedRCNNWithTTA(cfg, model)
+
+    def forward(self, batch: list[dict[str, Any]]) -> Any:
+        """Returns Detectron2's outputs; the images are read anew in their own size."""
+        return self.augmented([{key: value for key, value in item.items() if key != "image"} for item in batch])
 
 
 def _same_size_batches(inputs: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

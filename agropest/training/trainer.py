@@ -60,9 +60,12 @@ class TrialTrainer(TrainerBase):
         """
         batch = next(self.batches)
         torch.manual_seed(step_seed(self.cfg.SEED, self.iter))
-        with self._precision():
-            losses = self.model(batch)
-            total = sum(losses.values())
+        try:
+            with self._precision():
+                losses = self.model(batch)
+                total = sum(losses.values())
+        except FloatingPointError as error:  # Detectron2's RPN says so first when the weights are already not finite
+            raise self._diverged(self.iter + 1, str(error)) from None
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
         self.scaler.step(self.optimizer)
@@ -115,9 +118,15 @@ class TrialTrainer(TrainerBase):
         finite = torch.isfinite(totals).tolist()
         if not all(finite):
             iteration = self.iter - len(finite) + finite.index(False) + 1
-            names = [name for name, loss in self._recent[finite.index(False) - len(finite)].items() if not loss.isfinite()]
-            fix = "lower SOLVER.BASE_LR, lengthen the warm-up, or clip gradients (SOLVER.CLIP_GRADIENTS.ENABLED)"
-            raise TrialError(fault(f"iteration {iteration}", "expected a finite loss", ", ".join(names), fix))
+            names = [
+                name for name, loss in self._recent[finite.index(False) - len(finite)].items() if not loss.isfinite()
+            ]
+            raise self._diverged(iteration, ", ".join(names))
+
+    @staticmethod
+    def _diverged(iteration: int, what: str) -> TrialError:
+        fix = "lower SOLVER.BASE_LR, lengthen the warm-up, or clip gradients (SOLVER.CLIP_GRADIENTS.ENABLED)"
+        return TrialError(fault(f"iteration {iteration}", "expected finite losses", what, fix))
 
     def _write_losses(self) -> None:
         now = time.perf_counter()

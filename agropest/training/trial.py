@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from agropest.results.store import (
     INTERRUPTED,
     RUNNING,
     STOPPED,
+    VALID_AUGMENTED,
     EvaluationRecord,
     Status,
     TrialFolder,
@@ -35,37 +35,16 @@ from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.batches import BatchStream
-from agropest.training.evaluation import Detections, Interrupted, detect
+from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation, detect
 from agropest.training.mapper import TestMapper
 from agropest.training.records import SplitRecords, load_records
+from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.weights import load_weights
 
 logger = logging.getLogger(__name__)
 
 OnEvaluation = Callable[[EvaluationRecord], object]
-PROGRESS_PERIOD_S = 1.0
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where and how a trial runs; none of it changes its numbers on one kind of device.
-
-    Attributes:
-        splits: split name to (COCO JSON, image folder); ``test`` may be missing.
-        device: "cpu" or "cuda".
-        num_threads: of torch in this process.
-        loader_workers: processes that prepare batches; 0: this one does.
-        metric: by which validation chooses the checkpoint that is tested.
-        keep_checkpoints: False removes them all once the trial is finished.
-    """
-
-    splits: Mapping[str, tuple[Path, Path]]
-    device: str = "cpu"
-    num_threads: int = 1
-    loader_workers: int = 0
-    metric: str = "AP"
-    keep_checkpoints: bool = True
 
 
 def run_trial(
@@ -92,6 +71,8 @@ def run_trial(
         torch.OutOfMemoryError: the GPU share is too small; the last checkpoint stays.
     """
     torch.set_num_threads(setting.num_threads)
+    if setting.gpu_memory_fraction > 0:
+        torch.cuda.set_per_process_memory_fraction(setting.gpu_memory_fraction)
     folder.write_spec(trial)
     run = _Run(trial, folder, setting, on_evaluation, should_stop)
     try:
@@ -188,7 +169,7 @@ class _Run:
 
     def evaluate(self, trainer: TrialTrainer, iteration: int) -> None:
         """Evaluates validation, stores it, tells it."""
-        record = self._evaluate_split("valid", trainer.evaluation_model(), iteration, trainer.images_per_s)
+        record = self._evaluate_split("valid", trainer.evaluation_model(), iteration, images_per_s=trainer.images_per_s)
         if trainer.writer is not None:
             for name, value in record.metrics.items():
                 if value is not None:
@@ -200,12 +181,14 @@ class _Run:
         if self.on_evaluation(record) and record.iteration < self.trial.max_iter:
             raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
 
-    def _evaluate_split(self, split: str, model: Any, iteration: int, images_per_s: float = 0.0) -> EvaluationRecord:
+    def _evaluate_split(
+        self, split: str, model: Any, iteration: int, name: str = "", images_per_s: float = 0.0
+    ) -> EvaluationRecord:
         records = self.records[split]
         found = detect(model, records.dicts, TestMapper(self.cfg), records.category_ids, self.should_stop)
         metrics = _metrics(records.ground_truth, found, self.cfg)
         record = EvaluationRecord(
-            split, iteration, metrics, len(found.boxes.score), found.num_images, found.time_s, images_per_s
+            name or split, iteration, metrics, len(found.boxes.score), found.num_images, found.time_s, images_per_s
         )
         self.folder.write_evaluation(record, found.boxes.save)
         return record
@@ -229,19 +212,33 @@ class _Run:
         return self.folder.read_evaluations("valid")
 
     def _finish(self, trainer: TrialTrainer) -> Status:
-        """Tests the checkpoint that validation chose."""
+        """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it."""
         iteration = (self._best() or [self.trial.max_iter])[0]
-        stored = {record.iteration for record in self.folder.read_evaluations("test")}
-        if "test" in self.records and iteration not in stored:
-            if iteration != self.trial.max_iter:
-                content = checkpoints.load(self.folder.checkpoints, iteration)
-                if content is None:
-                    raise TrialError(f"the checkpoint of iteration {iteration}, which validation chose, is damaged")
-                trainer.load_state(content)
-            self._evaluate_split("test", trainer.evaluation_model(), iteration)
+        augmented = self.cfg.TEST.AUG.ENABLED
+        wanted = {"test": "test", **({VALID_AUGMENTED: "valid"} if augmented else {})}
+        missing = {
+            name: split
+            for name, split in wanted.items()
+            if split in self.records and iteration not in {r.iteration for r in self.folder.read_evaluations(name)}
+        }
+        if missing:
+            self._load_chosen(trainer, iteration)
+            model = trainer.evaluation_model()
+            for name, split in missing.items():
+                self._evaluate_split(
+                    split, TestTimeAugmentation(self.cfg, model) if augmented else model, iteration, name
+                )
         if not self.setting.keep_checkpoints:
             checkpoints.keep(self.folder.checkpoints, ())
         return self._status(FINISHED, self.trial.max_iter)
+
+    def _load_chosen(self, trainer: TrialTrainer, iteration: int) -> None:
+        if iteration == self.trial.max_iter:
+            return
+        content = checkpoints.load(self.folder.checkpoints, iteration)
+        if content is None:
+            raise TrialError(f"the checkpoint of iteration {iteration}, which validation chose, is damaged")
+        trainer.load_state(content)
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started

@@ -86,7 +86,7 @@ def _fetch(address: str, path: Path) -> None:
 
     from agropest import files
 
-    with urllib.request.urlopen(address, timeout=20) as reply:  # noqa: S310 - the address starts with ZOO_ADDRESS
+    with urllib.request.urlopen(address, timeout=20) as reply:
         size = int(reply.headers.get("Content-Length", 0)) or None
         if size is not None and reply.status == 200:
             with wrap_file(reply, total=size, description=f"fetching {path.name}") as bar:
@@ -150,7 +150,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return getattr(np._core.multiarray, name)
+            return getattr(np.core.multiarray, name)
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         if (module, name) == ("collections", "OrderedDict"):

@@ -1,0 +1,31 @@
+"""Where and how a trial runs: none of it changes its numbers on one kind of device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how a trial runs.
+
+    Attributes:
+        splits: split name to (COCO JSON, image folder); ``test`` may be missing.
+        device: "cpu" or "cuda".
+        num_threads: of torch in this process.
+        loader_workers: processes that prepare batches; 0: this one does.
+        metric: by which validation chooses the checkpoint that is tested.
+        gpu_memory_fraction: of the card's memory that this process may use; 0: all. A trial that outgrows its share
+            fails alone.
+        keep_checkpoints: False removes them all once the trial is finished.
+    """
+
+    splits: Mapping[str, tuple[Path, Path]]
+    device: str = "cpu"
+    num_threads: int = 1
+    loader_workers: int = 0
+    metric: str = "AP"
+    gpu_memory_fraction: float = 0.0
+    keep_checkpoints: bool = True

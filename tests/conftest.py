@@ -1,0 +1,48 @@
+"""A drawn data set of a few small pictures and a sweep that trains on it in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agropest.data.dataset import Dataset, load_dataset
+from agropest.data.demo import draw_demo_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Overrides that make any sweep small enough for a test: a pixel budget, not another model.
+TINY = f"""
+base: {ROOT / "configs" / "demo.yaml"}
+config:
+  INPUT: {{MIN_SIZE_TRAIN: [64], MIN_SIZE_TEST: 64, MAX_SIZE_TRAIN: 96, MAX_SIZE_TEST: 96}}
+  MODEL.FPN.OUT_CHANNELS: 32
+  MODEL.ROI_BOX_HEAD.FC_DIM: 32
+  SOLVER: {{IMS_PER_BATCH: 2, MAX_ITER: 4, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 2, BASE_LR: 0.01}}
+  TEST.EVAL_PERIOD: 2
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO export of 10 + 6 + 4 pictures of 64 px."""
+    folder = tmp_path_factory.mktemp("tiny") / "insects"
+    draw_demo_dataset(folder, seed=3, train=10, valid=6, test=4, image_size_px=64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The same, converted."""
+    return load_dataset(tiny_folder, tmp_path_factory.mktemp("converted"))
+
+
+@pytest.fixture
+def tiny_sweep(tmp_path: Path, tiny_folder: Path) -> Path:
+    """A sweep file with two variants over the tiny data set."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        f"{TINY}\nquestion: Does focal loss help?\ndata: {tiny_folder}\nseeds: [1]\n"
+        "variants:\n  baseline: {}\n  focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}\n"
+    )
+    return path

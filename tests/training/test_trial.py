@@ -1,0 +1,127 @@
+"""One real trial at toy size: what it leaves, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from agropest.data.dataset import Dataset
+from agropest.results.boxes import Boxes
+from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.training import checkpoints
+from agropest.training.setting import Setting
+from agropest.training.trial import run_trial
+
+
+def trial_of(path: Path, dataset: Dataset, label: str, *settings: str) -> TrialSpec:
+    trials = expand_trials(load_sweep(path, settings), dataset.fingerprint, dataset.class_names)
+    return next(trial for trial in trials if trial.label == label)
+
+
+def run(
+    trial: TrialSpec,
+    dataset: Dataset,
+    results: Path,
+    on_evaluation: Callable[[EvaluationRecord], object] = lambda record: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[Status, TrialFolder]:
+    folder = Store(results).folder(trial).claim()
+    splits = {name: (split.annotations, split.image_root) for name, split in dataset.splits.items()}
+    return run_trial(trial, folder, Setting(splits), on_evaluation, should_stop), folder
+
+
+def weights(folder: TrialFolder, iteration: int) -> dict[str, torch.Tensor]:
+    content = checkpoints.load(folder.checkpoints, iteration)
+    assert content is not None
+    return content["model"]
+
+
+def test_a_trial_leaves_everything(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
+    seen: list[EvaluationRecord] = []
+    status, folder = run(trial, tiny_dataset, tmp_path / "r", seen.append)
+    assert (status.status, status.iteration) == (FINISHED, 4)
+    assert status.time_s > 0
+    assert [record.iteration for record in seen] == [2, 4]
+    assert folder.read_evaluations("valid") == seen
+    assert all(record.num_images == 6 and "AP-Ants" in record.metrics for record in seen)
+    assert [record.split for record in folder.read_evaluations("test")] == ["test"]
+    boxes = Boxes.load(folder.boxes_path(seen[-1]))
+    assert len(boxes) == seen[-1].num_boxes
+    assert set(checkpoints.iterations(folder.checkpoints)) <= {2, 4}
+    names = {path.name.split(".")[0] for path in folder.path.iterdir()}
+    assert {"trial", "config", "status", "evaluations", "checkpoints", "events"} <= names
+
+
+def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "focal", "SOLVER.EMA.ENABLED=true", "DATALOADER.REPEAT_THRESHOLD=0.5")
+    _, whole = run(trial, tiny_dataset, tmp_path / "whole")
+    asked = iter([False, True])
+    stopped, _ = run(trial, tiny_dataset, tmp_path / "parts", should_stop=lambda: next(asked, True))
+    assert stopped.status == INTERRUPTED
+    assert stopped.iteration < 4
+    status, parts = run(trial, tiny_dataset, tmp_path / "parts")
+    assert status.status == FINISHED
+    for name, tensor in weights(whole, 4).items():
+        assert torch.equal(tensor, weights(parts, 4)[name]), name
+    one, two = (folder.read_evaluations("valid") + folder.read_evaluations("test") for folder in (whole, parts))
+    assert [record.metrics for record in one] == [record.metrics for record in two]
+    for record in one:
+        assert whole.boxes_path(record).read_bytes() == parts.boxes_path(record).read_bytes()
+
+
+def test_a_damaged_checkpoint_costs_only_the_work_since_the_one_before(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
+    _, whole = run(trial, tiny_dataset, tmp_path / "whole")
+    _, folder = run(trial, tiny_dataset, tmp_path / "parts")
+    last = folder.checkpoints / "00000004.pth"
+    last.write_bytes(last.read_bytes()[:-100])
+    for path in folder.evaluations.glob("*-00000004.*"):
+        path.unlink()
+    assert checkpoints.load(folder.checkpoints, 4) is None
+    folder.write_status(replace(folder.status(), status=INTERRUPTED))
+    status, folder = run(trial, tiny_dataset, tmp_path / "parts")
+    assert status.status == FINISHED
+    assert [record.metrics for record in folder.read_evaluations()] == [r.metrics for r in whole.read_evaluations()]
+    for name, tensor in weights(whole, 4).items():
+        assert torch.equal(tensor, weights(folder, 4)[name]), name
+
+
+def test_a_truthy_answer_stops_the_trial(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
+    status, folder = run(trial, tiny_dataset, tmp_path / "r", lambda record: True)
+    assert (status.status, status.iteration) == (STOPPED, 2)
+    assert "iteration 2" in status.reason
+    assert folder.read_evaluations("test") == []
+
+
+def test_a_loss_that_is_not_finite_fails_with_its_iteration(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    settings = ("SOLVER.BASE_LR=1e18", "SOLVER.CLIP_GRADIENTS.ENABLED=false", "SOLVER.WARMUP_FACTOR=1.0")
+    status, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline", *settings), tiny_dataset, tmp_path / "r")
+    assert status.status == FAILED
+    assert "iteration" in status.reason
+    assert folder.status() == status
+
+
+@pytest.mark.parametrize("setting", ["TEST.AUG.ENABLED=true"])
+def test_augmented_evaluation_is_stored_beside_the_plain_one(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, setting: str
+) -> None:
+    settings = (setting, "TEST.AUG.MIN_SIZES=[48, 64]", "SOLVER.MAX_ITER=2")
+    status, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline", *settings), tiny_dataset, tmp_path / "r")
+    assert status.status == FINISHED
+    assert [record.iteration for record in folder.read_evaluations("valid")] == [2]
+    assert [record.iteration for record in folder.read_evaluations("valid_augmented")] == [2]

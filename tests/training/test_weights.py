@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from agropest.data.dataset import Dataset
+from agropest.errors import EnvironmentFault
+from agropest.modeling.build import build
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
+from agropest.training import weights
+from agropest.training.trial import detectron2_config
+
+
+def model_of(path: Path, dataset: Dataset, *settings: str) -> torch.nn.Module:
+    trial = expand_trials(load_sweep(path, settings), dataset.fingerprint, dataset.class_names)[0]
+    return build(detectron2_config(trial, "cpu"))
+
+
+def save_like_the_zoo(model: torch.nn.Module, path: Path) -> Path:
+    """Writes weights as the model zoo does: a pickle of numpy arrays."""
+    arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    path.write_bytes(pickle.dumps({"model": arrays, "__author__": "test"}))
+    return path
+
+
+def test_every_layer_that_fits_is_loaded(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    source, target = model_of(tiny_sweep, tiny_dataset), model_of(tiny_sweep, tiny_dataset)
+    report = weights.load_weights(target, str(save_like_the_zoo(source, tmp_path / "a.pkl")))
+    assert report.loaded == len(source.state_dict())
+    assert report.reinitialised == report.missing == report.skipped == ()
+    assert "all" in report.summary()
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(tensor, target.state_dict()[name]), name
+
+
+def test_an_rpn_head_with_more_anchors_does_not_fit_and_that_is_said(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    source = model_of(tiny_sweep, tiny_dataset)
+    sizes = "MODEL.ANCHOR_GENERATOR.SIZES=[[8, 12, 16], [16, 20, 24], [32, 40, 48], [64, 80, 96], [128, 144, 160]]"
+    target = model_of(tiny_sweep, tiny_dataset, sizes)
+    report = weights.load_weights(target, str(save_like_the_zoo(source, tmp_path / "a.pkl")))
+    layers = {line.split(" ")[0].rsplit(".", 1)[0] for line in report.reinitialised}
+    assert layers == {"proposal_generator.rpn_head.objectness_logits", "proposal_generator.rpn_head.anchor_deltas"}
+    assert "4 initialised afresh" in report.summary()
+    assert "rpn_head.anchor_deltas" in report.summary()
+
+
+def test_a_pickle_that_would_run_code_is_refused_not_run(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "was-run"),)
+
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"model": Evil()}))
+    with pytest.raises(EnvironmentFault, match=r"asks for posix\.mkdir"):
+        weights.load_weights(model_of(tiny_sweep, tiny_dataset), str(tmp_path / "evil.pkl"))
+    assert not (tmp_path / "was-run").exists()
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.pkl", b""), ("a.pkl", b"no pickle"), ("a.pth", b"no archive")])
+def test_a_file_that_is_no_weights_is_one_clear_fault(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EnvironmentFault, match="expected weights"):
+        weights.load_weights(model_of(tiny_sweep, tiny_dataset), str(tmp_path / name))
+
+
+def test_zoo_weights_that_cannot_be_fetched_say_where_it_looked_and_what_to_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
+    monkeypatch.setattr(weights, "ZOO_ADDRESS", "http://127.0.0.1:9/detectron2/")
+    with pytest.raises(EnvironmentFault) as caught:
+        weights.require_weights("detectron2://COCO-Detection/x/model_final.pkl")
+    assert str(tmp_path / "detectron2" / "COCO-Detection" / "x" / "model_final.pkl") in str(caught.value)
+    assert "127.0.0.1:9/detectron2/COCO-Detection/x/model_final.pkl" in str(caught.value)
+    assert "--set MODEL.WEIGHTS=" in str(caught.value)
+
+
+def test_weights_in_detectron2s_cache_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path))
+    path = tmp_path / "detectron2" / "a" / "b.pkl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    weights.require_weights("detectron2://a/b.pkl")
+    assert weights.cached_path("detectron2://a/b.pkl") == path
