@@ -1,0 +1,52 @@
+"""The plan of a sweep as people read it, before anything runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from agropest.results.store import NEW, Store
+from agropest.sweep.trial import TrialSpec
+
+# How a stored status reads in a plan: what the launch will do about it.
+WORDS = {"new": "new", "finished": "done", "stopped": "done (stopped early)", "failed": "failed"}
+
+
+def plan_table(trials: Sequence[TrialSpec], store: Store, baseline: str) -> Table:
+    """Returns label, seed, what differs from the baseline, iterations, resources and state of every trial."""
+    counts = Counter(plan_word(trial, store) for trial in trials)
+    title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "state"):
+        table.add_column(heading, overflow="fold")
+    for trial in trials:
+        different = "\n".join(f"{key}: {shown(value)}" for key, value in trial.overrides.items() if key != "SEED")
+        wanted = trial.resources
+        table.add_row(
+            trial.label,
+            str(trial.seed),
+            Text(different or "-"),
+            str(trial.max_iter),
+            f"{wanted.cpus:g} CPU, {wanted.gpus:g} GPU",
+            plan_word(trial, store),
+        )
+    return table
+
+
+def plan_word(trial: TrialSpec, store: Store) -> str:
+    """Returns new, unfinished, done, or reused (trained under another name by another sweep)."""
+    folder = store.folder(trial)
+    status = folder.status().status
+    word = WORDS.get(status, "unfinished")
+    other = folder.path.name.rsplit("-", 1)[0]
+    return f"{word}, reused from '{other}'" if status != NEW and other != trial.label else word
+
+
+def shown(value: Any) -> str:
+    """Returns a config value in few words."""
+    text = str(value)
+    return text if len(text) <= 100 else text[:97] + "..."

@@ -1,0 +1,227 @@
+"""Runs the trials of a sweep that are not done yet, and returns when all have ended or somebody asked to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agropest.data.dataset import Dataset
+from agropest.errors import EnvironmentFault, fault
+from agropest.results.store import ENDED_WELL, FAILED, RUNNING, Store
+from agropest.sweep.spec import SweepSpec
+from agropest.sweep.trial import TrialSpec
+from agropest.tuning import child
+from agropest.tuning.progress import Progress
+from agropest.tuning.schedulers import build_scheduler
+from agropest.tuning.trainable import relay
+
+# Read by Ray when it is imported, so set before that; what a user has set already wins.
+RAY_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing phones home
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no console output; ours is agropest.tuning.progress
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they import torch in the driver; trials write their own events
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: trials save a checkpoint first
+    "RAY_memory_monitor_refresh_ms": "0",  # its kill of one trial makes the whole fit() raise
+}
+INTERRUPT_WAIT_S = 90.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a launch ended."""
+
+    interrupted: bool
+    all_ended_well: bool
+
+
+def run_trials(
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store, address: str | None = None
+) -> Outcome:
+    """Runs every trial that has not ended, as many at a time as fit.
+
+    Args:
+        trials: all of the sweep's; those that have ended are told to the scheduler from the store.
+        address: of a Ray cluster to use; None starts one on this machine, for this launch.
+
+    Raises:
+        EnvironmentFault: the machine or cluster can never run a trial.
+    """
+    pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
+    if not pending:
+        return Outcome(False, _all_ended_well(trials, store))
+    for weights in sorted({trial.config["MODEL.WEIGHTS"] for trial in pending}):
+        _require_weights(weights)
+    told = pending if spec.stop.method == "none" else trials
+    progress = Progress(spec, trials, store)
+    with _ray(address, progress) as stop:
+        _require_resources(pending)
+        _fit(spec, told, dataset, store, progress, stop)
+    if stop.is_set():  # Ray's actors are gone now, and that is what tells the trials to save a checkpoint
+        _wait_for_checkpoints(pending, store, progress)
+    progress.close()
+    return Outcome(stop.is_set(), _all_ended_well(trials, store))
+
+
+def _require_weights(weights: str) -> None:
+    if weights:
+        from agropest.training.weights import require_weights  # imports torch, which takes seconds
+
+        require_weights(weights)
+
+
+def _all_ended_well(trials: Sequence[TrialSpec], store: Store) -> bool:
+    return all(store.folder(trial).status().status in ENDED_WELL for trial in trials)
+
+
+def build_jobs(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store) -> dict[str, child.Job]:
+    """Returns what each trial's child process is started with, by trial name."""
+    from agropest.training.setting import Setting
+
+    splits = {name: (split.annotations, split.image_root) for name, split in dataset.splits.items()}
+    return {
+        trial.name: child.Job(
+            trial=trial,
+            folder=store.folder(trial).path,
+            setting=Setting(
+                splits=splits,
+                device="cuda" if trial.resources.gpus else "cpu",
+                num_threads=max(1, int(trial.resources.cpus)),
+                loader_workers=trial.resources.loader_workers,
+                metric=spec.metric,
+                gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
+            ),
+        )
+        for trial in trials
+    }
+
+
+def _fit(
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    dataset: Dataset,
+    store: Store,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
+    from ray import tune
+
+    from agropest.tuning.hooks import EndWhenAsked, Refresh
+
+    by_name = {trial.name: trial for trial in trials}
+    jobs = build_jobs(spec, trials, dataset, store)
+
+    def resources(config: dict[str, Any]) -> Any:
+        wanted = by_name[config["trial"]].resources
+        return tune.PlacementGroupFactory([{"CPU": wanted.cpus, "GPU": wanted.gpus}])
+
+    trainable = tune.with_parameters(relay, jobs=jobs, metric=spec.metric, retries=spec.retries)
+    scheduler = build_scheduler(
+        spec.stop,
+        spec.metric,
+        max(trial.max_iter for trial in trials),
+        min(trial.eval_period_iters for trial in trials),
+    )
+    with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            param_space={"trial": tune.grid_search(list(by_name))},
+            tune_config=tune.TuneConfig(
+                scheduler=scheduler,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: trial.config["trial"].replace("/", "-"),
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name=spec.name,
+                storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
+                stop=EndWhenAsked(stop),
+                callbacks=[Refresh(progress.refresh)],
+                failure_config=tune.FailureConfig(max_failures=spec.retries),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+
+
+def _require_resources(trials: Sequence[TrialSpec]) -> None:
+    """Refuses trials that no node could ever run: Ray would wait for ever."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    faults = []
+    for wanted in {trial.resources for trial in trials}:
+        if any(node.get("CPU", 0) >= wanted.cpus and node.get("GPU", 0) >= wanted.gpus for node in nodes):
+            continue
+        most = {kind: max(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
+        rule = f"a trial asks for {wanted.cpus:g} CPUs and {wanted.gpus:g} GPUs"
+        if wanted.gpus > most["GPU"]:
+            fix = "run it on a machine with a GPU, or train on the CPU (slow!) with --set resources.gpus=0"
+        else:
+            fix = f"ask for less: --set resources.cpus={most['CPU']:g}"
+        faults.append(fault("resources", rule, most, fix))
+    if faults:
+        raise EnvironmentFault(*faults)
+
+
+@contextlib.contextmanager
+def _ray(address: str | None, progress: Progress) -> Iterator[threading.Event]:
+    """Connects to Ray for the duration; yields the event that Ctrl-C or SIGTERM sets."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in RAY_ENVIRONMENT.items()})
+    import ray
+
+    progress.say("starting Ray" if address is None else f"connecting to Ray at {address}")
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+        )
+    except ConnectionError as error:
+        fix = "give the address of a running cluster (host:6379), or leave --address out"
+        raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
+    stop = threading.Event()
+    try:
+        with _signals(stop, progress):
+            yield stop
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event, progress: Progress) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks the trials to end; the second ends everything at once."""
+
+    def handle(number: int, _: object) -> None:
+        if stop.is_set():
+            progress.close()
+            os._exit(130)
+        stop.set()
+        progress.say("stopping: running trials save a checkpoint (again to stop at once)")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_for_checkpoints(trials: Sequence[TrialSpec], store: Store, progress: Progress) -> None:
+    """Waits until no trial writes any more."""
+    limit = time.monotonic() + INTERRUPT_WAIT_S
+    while time.monotonic() < limit:
+        running = [trial.name for trial in trials if store.folder(trial).status().status == RUNNING]
+        if not running:
+            return
+        progress.say("waiting for the checkpoint of " + ", ".join(running))
+        time.sleep(0.5)
