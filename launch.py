@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Runs, or goes on with, one sweep: ``python launch.py sweeps/demo.yaml``.
+
+What is heavy (torch, ray, detectron2) is imported only once there is something to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agropest.errors import AgropestError, DataError, fault
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agropest.data.dataset import Dataset
+    from agropest.results.store import Store
+    from agropest.sweep.spec import SweepSpec
+    from agropest.sweep.trial import TrialSpec
+
+LOG_COLUMNS = 160
+EXIT_OK, EXIT_TRIALS, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the command line."""
+    parser = argparse.ArgumentParser(
+        prog="launch.py",
+        description="Run the trials of a sweep that are not done yet, rank them, and write the tables.",
+        epilog="Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted.",
+    )
+    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the sweep file, e.g. sweeps/demo.yaml")
+    parser.add_argument("--plan", action="store_true", help="show the trials and start nothing")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data set's folder (over the file's `data:`)")
+    parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="default: results")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="override a setting: a Detectron2 key (SOLVER.MAX_ITER=100) or one of the sweep file (resources.cpus=2)",
+    )
+    parser.add_argument("--address", metavar="ADDRESS", help="of a running Ray cluster (host:6379, or auto)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return launch(arguments)
+    except AgropestError as error:
+        for line in error.faults:
+            print(f"error: {line}", file=sys.stderr)
+        return EXIT_FAULT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def launch(arguments: argparse.Namespace) -> int:
+    """Plans the sweep; unless only the plan is wanted, runs what is missing and writes the tables."""
+    from rich.console import Console
+
+    from agropest.data.dataset import load_dataset
+    from agropest.report.plan import plan_table
+    from agropest.results.store import Store
+    from agropest.sweep.plan import expand_trials
+    from agropest.sweep.spec import load_sweep
+
+    console = Console()
+    if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
+        console.width = LOG_COLUMNS
+    spec = load_sweep(arguments.sweep, arguments.settings)
+    root = arguments.data or spec.data
+    if root is None:
+        raise DataError(
+            fault(f"{spec.path}: data", "expected the data set's folder", None, "add it, or give --data DIR")
+        )
+    store = Store(arguments.results)
+    dataset = load_dataset(root, store.root / "data")
+    for split in ("train", "valid"):
+        if split not in dataset.splits:
+            fix = "a sweep needs images to train on and images to compare on"
+            raise DataError(fault(str(root), f"expected a {split} split", sorted(dataset.splits), fix))
+    trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
+    if arguments.plan:
+        if spec.question:
+            console.print(spec.question)
+        console.print(plan_table(trials, store, spec.baseline))
+        return EXIT_OK
+    return run(spec, trials, dataset, store, arguments.address, console)
+
+
+def run(
+    spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, address: str | None, console: Console
+) -> int:
+    """Runs what is missing, writes the tables, shows the ranking."""
+    from agropest.report.tables import console_table, write_tables
+    from agropest.results.ranking import rank_trials
+    from agropest.tuning.run import run_trials
+
+    outcome = run_trials(spec, trials, dataset, store, address)
+    rows = rank_trials(trials, store, spec.metric)
+    folder = store.sweep_folder(spec.name)
+    write_tables(rows, folder, spec.question or spec.name)
+    console.print(console_table(rows, spec.question or spec.name))
+    for row in rows:
+        if row.reason and row.status == "failed":
+            console.print(f"{row.label}/s{row.seed} failed: {row.reason}", markup=False, highlight=False)
+    console.print(f"Tables: {folder}", highlight=False)
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if outcome.all_ended_well else EXIT_TRIALS
+
+
+if __name__ == "__main__":
+    sys.exit(main())
