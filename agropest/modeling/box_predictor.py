@@ -29,12 +29,17 @@ class LossOutputLayers(FastRCNNOutputLayers):
     """Detectron2's box predictor with the classification loss of a file in ``agropest/modeling/losses``.
 
     Attributes:
-        loss_module: that file's module.
+        loss_name: that file's name. (The module itself could not be copied, and an average of the weights is a copy.)
         head: ``cfg.MODEL.ROI_BOX_HEAD``.
     """
 
-    loss_module: ModuleType
+    loss_name: str
     head: CfgNode
+
+    @property
+    def loss_module(self) -> ModuleType:
+        """That file's module."""
+        return importlib.import_module(f"agropest.modeling.losses.{self.loss_name}")
 
     def losses(self, predictions: tuple[Tensor, Tensor], proposals: list[Any]) -> dict[str, Tensor]:
         """Returns the stock losses with ``loss_cls`` exchanged."""
@@ -88,8 +93,7 @@ def with_loss(stock: FastRCNNOutputLayers, cfg: CfgNode) -> FastRCNNOutputLayers
     settings["box2box_transform"] = stock.box2box_transform  # differs between the stages of a cascade
     predictor = LossOutputLayers(**settings)
     predictor.load_state_dict(stock.state_dict())
-    predictor.loss_module = importlib.import_module(f"agropest.modeling.losses.{head.CLS_LOSS}")
-    predictor.head = head
+    predictor.loss_name, predictor.head = head.CLS_LOSS, head
     if hasattr(predictor.loss_module, "initial_bias"):
         nn.init.constant_(predictor.cls_score.bias, predictor.loss_module.initial_bias(head))
     return predictor

@@ -78,21 +78,13 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
     def refuse(key: str, rule: str, fix: str) -> None:
         faults.append(fault(f"{where}: {key}", rule, config[key], fix))
 
-    for key in ("SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
+    for key in ("SOLVER.MAX_ITER", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
         if config[key] < 1:
             refuse(key, "expected at least 1", "give a positive number")
-    for key in ("SOLVER.BASE_LR",):
-        if config[key] <= 0:
-            refuse(key, "expected a number above 0", "a usual value is 0.001 to 0.02")
+    if config["SOLVER.BASE_LR"] <= 0:
+        refuse("SOLVER.BASE_LR", "expected a number above 0", "a usual value is 0.001 to 0.02")
     if config["TEST.EVAL_PERIOD"] < 0:
         refuse("TEST.EVAL_PERIOD", "expected 0 (only at the end) or more", "a tenth of SOLVER.MAX_ITER is usual")
-    if config["INPUT.FORMAT"] not in ("BGR", "RGB"):
-        refuse("INPUT.FORMAT", "expected BGR or RGB", "Detectron2's own models want BGR")
-    for key in ("MODEL.MASK_ON", "MODEL.KEYPOINT_ON", "MODEL.LOAD_PROPOSALS"):
-        if config[key]:
-            refuse(key, "expected false (boxes only)", "take it out")
-    if config["DATALOADER.FILTER_EMPTY_ANNOTATIONS"] not in (True, False):
-        refuse("DATALOADER.FILTER_EMPTY_ANNOTATIONS", "expected true or false", "mend it")
     _check_anchors(config, refuse)
 
 

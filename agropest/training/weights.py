@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import collections
+import importlib
 import os
 import pickle
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return getattr(np.core.multiarray, name)
+            return getattr(importlib.import_module("numpy._core.multiarray"), name)
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         if (module, name) == ("collections", "OrderedDict"):

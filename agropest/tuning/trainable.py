@@ -62,7 +62,7 @@ def _run_once(job: child.Job, metric: str) -> str | None:
                     tune.report(flat_metrics(last, metric))
                 return record
             if record.iteration == job.trial.max_iter:
-                # Nothing is left to stop, but a scheduler would (ASHA has a rung there), and the test evaluation with it:
+                # Nothing is left to stop, but a scheduler would (ASHA has a rung there), and the test with it:
                 # Tune hears of the last evaluation when the trial has ended.
                 last = record
                 connection.send(child.GO_ON)

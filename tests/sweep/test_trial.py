@@ -67,7 +67,7 @@ variants:
   uneven:
     MODEL.ANCHOR_GENERATOR.SIZES: [[8, 12], [16], [32], [64], [128]]
     MODEL.RPN.IN_FEATURES: [p2, p3, p4, p5, p6]
-  masks: {MODEL.MASK_ON: true}
+  still: {SOLVER.BASE_LR: 0}
   never: {SOLVER.MAX_ITER: 0}
 """
     with pytest.raises(SweepFileError) as caught:
@@ -78,7 +78,7 @@ variants:
         "uneven: MODEL.ANCHOR_GENERATOR.SIZES: expected 1 or 5 lists of equal length (got lengths [2, 1, 1, 1, 1])"
         in faults[0]
     )
-    assert "masks: MODEL.MASK_ON" in faults[1]
+    assert "still: SOLVER.BASE_LR" in faults[1]
     assert "never: SOLVER.MAX_ITER" in faults[2]
 
 
