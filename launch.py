@@ -66,8 +66,10 @@ def launch(arguments: argparse.Namespace) -> int:
     """Plans the sweep; unless only the plan is wanted, runs what is missing and writes the tables."""
     from rich.console import Console
 
-    from agropest.data.dataset import load_dataset
+    from agropest.data.health import read_findings
+    from agropest.data.opening import open_dataset
     from agropest.report.plan import plan_table
+    from agropest.results.lock import only_launch
     from agropest.results.store import Store
     from agropest.sweep.plan import expand_trials
     from agropest.sweep.spec import load_sweep
@@ -82,18 +84,23 @@ def launch(arguments: argparse.Namespace) -> int:
             fault(f"{spec.path}: data", "expected the data set's folder", None, "add it, or give --data DIR")
         )
     store = Store(arguments.results)
-    dataset = load_dataset(root, store.root / "data")
+    dataset = open_dataset(root, cache_root=store.root / "data")
     for split in ("train", "valid"):
         if split not in dataset.splits:
             fix = "a sweep needs images to train on and images to compare on"
             raise DataError(fault(str(root), f"expected a {split} split", sorted(dataset.splits), fix))
+    images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
+    num_findings = len(read_findings(dataset.health))
+    remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
+    print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
     trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
     if arguments.plan:
         if spec.question:
             console.print(spec.question)
         console.print(plan_table(trials, store, spec.baseline))
         return EXIT_OK
-    return run(spec, trials, dataset, store, arguments.address, console)
+    with only_launch(store.root, str(arguments.sweep)):
+        return run(spec, trials, dataset, store, arguments.address, console)
 
 
 def run(

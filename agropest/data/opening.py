@@ -29,7 +29,7 @@ def image_progress(what: str) -> Iterator[OnImage]:
         yield start
 
 
-def open_dataset(folder: Path, processes: int | None) -> Dataset:
-    """Returns the data set, converted into results/data unless it is there already."""
+def open_dataset(folder: Path, processes: int | None = None, cache_root: Path = CACHE_ROOT) -> Dataset:
+    """Returns the data set, converted into ``cache_root`` unless it is there already."""
     with image_progress("reading images") as on_image:
-        return load_dataset(folder, CACHE_ROOT, processes, on_image)
+        return load_dataset(folder, cache_root, processes, on_image)

@@ -57,12 +57,12 @@ def run_trials(
     pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store))
-    for weights in sorted({trial.config["MODEL.WEIGHTS"] for trial in pending}):
-        _require_weights(weights)
     told = pending if spec.stop.method == "none" else trials
     progress = Progress(spec, trials, store)
     with _ray(address, progress) as stop:
         _require_resources(pending)
+        for weights in sorted({trial.config["MODEL.WEIGHTS"] for trial in pending} - {""}):
+            _require_weights(weights)
         _fit(spec, told, dataset, store, progress, stop)
     if stop.is_set():  # Ray's actors are gone now, and that is what tells the trials to save a checkpoint
         _wait_for_checkpoints(pending, store, progress)
@@ -71,10 +71,9 @@ def run_trials(
 
 
 def _require_weights(weights: str) -> None:
-    if weights:
-        from agropest.training.weights import require_weights  # imports torch, which takes seconds
+    from agropest.training.weights import require_weights  # imports torch, which takes seconds
 
-        require_weights(weights)
+    require_weights(weights)
 
 
 def _all_ended_well(trials: Sequence[TrialSpec], store: Store) -> bool:
