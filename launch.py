@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agropest.data.dataset import Dataset
     from agropest.results.store import Store
+    from agropest.sweep.lint import Remark
     from agropest.sweep.spec import SweepSpec
     from agropest.sweep.trial import TrialSpec
 
@@ -71,6 +72,7 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.report.plan import plan_table
     from agropest.results.lock import only_launch
     from agropest.results.store import Store
+    from agropest.sweep.lint import lint
     from agropest.sweep.plan import expand_trials
     from agropest.sweep.spec import load_sweep
 
@@ -94,13 +96,22 @@ def launch(arguments: argparse.Namespace) -> int:
     remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
     print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
     trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
+    remarks = lint(spec, trials, dataset)
     if arguments.plan:
         if spec.question:
             console.print(spec.question)
         console.print(plan_table(trials, store, spec.baseline))
+        show_remarks(remarks, console)
         return EXIT_OK
+    show_remarks(remarks, console)
     with only_launch(store.root, str(arguments.sweep)):
         return run(spec, trials, dataset, store, arguments.address, console)
+
+
+def show_remarks(remarks: list[Remark], console: Console) -> None:
+    """Prints what the linter has to say, each with the name that silences it."""
+    for remark in remarks:
+        console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False)
 
 
 def run(
