@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from agropest import files
 from agropest.results.store import INTERRUPTED, TrialFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,26 +76,88 @@ def test_a_plan_says_what_is_new_and_starts_nothing(tiny_sweep: Path, tmp_path: 
     assert trial_folders(tmp_path / "r") == []
 
 
-def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(tiny_sweep: Path, tmp_path: Path) -> None:
-    long = (tiny_sweep, "--results", "r", "--set", "SOLVER.MAX_ITER=100000", "--set", "TEST.EVAL_PERIOD=100000")
-    words = command(*long, "--set", "SOLVER.CHECKPOINT_PERIOD=100000")
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    folders: list[TrialFolder] = []
+def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(*words), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], results: Path, ready: Callable[[TrialFolder], bool]) -> TrialFolder:
+    """Returns the first trial folder that is ready while the launch runs."""
     limit = time.monotonic() + 120
-    while time.monotonic() < limit and not any(folder.status().status == "running" for folder in folders):
+    while time.monotonic() < limit:
+        for folder in trial_folders(results) if (results / "trials").is_dir() else []:
+            if ready(folder):
+                return folder
         assert process.poll() is None, process.communicate()[0]
-        folders = trial_folders(tmp_path / "r") if (tmp_path / "r" / "trials").is_dir() else []
-        time.sleep(0.2)
+        time.sleep(0.1)
+    raise AssertionError("no trial was ready in time")
+
+
+def has_checkpoint(folder: TrialFolder) -> bool:
+    return folder.status().status == "running" and any(folder.checkpoints.glob("*.json"))
+
+
+def writer(folder: TrialFolder) -> int:
+    """Returns the process that trains."""
+    pid: int = files.read_json(folder.path / "writer.json")["pid"]
+    return pid
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+
+
+def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(tiny_sweep: Path, tmp_path: Path) -> None:
+    results = tmp_path / "r"
+    rare = [f"--set={key}=100000" for key in ("SOLVER.MAX_ITER", "TEST.EVAL_PERIOD", "SOLVER.CHECKPOINT_PERIOD")]
+    process = start(tiny_sweep, "--results", results, *rare, cwd=tmp_path)
+    wait_for(process, results, lambda folder: folder.status().status == "running")
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
-    interrupted = [folder for folder in trial_folders(tmp_path / "r") if folder.status().status == INTERRUPTED]
+    interrupted = [folder for folder in trial_folders(results) if folder.status().status == INTERRUPTED]
     assert interrupted, output
     for folder in interrupted:
         assert folder.status().iteration > 0
         assert list(folder.checkpoints.glob("*.pth"))
-    assert (tmp_path / "r" / "tiny" / "ranking.csv").is_file()
+    assert (results / "tiny" / "ranking.csv").is_file()
+    plan = launch(tiny_sweep, "--results", results, "--plan", *rare, cwd=tmp_path)
+    assert "unfinished" in plan.stdout
+
+
+LONGER = ("--set", "SOLVER.MAX_ITER=40", "--set", "TEST.EVAL_PERIOD=20", "--set", "seeds=[5]")
+
+
+def test_killed_processes_cost_only_the_work_since_their_checkpoint(tiny_sweep: Path, tmp_path: Path) -> None:
+    """kill -9 of a trial, then of the driver; what comes out is what an undisturbed sweep gives."""
+    undisturbed = launch(tiny_sweep, "--results", "whole", *LONGER, cwd=tmp_path)
+    assert undisturbed.returncode == 0, undisturbed.stdout + undisturbed.stderr
+
+    results = tmp_path / "r"
+    process = start(tiny_sweep, "--results", results, *LONGER, cwd=tmp_path)
+    folder = wait_for(process, results, has_checkpoint)
+    killed = writer(folder)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(process, results, lambda other: other.path == folder.path and writer(other) != killed)
+    orphans = [writer(folder) for folder in trial_folders(results)]
+    process.kill()
+    process.communicate()
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit and any(is_alive(pid) for pid in orphans):
+        time.sleep(0.2)
+    assert not any(is_alive(pid) for pid in orphans)
+
+    again = launch(tiny_sweep, "--results", results, *LONGER, cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    columns = ["label", "status", "iteration", "val_AP", "val_AP50", "test_AP", "test_AP50", "signature"]
+    one, two = (pd.read_csv(tmp_path / name / "tiny" / "ranking.csv")[columns] for name in ("whole", "r"))
+    pd.testing.assert_frame_equal(one, two)
+    for record in folder.read_evaluations():
+        whole = tmp_path / "whole" / "trials" / folder.path.name / "evaluations" / f"{record.stem}.npz"
+        assert folder.boxes_path(record).read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize(
