@@ -70,6 +70,7 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.data.health import read_findings
     from agropest.data.opening import open_dataset
     from agropest.report.plan import plan_table
+    from agropest.results.average_precision import require_metric
     from agropest.results.lock import only_launch
     from agropest.results.store import Store
     from agropest.sweep.lint import lint
@@ -95,6 +96,7 @@ def launch(arguments: argparse.Namespace) -> int:
     num_findings = len(read_findings(dataset.health))
     remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
     print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
+    require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
     remarks = lint(spec, trials, dataset)
     if arguments.plan:

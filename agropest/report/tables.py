@@ -30,12 +30,12 @@ def ranking_rows(trials: Sequence[RankedTrial]) -> Rows:
             "seed": trial.seed,
             "status": trial.status,
             "iteration": trial.iteration,
-            "val_iteration": trial.val_iteration,
             **{
                 f"{short}_{name}": _percent(getattr(trial, split), name)
                 for short, split in SPLITS
                 for name in (*AP_NAMES, AP_DEPLOYED)
             },
+            "val_iteration": trial.val_iteration,
             "time_s": round(trial.time_s, 1),
             "signature": trial.signature,
         }

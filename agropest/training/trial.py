@@ -20,6 +20,7 @@ from agropest.errors import TrialError
 from agropest.modeling.config import add_agropest_config
 from agropest.results.average_precision import evaluate
 from agropest.results.boxes import GroundTruth
+from agropest.results.ranking import best_evaluation
 from agropest.results.store import (
     FAILED,
     FINISHED,
@@ -203,13 +204,9 @@ class _Run:
         self.folder.write_status(self.status)
 
     def _best(self) -> list[int]:
-        """Returns the iteration with the highest validation metric (the first of equals), as a list of at most one."""
-        scored = [(record.metrics.get(self.setting.metric), record.iteration) for record in self._known()]
-        values = [(value, -iteration) for value, iteration in scored if value is not None]
-        return [-max(values)[1]] if values else []
-
-    def _known(self) -> list[EvaluationRecord]:
-        return self.folder.read_evaluations("valid")
+        """Returns the iteration of the evaluation that validation chooses, as a list of at most one."""
+        best = best_evaluation(self.folder.read_evaluations("valid"), self.setting.metric)
+        return [best.iteration] if best else []
 
     def _finish(self, trainer: TrialTrainer) -> Status:
         """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it."""

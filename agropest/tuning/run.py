@@ -59,14 +59,14 @@ def run_trials(
         return Outcome(False, _all_ended_well(trials, store))
     told = pending if spec.stop.method == "none" else trials
     progress = Progress(spec, trials, store)
-    with _ray(address, progress) as stop:
-        _require_resources(pending)
-        for weights in sorted({trial.config["MODEL.WEIGHTS"] for trial in pending} - {""}):
-            _require_weights(weights)
-        _fit(spec, told, dataset, store, progress, stop)
-    if stop.is_set():  # Ray's actors are gone now, and that is what tells the trials to save a checkpoint
-        _wait_for_checkpoints(pending, store, progress)
-    progress.close()
+    with contextlib.closing(progress):
+        with _ray(address, progress) as stop:
+            _require_resources(pending)
+            for weights in sorted({trial.config["MODEL.WEIGHTS"] for trial in pending} - {""}):
+                _require_weights(weights)
+            _fit(spec, told, dataset, store, progress, stop)
+        if stop.is_set():  # Ray's actors are gone now, and that is what tells the trials to save a checkpoint
+            _wait_for_checkpoints(pending, store, progress)
     return Outcome(stop.is_set(), _all_ended_well(trials, store))
 
 
