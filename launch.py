@@ -7,6 +7,7 @@ What is heavy (torch, ray, detectron2) is imported only once there is something 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,7 @@ def launch(arguments: argparse.Namespace) -> int:
     """Plans the sweep; unless only the plan is wanted, runs what is missing and writes the tables."""
     from rich.console import Console
 
+    from agropest.data.fitted import fitted_anchors
     from agropest.data.health import read_findings
     from agropest.data.opening import open_dataset
     from agropest.report.plan import plan_table
@@ -97,7 +99,8 @@ def launch(arguments: argparse.Namespace) -> int:
     remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
     print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
-    trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
+    fit_anchors = functools.partial(fitted_anchors, dataset)
+    trials = expand_trials(spec, dataset.fingerprint, dataset.class_names, fit_anchors)
     remarks = lint(spec, trials, dataset)
     if arguments.plan:
         if spec.question:

@@ -49,6 +49,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA": (0.0, 10.0),
     "MODEL.ROI_BOX_HEAD.PRIOR_PROB": (1e-6, 0.5),
     "MODEL.ROI_HEADS.SCORE_THRESH_TEST": (0.0, 1.0),
+    "MODEL.ANCHOR_GENERATOR.FITTED": (0, 9),
     "TEST.DEPLOYED_SCORE_THRESH": (0.0, 1.0),
     "DATALOADER.REPEAT_THRESHOLD": (0.0, 1.0),
     "SOLVER.IMS_PER_BATCH": (1, 4096),
@@ -93,7 +94,11 @@ def _add_model_keys(model: Any, node: Any) -> None:
     # Which stages go on is MODEL.FPN.IN_FEATURES (empty: res2 to res5), how many are frozen MODEL.BACKBONE.FREEZE_AT.
     model.TIMM = node()
     model.TIMM.NAME = "swin_tiny_patch4_window7_224"
-    model.TIMM.WEIGHTS = ""  # a local .pth, .bin or .safetensors file; empty: random
+    model.TIMM.WEIGHTS = ""  # a local .pth, .bin or .safetensors file, or timm://<tag>; empty: random
+
+    # Sizes for each FPN level that are fitted to the training boxes, with aspect ratios; 0: SIZES and ASPECT_RATIOS as
+    # they are given. Resolved when the trials are planned: a trial's config holds the fitted numbers.
+    model.ANCHOR_GENERATOR.FITTED = 0
 
     model.CHANNELS_LAST = False  # memory layout of the convolutions; equal up to rounding, often faster on a GPU
 

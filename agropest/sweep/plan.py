@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agropest.errors import SweepFileError, fault
+from agropest.errors import DataError, SweepFileError, fault
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.trial import TrialSpec, weights_identity
 
+WEIGHTS = ("MODEL.WEIGHTS", "MODEL.TIMM.WEIGHTS")
+FITTED = "MODEL.ANCHOR_GENERATOR.FITTED"
 
-def expand_trials(spec: SweepSpec, fingerprint: str, class_names: Sequence[str]) -> list[TrialSpec]:
+FitAnchors = Callable[[FlatConfig, int, str], FlatConfig]
+
+
+def expand_trials(
+    spec: SweepSpec, fingerprint: str, class_names: Sequence[str], fit_anchors: FitAnchors | None = None
+) -> list[TrialSpec]:
     """Returns one trial for every variant and seed, variants in the file's order, the baseline's first.
 
     Args:
         spec: the sweep.
         fingerprint: of the data set.
         class_names: of the data set; their number is the model's.
+        fit_anchors: returns the anchor keys that ``MODEL.ANCHOR_GENERATOR.FITTED`` comes to, from an effective config,
+            the number of sizes for each level, and where it stands (:func:`agropest.data.fitted.fitted_anchors`).
 
     Raises:
         SweepFileError: an effective config cannot be trained (all such faults at once).
@@ -27,6 +36,7 @@ def expand_trials(spec: SweepSpec, fingerprint: str, class_names: Sequence[str])
     faults: list[str] = []
     configs = {variant.name: effective_config(spec, variant, len(class_names)) for variant in spec.variants}
     for variant in spec.variants:
+        _fit_anchors(configs[variant.name], f"{spec.path}: {variant.name}", fit_anchors, faults)
         _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
     if faults:
         raise SweepFileError(*faults)
@@ -38,7 +48,7 @@ def expand_trials(spec: SweepSpec, fingerprint: str, class_names: Sequence[str])
             seed=seed,
             config={**configs[variant.name], "SEED": seed},
             data=fingerprint,
-            weights=weights_identity(configs[variant.name]["MODEL.WEIGHTS"]),
+            weights=weights_identity(*(configs[variant.name][key] for key in WEIGHTS)),
             overrides=differences(baseline, configs[variant.name]),
             levels=variant.levels,
             resources=variant.resources or spec.resources,
@@ -51,12 +61,12 @@ def expand_trials(spec: SweepSpec, fingerprint: str, class_names: Sequence[str])
 def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> FlatConfig:
     """Returns every Detectron2 key with the value it has in ``variant``; the seed is still the default."""
     config = {**default_config(), **spec.base, **spec.config, **variant.overrides, **spec.pinned}
-    weights = config["MODEL.WEIGHTS"]
-    if weights and "://" not in weights:  # as everywhere in a sweep file: relative to that file
-        from_file = (spec.path.parent / Path(weights).expanduser()).resolve()
-        if "MODEL.WEIGHTS" in spec.pinned or not from_file.exists():
-            from_file = Path(weights).expanduser().resolve()
-        config["MODEL.WEIGHTS"] = str(from_file)
+    for key in WEIGHTS:
+        if config[key] and "://" not in config[key]:  # as everywhere in a sweep file: relative to that file
+            from_file = (spec.path.parent / Path(config[key]).expanduser()).resolve()
+            if key in spec.pinned or not from_file.exists():
+                from_file = Path(config[key]).expanduser().resolve()
+            config[key] = str(from_file)
     return {
         **config,
         "MODEL.ROI_HEADS.NUM_CLASSES": num_classes,
@@ -70,6 +80,22 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
 def differences(baseline: Mapping[str, Any], config: Mapping[str, Any]) -> FlatConfig:
     """Returns the keys of ``config`` whose value is not the baseline's."""
     return {key: value for key, value in config.items() if baseline.get(key) != value}
+
+
+def _fit_anchors(config: FlatConfig, where: str, fit: FitAnchors | None, faults: list[str]) -> None:
+    """Puts fitted anchors into ``config`` where it asks for them."""
+    per_level = config[FITTED]
+    if not per_level:
+        return
+    config[FITTED] = 0
+    if fit is None:
+        fix = "give MODEL.ANCHOR_GENERATOR.SIZES"
+        faults.append(fault(f"{where}: {FITTED}", "expected a data set to fit to", per_level, fix))
+        return
+    try:
+        config.update(fit(config, per_level, where))
+    except DataError as error:
+        faults += error.faults
 
 
 def _check(config: FlatConfig, where: str, faults: list[str]) -> None:

@@ -25,6 +25,8 @@ NOT_IDENTITY = frozenset(
         "CUDNN_BENCHMARK",
         "MODEL.DEVICE",
         "MODEL.WEIGHTS",  # its identity is hashed instead, see weights_identity
+        "MODEL.TIMM.WEIGHTS",  # likewise
+        "MODEL.ANCHOR_GENERATOR.FITTED",  # SIZES and ASPECT_RATIOS hold what it came to
         "DATASETS.TRAIN",
         "DATASETS.TEST",
         "DATALOADER.NUM_WORKERS",
@@ -41,7 +43,8 @@ class TrialSpec:
         label: the variant's name; with ``seed`` it names the trial within its sweep.
         config: the effective Detectron2 config, flat, every key.
         data: the data set's fingerprint.
-        weights: identity of the initial weights: a URL, ``sha256:...`` of a local file, or empty.
+        weights: identity of the initial weights: a URL, ``sha256:...`` of a local file, or empty; then, after " + ",
+            that of a timm backbone's.
         overrides: what differs from the baseline variant, flat; for people, not part of the identity.
         levels: factor levels, for factor effects; not part of the identity.
         resources: not part of the identity.
@@ -90,17 +93,27 @@ class TrialSpec:
         return int(self.config["TEST.EVAL_PERIOD"]) or self.max_iter
 
 
-def weights_identity(weights: str) -> str:
+def weights_identity(weights: str, timm_weights: str = "") -> str:
     """Returns what identifies initial weights: the address as it is, or the content hash of a local file.
+
+    Args:
+        weights: ``MODEL.WEIGHTS``.
+        timm_weights: ``MODEL.TIMM.WEIGHTS``.
 
     Raises:
         EnvironmentFault: a local file is named that is not there.
     """
+    identity = _file_identity("MODEL.WEIGHTS", weights, 'give a checkpoint file, a detectron2:// address, or ""')
+    if not timm_weights:
+        return identity
+    return f"{identity} + {_file_identity('MODEL.TIMM.WEIGHTS', timm_weights, 'give a file, or timm:// and a tag')}"
+
+
+def _file_identity(key: str, weights: str, fix: str) -> str:
     if not weights or "://" in weights:
         return weights
     path = Path(weights).expanduser()
     if not path.is_file():
-        fix = 'give a checkpoint file, a detectron2:// address, or "" to start from random weights'
-        raise EnvironmentFault(fault("MODEL.WEIGHTS", "expected a file", weights, fix))
+        raise EnvironmentFault(fault(key, "expected a file", weights, f"{fix} to start from random weights"))
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]

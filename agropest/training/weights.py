@@ -20,6 +20,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
 from agropest.errors import EnvironmentFault, fault
+from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, fetched
 
 ZOO_SCHEME = "detectron2://"
 ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"
@@ -60,11 +61,14 @@ def cached_path(weights: str) -> Path:
 
 
 def require_weights(weights: str) -> None:
-    """Makes sure that the weights are on this machine; fetches a model-zoo file that is not.
+    """Makes sure that the weights are on this machine; fetches a model-zoo file, or timm's, that is not.
 
     Raises:
         EnvironmentFault: they are not there and cannot be fetched: says where it looked and what to give instead.
     """
+    if weights.startswith(TIMM_SCHEME):
+        fetched(weights)
+        return
     path = cached_path(weights)
     if not weights or path.is_file():
         return

@@ -16,6 +16,7 @@ from typing import Any
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
 from agropest.results.store import ENDED_WELL, FAILED, RUNNING, Store
+from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
@@ -62,7 +63,7 @@ def run_trials(
     with contextlib.closing(progress):
         with _ray(address, progress) as stop:
             _require_resources(pending)
-            for weights in sorted({trial.config["MODEL.WEIGHTS"] for trial in pending} - {""}):
+            for weights in sorted({trial.config[key] for trial in pending for key in WEIGHTS} - {""}):
                 _require_weights(weights)
             _fit(spec, told, dataset, store, progress, stop)
         if stop.is_set():  # Ray's actors are gone now, and that is what tells the trials to save a checkpoint

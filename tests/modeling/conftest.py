@@ -32,6 +32,7 @@ SMALL = [
 
 # Every added key with its default.
 ADDED = {
+    "MODEL.ANCHOR_GENERATOR.FITTED": 0,
     "MODEL.ROI_BOX_HEAD.CLS_LOSS": "cross_entropy",
     "MODEL.ROI_BOX_HEAD.FOCAL_ALPHA": 0.25,
     "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA": 2.0,

@@ -12,7 +12,7 @@ import torch
 from detectron2.utils.events import EventStorage
 
 from agropest.errors import EnvironmentFault, TrialError
-from agropest.modeling.backbones.timm_fpn import TimmBackbone
+from agropest.modeling.backbones.timm_fpn import TimmBackbone, fetched
 from agropest.modeling.build import build
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
@@ -103,3 +103,28 @@ def test_errors_name_the_key(name: str, weights: str, error: type[Exception], sa
         TimmBackbone(name, weights, ALL, 0)
     assert "MODEL.TIMM." in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_timms_own_weights_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache as the Hugging Face hub lays it out, so that the real look-up finds it without a network."""
+    import huggingface_hub.constants
+    from safetensors.torch import save_file
+
+    tag = next(tag for tag in timm.list_pretrained() if tag.startswith(SMALL + "."))
+    cache = tmp_path / "hub"
+    source = cache / f"models--{timm.get_pretrained_cfg(tag).hf_hub_id.replace('/', '--')}"
+    (source / "refs").mkdir(parents=True)
+    (source / "refs" / "main").write_text("0" * 40)
+    (source / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    tensors = timm.create_model(SMALL).state_dict()
+    save_file(tensors, source / "snapshots" / ("0" * 40) / "model.safetensors")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert fetched(f"timm://{tag}").is_file()
+    body = TimmBackbone(SMALL, f"timm://{tag}", ALL, 0).body.state_dict()
+    assert torch.equal(body["stem_0.weight"], tensors["stem.0.weight"])
+    (source / "refs" / "main").unlink()
+    with pytest.raises(EnvironmentFault, match=r"looked for model\.safetensors"):
+        fetched(f"timm://{tag}")
+    with pytest.raises(EnvironmentFault, match="did you mean"):
+        fetched(f"timm://{tag}s")

@@ -37,7 +37,7 @@ def test_a_plain_yacs_config_takes_them_too(added: dict[str, Any]) -> None:
     from yacs.config import CfgNode
 
     plain = CfgNode({group: {} for group in ("MODEL", "INPUT", "SOLVER", "TEST")})
-    plain.MODEL.ROI_BOX_HEAD = CfgNode()
+    plain.MODEL.ROI_BOX_HEAD, plain.MODEL.ANCHOR_GENERATOR = CfgNode(), CfgNode()
     add_agropest_config(plain)
     assert flat(plain) == added
 

@@ -92,3 +92,12 @@ def test_weights_are_identified_by_content_not_by_place(tmp_path: Path) -> None:
     assert weights_identity("detectron2://x/y.pkl") == "detectron2://x/y.pkl"
     with pytest.raises(EnvironmentFault, match="expected a file"):
         weights_identity(str(tmp_path / "none.pth"))
+
+
+def test_a_timm_backbones_weights_are_identity_too(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"a")
+    known = weights_identity("", "timm://x.y")
+    assert known == " + timm://x.y"
+    assert weights_identity("", str(tmp_path / "a.safetensors")).startswith(" + sha256:")
+    with pytest.raises(EnvironmentFault, match=r"MODEL\.TIMM\.WEIGHTS"):
+        weights_identity("", str(tmp_path / "none"))

@@ -23,6 +23,8 @@ from detectron2.modeling.backbone.fpn import FPN, LastLevelMaxPool
 
 from agropest.errors import EnvironmentFault, TrialError, fault, nearest
 
+TIMM_SCHEME = "timm://"
+SAFE_FILE = "model.safetensors"
 STAGES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}  # Detectron2's names, and strides
 
 
@@ -31,7 +33,8 @@ class TimmBackbone(Backbone):
 
     Args:
         name: of a timm model with ``features_only`` and stages of stride 4, 8, 16 and 32.
-        weights: a local file of timm's tensors (``.pth``, ``.bin``, ``.safetensors``); empty for random weights.
+        weights: a local file of timm's tensors (``.pth``, ``.bin``, ``.safetensors``), or ``timm://`` and the tag of
+            timm's own weights (:func:`fetched`); empty for random weights.
         out_features: names out of :data:`STAGES`.
         freeze_at: Detectron2's: 0 nothing, 1 the stem, 2 the stem and res2, and so on.
 
@@ -88,7 +91,33 @@ def _create(name: str, weights: str) -> Any:
     options: dict[str, Any] = {"features_only": True}
     if name.startswith("swin"):
         options["strict_img_size"] = False  # images of detection come in any size
-    return _with_weights(name, Path(weights), options) if weights else timm.create_model(name, **options)
+    if not weights:
+        return timm.create_model(name, **options)
+    return _with_weights(name, fetched(weights) if weights.startswith(TIMM_SCHEME) else Path(weights), options)
+
+
+def fetched(weights: str) -> Path:
+    """Returns the local file of ``timm://<tag>``, e.g. ``timm://convnext_tiny.fb_in1k``: timm's weights on the
+    Hugging Face hub, downloaded unless its cache has them. Only ``.safetensors`` is fetched: it cannot hold code.
+
+    Raises:
+        EnvironmentFault: timm has no weights of that tag, or they cannot be fetched.
+    """
+    import timm
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    tag = weights.removeprefix(TIMM_SCHEME)
+    key, fix = "MODEL.TIMM.WEIGHTS", "fetch it with a browser and give the file: --set MODEL.TIMM.WEIGHTS=/where/it/is"
+    known = timm.list_pretrained()
+    if tag not in known:
+        raise EnvironmentFault(fault(key, "expected timm:// and a tag of timm's weights", tag, nearest(tag, known)))
+    source: str = timm.get_pretrained_cfg(tag).hf_hub_id  # type: ignore[union-attr,assignment]
+    try:
+        return Path(hf_hub_download(source, SAFE_FILE))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        rule = f"looked for {SAFE_FILE} of {source} in the Hugging Face cache, then on its hub"
+        raise EnvironmentFault(fault(key, rule, str(error).splitlines()[0], fix)) from None
 
 
 def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> Any:
