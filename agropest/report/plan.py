@@ -25,13 +25,12 @@ def plan_table(trials: Sequence[TrialSpec], store: Store, baseline: str) -> Tabl
         table.add_column(heading, overflow="fold")
     for trial in trials:
         different = "\n".join(f"{key}: {shown(value)}" for key, value in trial.overrides.items() if key != "SEED")
-        wanted = trial.resources
         table.add_row(
             trial.label,
             str(trial.seed),
             Text(different or "-"),
             str(trial.max_iter),
-            f"{wanted.cpus:g} CPU, {wanted.gpus:g} GPU",
+            trial.resources.in_words(),
             plan_word(trial, store),
         )
     return table

@@ -14,7 +14,7 @@
     seeds: [42]
     metric: AP                                         # what validation selects by
     stop: {method: asha}
-    resources: {cpus: 1, gpus: 0}
+    resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
     retries: 2
 
 Precedence: ``--set`` over variant over ``config`` over ``base`` over Detectron2's defaults.
@@ -31,21 +31,13 @@ from typing import Any
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine
+from agropest.sweep.resources import Resources, read_resources
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
 from agropest.sweep.yaml_file import read_yaml
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
 STOP_METHODS = ("none", "asha", "median")
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one trial occupies: CPUs (also its torch threads), a share of a GPU, and loader workers."""
-
-    cpus: float = 1.0
-    gpus: float = 0.0
-    loader_workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         seeds=_seeds(top),
         metric=top.text("metric", "AP"),
         stop=_stop(top),
-        resources=_resources(top.section("resources")),
+        resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
         silence=tuple(str(word) for word in _words(top, "silence")),
         design=top.text("design"),
@@ -202,7 +194,7 @@ def _variants(top: Section, faults: list[str]) -> tuple[Variant, ...]:
 
 def _variant(name: str, section: Section) -> Variant:
     """Reads one variant: Detectron2's keys are upper case, ours (``resources``) lower case."""
-    resources = _resources(section.section("resources")) if "resources" in section.content else None
+    resources = read_resources(section) if "resources" in section.content else None
     rest = {key: value for key, value in section.content.items() if key != "resources"}
     return Variant(name, checked(flatten(rest), section.where, section.faults), resources=resources)
 
@@ -243,15 +235,3 @@ def _stop(top: Section) -> StopRule:
     )
     section.refuse_unknown()
     return rule
-
-
-def _resources(section: Section) -> Resources:
-    resources = Resources(
-        cpus=section.number("cpus", 1.0, low=0.01, high=4096),
-        gpus=section.number("gpus", 0.0, high=64),
-        loader_workers=section.integer("loader_workers", 0, high=256),
-    )
-    section.refuse_unknown()
-    if resources.gpus > 1 and resources.gpus != int(resources.gpus):
-        section.fault("gpus", "expected a share below 1 or a whole number", resources.gpus, "Ray gives whole cards")
-    return resources

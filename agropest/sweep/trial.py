@@ -12,7 +12,7 @@ from typing import Any
 
 from agropest.errors import EnvironmentFault, fault
 from agropest.sweep.detectron2_keys import FlatConfig
-from agropest.sweep.spec import Resources
+from agropest.sweep.resources import Resources
 
 # Raise this when the same config would train to other numbers than before: old results then stand apart.
 TRAINING_VERSION = 1

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import SweepFileError
-from agropest.sweep.spec import Resources, load_sweep
+from agropest.sweep.resources import Resources
+from agropest.sweep.spec import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 

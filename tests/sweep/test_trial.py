@@ -7,7 +7,8 @@ import pytest
 
 from agropest.errors import EnvironmentFault, SweepFileError
 from agropest.sweep.plan import expand_trials
-from agropest.sweep.spec import Resources, SweepSpec, load_sweep
+from agropest.sweep.resources import Resources
+from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec, weights_identity
 
 CLASSES = ["Ants", "Bees", "Wasps"]

@@ -1,0 +1,52 @@
+"""``resources:`` of a sweep file: numbers, ``auto``, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from agropest.sweep.resources import MEASURABLE, Resources, read_resources
+from agropest.sweep.section import Section
+
+
+def read(content: object) -> tuple[Resources, str]:
+    faults: list[str] = []
+    resources = read_resources(Section({"resources": content}, "a.yaml:", faults))
+    return resources, "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "words"),
+    [
+        (None, Resources(), "1 CPU, 0 GPU"),
+        ({"cpus": 2, "gpus": 0.25}, Resources(2.0, 0.25), "2 CPU, 0.25 GPU"),
+        ("auto", Resources(auto=MEASURABLE), "auto CPU, auto GPU"),
+        ({"gpus": "auto", "cpus": 4}, Resources(cpus=4.0, auto=("gpus",)), "4 CPU, auto GPU"),
+        ({"loader_workers": "auto"}, Resources(auto=("loader_workers",)), "1 CPU, 0 GPU"),
+        ({"gpus": 2, "cpus": 8}, Resources(8.0, 2.0, processes=2), "8 CPU, 2 GPU, 2 processes"),
+        ({"processes": 2, "cpus": 2}, Resources(2.0, processes=2), "2 CPU, 0 GPU, 2 processes"),
+        ({"loader_workers": 3}, Resources(loader_workers=3), "1 CPU, 0 GPU, 3 loader workers"),
+    ],
+)
+def test_what_is_read(content: object, expected: Resources, words: str) -> None:
+    resources, faults = read(content)
+    assert faults == ""
+    assert resources == expected
+    assert resources.in_words() == words
+
+
+@pytest.mark.parametrize(
+    ("content", "pieces"),
+    [
+        ({"gpus": 1.5}, ("resources.gpus", "1.5", "whole")),
+        ({"gpus": 2, "processes": 3}, ("resources.processes", "2 cards", "3")),
+        ({"gpu": "auto"}, ("resources.gpu", "did you mean 'gpus'?")),
+        ({"cpus": "all"}, ("resources.cpus", "'all'")),
+        ({"processes": "auto"}, ("resources.processes", "'auto'")),
+        ("most", ("resources", "'most'")),
+    ],
+)
+def test_what_is_refused(content: object, pieces: tuple[str, ...]) -> None:
+    _, faults = read(content)
+    assert len(faults.splitlines()) == 1
+    for piece in pieces:
+        assert piece in faults
