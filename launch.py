@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agropest.sweep.lint import Remark
     from agropest.sweep.spec import SweepSpec
     from agropest.sweep.trial import TrialSpec
+    from agropest.tuning.connection import RayOptions
 
 LOG_COLUMNS = 160
 EXIT_OK, EXIT_TRIALS, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -47,7 +48,20 @@ def build_parser() -> argparse.ArgumentParser:
         dest="settings",
         help="override a setting: a Detectron2 key (SOLVER.MAX_ITER=100) or one of the sweep file (resources.cpus=2)",
     )
-    parser.add_argument("--address", metavar="ADDRESS", help="of a running Ray cluster (host:6379, or auto)")
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="of a running Ray cluster (host:6379, or auto); default: RAY_ADDRESS"
+    )
+    parser.add_argument(
+        "--dashboard",
+        action=argparse.BooleanOptionalAction,
+        help="Ray's dashboard, on this machine only; default: on where ray[default] is installed",
+    )
+    parser.add_argument(
+        "--dashboard-host",
+        metavar="HOST",
+        default="127.0.0.1",
+        help="let the dashboard listen elsewhere: whoever reaches it can run code here (see docs/clusters.md)",
+    )
     return parser
 
 
@@ -110,7 +124,14 @@ def launch(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     show_remarks(remarks, console)
     with only_launch(store.root, str(arguments.sweep)):
-        return run(spec, trials, dataset, store, arguments.address, console)
+        return run(spec, trials, dataset, store, ray_options(arguments), console)
+
+
+def ray_options(arguments: argparse.Namespace) -> RayOptions:
+    """Returns which Ray the command line asks for."""
+    from agropest.tuning.connection import RayOptions
+
+    return RayOptions(arguments.address, arguments.dashboard, arguments.dashboard_host)
 
 
 def show_remarks(remarks: list[Remark], console: Console) -> None:
@@ -120,14 +141,14 @@ def show_remarks(remarks: list[Remark], console: Console) -> None:
 
 
 def run(
-    spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, address: str | None, console: Console
+    spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, ray: RayOptions, console: Console
 ) -> int:
     """Runs what is missing, writes the tables, shows the ranking."""
     from agropest.report.tables import console_table, write_tables
     from agropest.results.ranking import rank_trials
     from agropest.tuning.run import run_trials
 
-    outcome = run_trials(spec, trials, dataset, store, address)
+    outcome = run_trials(spec, trials, dataset, store, ray)
     rows = rank_trials(trials, store, spec.metric)
     folder = store.sweep_folder(spec.name)
     write_tables(rows, folder, spec.question or spec.name)

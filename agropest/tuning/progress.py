@@ -46,6 +46,11 @@ class Progress:
             self._live.start()
             self._live.update(self.table(), refresh=True)
 
+    def link(self, dashboard: str) -> None:
+        """Shows where the Ray dashboard is; an empty address is none."""
+        if dashboard:
+            self.say(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
+
     def refresh(self) -> None:
         """Shows what has changed, at most once a second."""
         if time.monotonic() - self._last < REFRESH_S:

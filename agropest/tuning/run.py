@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import tempfile
@@ -20,19 +19,13 @@ from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
+from agropest.tuning.connection import RayOptions, connected
 from agropest.tuning.progress import Progress
 from agropest.tuning.schedulers import build_scheduler
 from agropest.tuning.trainable import relay
 
-# Read by Ray when it is imported, so set before that; what a user has set already wins.
-RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing phones home
-    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no console output; ours is agropest.tuning.progress
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they import torch in the driver; trials write their own events
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: trials save a checkpoint first
-    "RAY_memory_monitor_refresh_ms": "0",  # its kill of one trial makes the whole fit() raise
-}
 INTERRUPT_WAIT_S = 90.0
+DEFAULT_RAY = RayOptions()
 
 
 @dataclass(frozen=True)
@@ -44,13 +37,13 @@ class Outcome:
 
 
 def run_trials(
-    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store, address: str | None = None
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store, ray: RayOptions = DEFAULT_RAY
 ) -> Outcome:
     """Runs every trial that has not ended, as many at a time as fit.
 
     Args:
         trials: all of the sweep's; those that have ended are told to the scheduler from the store.
-        address: of a Ray cluster to use; None starts one on this machine, for this launch.
+        ray: the cluster to use, or how to start one on this machine for this launch.
 
     Raises:
         EnvironmentFault: the machine or cluster can never run a trial.
@@ -61,7 +54,9 @@ def run_trials(
     told = pending if spec.stop.method == "none" else trials
     progress = Progress(spec, trials, store)
     with contextlib.closing(progress):
-        with _ray(address, progress) as stop:
+        stop = threading.Event()
+        with connected(ray, progress.say) as dashboard, _signals(stop, progress):
+            progress.link(dashboard)
             _require_resources(pending)
             for weights in sorted({trial.config[key] for trial in pending for key in WEIGHTS} - {""}):
                 _require_weights(weights)
@@ -169,32 +164,6 @@ def _require_resources(trials: Sequence[TrialSpec]) -> None:
         faults.append(fault("resources", rule, most, fix))
     if faults:
         raise EnvironmentFault(*faults)
-
-
-@contextlib.contextmanager
-def _ray(address: str | None, progress: Progress) -> Iterator[threading.Event]:
-    """Connects to Ray for the duration; yields the event that Ctrl-C or SIGTERM sets."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in RAY_ENVIRONMENT.items()})
-    import ray
-
-    progress.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-        )
-    except ConnectionError as error:
-        fix = "give the address of a running cluster (host:6379), or leave --address out"
-        raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
-    stop = threading.Event()
-    try:
-        with _signals(stop, progress):
-            yield stop
-    finally:
-        ray.shutdown()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,128 @@
+"""The connection to Ray: a cluster of this machine alone for one launch, or one that is there already.
+
+What this module starts listens on 127.0.0.1 and nowhere else: the dashboard, its agents, the metrics endpoints and the
+gRPC servers of Ray's processes. Whoever reaches a Ray dashboard can run code with it, by design (CVE-2023-48022).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import ipaddress
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agropest.errors import EnvironmentFault, fault
+
+# Read by Ray when it is imported, so set before that; what a user has set already wins.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing phones home
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no console output; ours is agropest.tuning.progress
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they import torch in the driver; trials write their own events
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: trials save a checkpoint first
+    "RAY_memory_monitor_refresh_ms": "0",  # its kill of one trial makes the whole fit() raise
+}
+# Ray binds everything to 127.0.0.1 where it does not expect a cluster of several machines, which it does on Linux
+# unless this says otherwise. `_node_ip_address="127.0.0.1"` does not: Ray replaces it by the outside address.
+ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# What `pip install ray[default]` adds and the dashboard cannot do without.
+DASHBOARD_PACKAGES = ("aiohttp", "aiohttp_cors", "colorful", "opencensus", "prometheus_client")
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """How a launch gets its Ray.
+
+    Attributes:
+        address: of a running cluster (``host:6379`` or ``auto``); None starts one here, for this launch.
+        dashboard: whether to start Ray's dashboard; None: if its packages are installed.
+        dashboard_host: the address the dashboard listens on.
+    """
+
+    address: str | None = None
+    dashboard: bool | None = None
+    dashboard_host: str = LOOPBACK
+
+    def starts_dashboard(self) -> bool:
+        """Returns whether the cluster started here has a dashboard.
+
+        Raises:
+            EnvironmentFault: it was asked for and its packages are missing.
+        """
+        missing = [name for name in DASHBOARD_PACKAGES if importlib.util.find_spec(name) is None]
+        if missing and self.dashboard:
+            fix = 'pip install "ray[default]", or leave --dashboard out'
+            raise EnvironmentFault(fault("--dashboard", "expected Ray's dashboard packages", missing, fix))
+        return self.dashboard if self.dashboard is not None else not missing
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches what listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def exposure_warning(host: str) -> str:
+    """Returns what a person must know before a dashboard listens elsewhere; empty on loopback."""
+    if is_loopback(host):
+        return ""
+    return (
+        f"WARNING: the Ray dashboard listens on {host}. Whoever reaches it and has the token can run any code on this "
+        "machine, by design (CVE-2023-48022). Keep Ray's token authentication on, or leave --dashboard-host out and "
+        "use an SSH tunnel (docs/clusters.md)."
+    )
+
+
+@contextlib.contextmanager
+def connected(options: RayOptions, say: Callable[[str], None]) -> Iterator[str]:
+    """Connects to Ray for the duration; yields the dashboard's address, empty where there is none.
+
+    Args:
+        options: which Ray.
+        say: is told what happens, for the person who waits.
+
+    Raises:
+        EnvironmentFault: there is no cluster at the address, or packages are missing.
+    """
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    own = not address or address == "local"
+    wanted = {**ENVIRONMENT, **(ONE_MACHINE if own else {})}
+    os.environ.update({name: os.environ.get(name, value) for name, value in wanted.items()})
+    dashboard = options.starts_dashboard() if own else None
+    started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}
+    import ray
+
+    say("starting Ray" if own else f"connecting to Ray at {address}")
+    try:
+        context = ray.init(
+            address="local" if own else address,
+            **started,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+        )
+    except ConnectionError as error:
+        fix = "give the address of a running cluster (host:6379), or leave --address out"
+        raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
+    try:
+        _protect_token()
+        if dashboard and (warning := exposure_warning(options.dashboard_host)):
+            say(warning)
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
+    finally:
+        ray.shutdown()
+
+
+def _protect_token() -> None:
+    """Makes the token with which Ray's processes know each other readable by its owner alone; Ray writes it 0644."""
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    with contextlib.suppress(OSError):
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
