@@ -86,9 +86,10 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.data.health import read_findings
     from agropest.data.opening import open_dataset
     from agropest.report.plan import plan_table
-    from agropest.results.average_precision import require_metric
     from agropest.results.lock import only_launch
+    from agropest.results.metric import require_metric
     from agropest.results.store import Store
+    from agropest.sweep.guard import require_guards
     from agropest.sweep.lint import lint
     from agropest.sweep.plan import expand_trials
     from agropest.sweep.spec import load_sweep
@@ -113,6 +114,7 @@ def launch(arguments: argparse.Namespace) -> int:
     remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
     print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
+    require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
     fit_anchors = functools.partial(fitted_anchors, dataset)
     trials = expand_trials(spec, dataset.fingerprint, dataset.class_names, fit_anchors)
     remarks = lint(spec, trials, dataset)

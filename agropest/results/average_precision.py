@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agropest.errors import SweepFileError, fault, nearest
 from agropest.results.boxes import Boxes, GroundTruth
 
 AP, AP50, AP75, APS, APM, APL = "AP", "AP50", "AP75", "APs", "APm", "APl"
@@ -25,20 +24,6 @@ AP_DEPLOYED, AP50_DEPLOYED = "AP_deployed", "AP50_deployed"
 CLASS_PREFIX = "AP-"
 
 Metrics = dict[str, float | None]
-
-
-def require_metric(metric: str, class_names: Sequence[str], where: str) -> None:
-    """Raises :class:`SweepFileError` unless ``metric`` is one of those that :func:`evaluate` returns.
-
-    Args:
-        metric: of the sweep file.
-        class_names: of the data set.
-        where: the sweep file and key.
-    """
-    known = [*AP_NAMES, *AR_NAMES, AP_DEPLOYED, AP50_DEPLOYED, *(CLASS_PREFIX + name for name in class_names)]
-    if metric not in known:
-        rule = f"expected AP, AP50, AP75, APs, APm, APl, {AP_DEPLOYED} or {CLASS_PREFIX}<class>"
-        raise SweepFileError(fault(where, rule, metric, nearest(metric, known)))
 
 
 def evaluate(ground_truth: GroundTruth, boxes: Boxes, max_detections: int = 100) -> Metrics:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agropest.results.metric import metric_value
 from agropest.results.store import (
     FAILED,
     FINISHED,
@@ -19,6 +20,7 @@ from agropest.results.store import (
     VALID_AUGMENTED,
     EvaluationRecord,
     Store,
+    TrialFolder,
 )
 from agropest.sweep.trial import TrialSpec
 
@@ -68,15 +70,19 @@ def rank_trials(trials: Sequence[TrialSpec], store: Store, metric: str) -> list[
 
 def best_evaluation(records: Sequence[EvaluationRecord], metric: str) -> EvaluationRecord | None:
     """Returns the evaluation with the highest ``metric`` (the first of equals), or None."""
-    known = [(value, record) for record in records if (value := record.metrics.get(metric)) is not None]
+    known = [(value, record) for record in records if (value := metric_value(record.metrics, metric)) is not None]
     return max(known, key=lambda pair: (pair[0], -pair[1].iteration))[1] if known else None
+
+
+def chosen_evaluation(folder: TrialFolder, metric: str) -> EvaluationRecord | None:
+    """Returns the evaluation a trial is ranked by: the best, with test-time augmentation where the trial has it."""
+    augmented = folder.read_evaluations(VALID_AUGMENTED)
+    return augmented[0] if augmented else best_evaluation(folder.read_evaluations("valid"), metric)
 
 
 def _row(trial: TrialSpec, store: Store, metric: str) -> RankedTrial:
     folder = store.folder(trial)
-    status, records = folder.status(), folder.read_evaluations("valid")
-    best = best_evaluation(records, metric)
-    best = next(iter(folder.read_evaluations(VALID_AUGMENTED)), best)
+    status, best = folder.status(), chosen_evaluation(folder, metric)
     tests = folder.read_evaluations("test")
     return RankedTrial(
         rank=None,
@@ -96,5 +102,5 @@ def _row(trial: TrialSpec, store: Store, metric: str) -> RankedTrial:
 
 
 def _key(row: RankedTrial, metric: str) -> tuple[int, float, str, int]:
-    value = row.valid.get(metric)
+    value = metric_value(row.valid, metric)
     return _ORDER[row.status], -(value if value is not None else -1.0), row.label, row.seed

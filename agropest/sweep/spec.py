@@ -12,7 +12,8 @@
     design: full                                       # full: every combination; ablation: alone, all, all but one
     baseline: baseline
     seeds: [42]
-    metric: AP                                         # what validation selects by
+    metric: AP                                         # what validation selects by (agropest.results.metric)
+    guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
     stop: {method: asha}
     resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
     retries: 2
@@ -31,6 +32,7 @@ from typing import Any
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine
+from agropest.sweep.guard import Guard, read_guards
 from agropest.sweep.resources import Resources, read_resources
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
@@ -91,6 +93,7 @@ class SweepSpec:
     retries: int
     silence: tuple[str, ...] = ()
     design: str = ""
+    guards: tuple[Guard, ...] = ()
 
 
 def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
@@ -122,12 +125,13 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         variants=variants,
         baseline=_baseline(top, variants),
         seeds=_seeds(top),
-        metric=top.text("metric", "AP"),
+        metric=_metric(top),
         stop=_stop(top),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
         silence=tuple(str(word) for word in _words(top, "silence")),
         design=top.text("design"),
+        guards=read_guards(top),
     )
     top.refuse_unknown()
     if faults:
@@ -223,6 +227,13 @@ def _words(top: Section, key: str) -> list[Any]:
         return value
     top.fault(key, "expected a list of words", value, "write e.g. [one, two]")
     return []
+
+
+def _metric(top: Section) -> str:
+    value = top.raw("metric", "AP")
+    if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+        return ",".join(value)
+    return top.text("metric", "AP")
 
 
 def _stop(top: Section) -> StopRule:

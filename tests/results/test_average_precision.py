@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agropest.errors import SweepFileError
-from agropest.results.average_precision import evaluate, evaluate_with_pycocotools, require_metric
+from agropest.results.average_precision import evaluate, evaluate_with_pycocotools
 from agropest.results.boxes import Boxes, GroundTruth
 
 
@@ -81,9 +80,3 @@ def test_hotcoco_and_pycocotools_agree(seed: int) -> None:
     assert len([value for value in ours.values() if value]) > 10
     for name, value in theirs.items():
         assert ours[name] == (None if value is None else pytest.approx(value, abs=1e-10)), name
-
-
-def test_a_metric_that_there_is_not() -> None:
-    require_metric("AP-class 1", ["class 1"], "a.yaml: metric")
-    with pytest.raises(SweepFileError, match="did you mean 'AP75'"):
-        require_metric("AP_75", ["class1"], "a.yaml: metric")

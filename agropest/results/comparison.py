@@ -1,0 +1,357 @@
+"""What a sweep, or a few prediction files, can say: every variant against the baseline, with what is not known.
+
+``sweep_comparison.compare_trials`` reads the store, :func:`compare_detectors` takes boxes of any origin; both return a
+:class:`Comparison`, which the console table, the files, the page and the race scheduler render or read.
+
+Finished variants are compared by the evaluation that validation chose. A variant without a finished trial (stopped,
+failed, running) is compared with the baseline at the last iteration that both have evaluated, is never ranked, and is
+never said to tie with the best.
+
+With several seeds the bootstrap is hierarchical: seeds are drawn, then images. The spread across seeds is given apart
+from the interval; one seed says nothing about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from agropest.results.average_precision import AP, CLASS_PREFIX
+from agropest.results.bootstrap import RESAMPLES, Replicates, over_seeds, paired_bootstrap
+from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.inference import (
+    BETTER,
+    CONFIDENCE,
+    INCONCLUSIVE,
+    WORSE,
+    Difference,
+    Estimate,
+    compare,
+    estimate,
+    ties,
+)
+from agropest.results.matching import Targets, read_targets
+from agropest.results.metric import basis_of
+from agropest.results.store import FINISHED
+from agropest.sweep.guard import Guard
+
+FloatArray = npt.NDArray[np.float64]
+
+HELD, UNCLEAR, BROKEN = "held", "unclear", "broken"
+
+
+@dataclass(frozen=True)
+class GuardResult:
+    """How a class fares under a variant.
+
+    Attributes:
+        difference: of the class's AP to the baseline's, with its interval.
+        state: ``BROKEN`` where it dropped by more than ``max_drop``, ``UNCLEAR`` where it did not, but its interval
+            reaches that far, else ``HELD``.
+    """
+
+    class_name: str
+    max_drop: float
+    difference: Estimate
+    state: str
+
+
+@dataclass(frozen=True)
+class ComparedVariant:
+    """One variant, or one prediction file.
+
+    Attributes:
+        rank: among the variants that have finished, from 1; None for the others.
+        status: of the store; of several seeds the best one's.
+        seeds: of the trials behind the figures.
+        iterations: of the evaluations behind the figures, one for each seed.
+        estimate: of the metric on validation, mean over seeds; its interval holds image sampling, and with several
+            seeds the spread across them too.
+        seed_spread: standard deviation across seeds; None with one seed.
+        difference: to the baseline; None for the baseline itself and where nothing can be compared.
+        equal_iterations: where the variant or the baseline has not finished: the iterations at which they were
+            compared, by seed; empty otherwise.
+        ties_with_best: not distinguishable from the variant with the highest value.
+        per_class: class to the difference of its AP to the baseline's; each with an interval of its own, exploratory.
+        guards: one for each guard of the sweep.
+        test: of the same checkpoints on the test split; None where there is none.
+        gap: validation minus test, as :class:`Estimate`.
+        test_difference: to the baseline on test; only of the variant that validation ranks first.
+        notes: what a reader must know.
+    """
+
+    label: str
+    estimate: Estimate
+    rank: int | None = None
+    status: str = FINISHED
+    seeds: tuple[int, ...] = ()
+    iterations: tuple[int, ...] = ()
+    seed_spread: float | None = None
+    difference: Difference | None = None
+    equal_iterations: tuple[int, ...] = ()
+    ties_with_best: bool = False
+    per_class: Mapping[str, Estimate] = field(default_factory=dict)
+    guards: tuple[GuardResult, ...] = ()
+    test: Estimate | None = None
+    gap: Estimate | None = None
+    test_difference: Difference | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is known of a metric.
+
+    Attributes:
+        metric: of :mod:`agropest.results.metric`.
+        baseline: the label that the others are compared with.
+        num_images: of the split.
+        num_sources: of which they are copies: the sample size behind the intervals.
+        num_boxes: annotations behind the metric.
+        resamples: of the bootstrap.
+        confidence: of the intervals.
+        variants: ranked first, then the others.
+        sentence: what is known, in one sentence.
+    """
+
+    metric: str
+    baseline: str
+    num_images: int
+    num_sources: int
+    num_boxes: int
+    resamples: int
+    confidence: float
+    variants: tuple[ComparedVariant, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Replicates of one variant, one for each seed.
+
+    Attributes:
+        metric: of the metric.
+        by_class: of AP, for the classes and the guards.
+    """
+
+    seeds: tuple[int, ...] = ()
+    iterations: tuple[int, ...] = ()
+    metric: tuple[Replicates, ...] = ()
+    by_class: tuple[Replicates, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant before anything is compared.
+
+    Attributes:
+        shown: behind its own figures.
+        against: the two sides of its difference to the baseline, where these are not both ``shown``: at equal
+            iterations, because one of them has not finished.
+        test: of the same checkpoints on the test split.
+    """
+
+    label: str
+    status: str
+    shown: Drawn
+    against: tuple[Drawn, Drawn] | None = None
+    test: tuple[Replicates, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def compare_detectors(
+    ground_truth: GroundTruth,
+    detectors: Mapping[str, Boxes],
+    metric: str = AP,
+    baseline: str = "",
+    guards: Sequence[Guard] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    deployed_threshold: float = 0.5,
+    max_detections: int | None = 100,
+) -> Comparison:
+    """Returns the comparison of some predictions on one ground truth.
+
+    Args:
+        detectors: name to boxes.
+        metric: of :mod:`agropest.results.metric`.
+        baseline: a name; empty: the first.
+        resamples, seed: of the bootstrap.
+        max_detections: per image and class; None: all.
+
+    Raises:
+        DataError: a box is on an image that the ground truth lacks.
+    """
+    targets = read_targets(ground_truth)
+
+    def drawn(name: str) -> dict[str, Replicates]:
+        settings = (resamples, seed, deployed_threshold, max_detections)
+        return paired_bootstrap(targets, detectors, name, *settings)
+
+    of_metric = drawn(metric)
+    by_class = of_metric if basis_of(metric) == basis_of(AP) else drawn(AP)
+    candidates = [
+        Candidate(name, FINISHED, Drawn((0,), (), (of_metric[name],), (by_class[name],))) for name in detectors
+    ]
+    return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
+
+
+def compare_candidates(
+    candidates: Sequence[Candidate], metric: str, baseline: str, targets: Targets, guards: Sequence[Guard] = ()
+) -> Comparison:
+    """Returns what can be said of candidates whose replicates are drawn alike."""
+    base = next((one for one in candidates if one.label == baseline), None)
+    differences = _differences(candidates, base, metric)
+    near_best = _near_best(candidates, metric)
+    variants = [_compared(one, base, metric, differences.get(one.label), guards) for one in candidates]
+    variants.sort(key=lambda one: (one.status != FINISHED, -_known(one.estimate.value)))
+    ranked = [
+        replace(one, rank=place if one.status == FINISHED else None, ties_with_best=one.label in near_best)
+        for place, one in enumerate(variants, start=1)
+    ]
+    ranked = _with_test_difference(ranked, candidates, base, metric)
+    resamples = next((one.shown.metric[0].samples.shape[1] for one in candidates if one.shown.metric), 0)
+    sizes = (targets.num_images, targets.num_groups, targets.num_boxes, resamples)
+    return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), sentence(metric, baseline, ranked, targets))
+
+
+def _known(value: float | None) -> float:
+    return -1.0 if value is None else value
+
+
+def _mean(replicates: Sequence[Replicates], metric: str) -> tuple[float | None, FloatArray, float | None]:
+    """Returns value, replicates and spread over the seeds of a candidate."""
+    drawn = [one.of(metric) for one in replicates]
+    values = [value for value, _ in drawn if value is not None]
+    if not drawn or len(values) < len(drawn):
+        return None, np.zeros(0), None
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return float(np.mean(values)), over_seeds(np.stack([samples for _, samples in drawn]), "variant"), spread
+
+
+def _minus(
+    one: Sequence[Replicates], other: Sequence[Replicates], metric: str, paired: bool
+) -> tuple[float | None, FloatArray]:
+    """Returns the difference of two groups of seeds; of equal seeds seed by seed (``paired``)."""
+    drawn, against = ([each.of(metric) for each in group] for group in (one, other))
+    values, opposed = ([value for value, _ in group if value is not None] for group in (drawn, against))
+    if not values or not opposed or len(values) < len(drawn) or len(opposed) < len(against):
+        return None, np.zeros(0)
+    samples, others = (np.stack([each for _, each in group]) for group in (drawn, against))
+    value = float(np.mean(values) - np.mean(opposed))
+    if paired:
+        return value, over_seeds(samples - others, "difference")
+    return value, over_seeds(samples, "variant") - over_seeds(others, "baseline")
+
+
+def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn]:
+    return one.against or (one.shown, base.shown)
+
+
+def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric: str) -> dict[str, Difference]:
+    if base is None:
+        return {}
+    found = {}
+    for one in candidates:
+        if one.label != base.label:
+            ours, theirs = _sides(one, base)
+            value, samples = _minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
+            if value is not None:
+                found[one.label] = (value, samples)
+    judged = compare([value for value, _ in found.values()], [samples for _, samples in found.values()])
+    return dict(zip(found, judged, strict=True))
+
+
+def _near_best(candidates: Sequence[Candidate], metric: str) -> set[str]:
+    """Returns the labels of the finished candidates that are not distinguishable from the best."""
+    values = {one.label: _mean(one.shown.metric, metric)[0] for one in candidates if one.status == FINISHED}
+    finished = [one for one in candidates if values.get(one.label) is not None]
+    if not finished:
+        return set()
+    best = max(finished, key=lambda one: _known(values[one.label])).shown
+    behind = [_minus(best.metric, one.shown.metric, metric, one.shown.seeds == best.seeds) for one in finished]
+    near = ties([_known(value) for value, _ in behind], [samples for _, samples in behind])
+    return {one.label for one, is_near in zip(finished, near, strict=True) if is_near}
+
+
+def _compared(
+    one: Candidate, base: Candidate | None, metric: str, difference: Difference | None, guards: Sequence[Guard]
+) -> ComparedVariant:
+    value, samples, spread = _mean(one.shown.metric, metric)
+    per_class = {} if base is None or one.label == base.label else _per_class(one, base)
+    test_value, test_samples, _ = _mean(one.test, metric)
+    test = gap = None
+    if test_value is not None:
+        test = estimate(test_value, test_samples)
+        gap = estimate(None if value is None else value - test_value, samples - test_samples)
+    return ComparedVariant(
+        label=one.label,
+        estimate=estimate(value, samples),
+        status=one.status,
+        seeds=one.shown.seeds,
+        iterations=one.shown.iterations,
+        seed_spread=spread,
+        difference=difference,
+        equal_iterations=one.against[0].iterations if one.against else (),
+        per_class=per_class,
+        guards=tuple(_guarded(guard, per_class) for guard in guards if guard.class_name in per_class),
+        test=test,
+        gap=gap,
+        notes=one.notes,
+    )
+
+
+def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
+    ours, theirs = _sides(one, base)
+    if not ours.by_class or not theirs.by_class:
+        return {}
+    names = ours.by_class[0].class_names
+    paired = ours.seeds == theirs.seeds
+    drawn = {name: _minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
+    return {name: estimate(value, samples) for name, (value, samples) in drawn.items() if value is not None}
+
+
+def _guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:
+    difference = per_class[guard.class_name]
+    value = _known(difference.value) if difference.value is None else difference.value
+    low = difference.interval.low if difference.interval else value
+    state = BROKEN if value < -guard.max_drop else UNCLEAR if low < -guard.max_drop else HELD
+    return GuardResult(guard.class_name, guard.max_drop, difference, state)
+
+
+def _with_test_difference(
+    ranked: list[ComparedVariant], candidates: Sequence[Candidate], base: Candidate | None, metric: str
+) -> list[ComparedVariant]:
+    """Adds the difference on test of the variant that validation ranks first: chosen without looking there."""
+    first = ranked[0] if ranked else None
+    if first is None or base is None or first.rank != 1 or first.label == base.label:
+        return ranked
+    chosen = next(one for one in candidates if one.label == first.label)
+    value, samples = _minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
+    if value is None:
+        return ranked
+    return [replace(first, test_difference=compare([value], [samples])[0]), *ranked[1:]]
+
+
+def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], targets: Targets) -> str:
+    """Returns what is known, in one sentence."""
+    judged = [(one.label, one.difference) for one in variants if one.rank is not None and one.difference is not None]
+    sources = f" of {targets.num_groups} sources" if targets.num_groups < targets.num_images else ""
+    sample = f"{targets.num_images} images{sources} with {targets.num_boxes} boxes"
+    if not judged:
+        return f"Nothing has finished that could be compared with {baseline} ({sample})."
+    parts = []
+    for verdict in (BETTER, WORSE):
+        names = [f"{label} ({difference.value:+.2f})" for label, difference in judged if difference.verdict == verdict]
+        if names:
+            parts.append(f"{verdict} than {baseline}: {', '.join(names)}")
+    unclear = [(label, difference) for label, difference in judged if difference.verdict == INCONCLUSIVE]
+    if unclear:
+        names = [
+            f"{label} ({difference.value:+.2f}, seen from {difference.detectable:.1f})" for label, difference in unclear
+        ]
+        parts.append(f"not established either way: {', '.join(names)}")
+    return f"By {metric} on {sample}: {'; '.join(parts)}."
