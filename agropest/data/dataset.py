@@ -67,6 +67,11 @@ class Dataset:
             raise DataError(fault(f"data set {self.root}", rule, sorted(self.splits), fix))
         return self.splits[name]
 
+    @property
+    def paths(self) -> dict[str, tuple[Path, Path]]:
+        """Split name to its COCO JSON and the folder that the file names in it are relative to."""
+        return {name: (split.annotations, split.image_root) for name, split in self.splits.items()}
+
 
 def load_dataset(
     root: Path,

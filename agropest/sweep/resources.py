@@ -8,7 +8,7 @@ resources: {processes: 2}                                  # one trial in two pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agropest.sweep.section import Section
 
@@ -21,7 +21,8 @@ class Resources:
     """What one trial occupies.
 
     Attributes:
-        cpus: cores, also its torch threads (of all its processes together).
+        cpus: cores.
+        threads: of torch, of each of its processes; 0: as many as it has cores.
         gpus: below 1 a share of a card (of its memory, too); whole numbers above: that many cards.
         loader_workers: processes that prepare batches, of each training process.
         processes: that train together, each on its part of every batch (Detectron2's DDP); one for each card where
@@ -33,7 +34,13 @@ class Resources:
     gpus: float = 0.0
     loader_workers: int = 0
     processes: int = 1
+    threads: int = 0
     auto: tuple[str, ...] = ()
+
+    @property
+    def num_threads(self) -> int:
+        """Torch's threads in each process, at least 1."""
+        return self.threads or max(1, int(self.cpus) // self.processes)
 
     def in_words(self) -> str:
         """Returns e.g. ``2 CPU, 0.25 GPU``, with ``auto`` for what is still to be measured."""
@@ -57,15 +64,18 @@ def read_resources(parent: Section, key: str = "resources") -> Resources:
         gpus=0.0 if "gpus" in auto else section.number("gpus", 0.0, high=64),
         loader_workers=0 if "loader_workers" in auto else section.integer("loader_workers", 0, high=256),
         processes=section.integer("processes", 0, low=1, high=64) if "processes" in section.content else 1,
+        threads=section.integer("threads", 0, high=4096),
         auto=auto,
     )
     section.refuse_unknown()
+    if resources.processes > 1 and auto:
+        section.fault(auto[0], "expected a number beside processes", AUTO, "what is measured is a trial of one process")
     if resources.gpus <= 1:
         return resources
     if resources.gpus != int(resources.gpus):
         section.fault("gpus", "expected a share below 1 or a whole number", resources.gpus, "Ray gives whole cards")
     elif "processes" not in section.content:
-        return Resources(resources.cpus, resources.gpus, resources.loader_workers, int(resources.gpus), auto)
+        return replace(resources, processes=int(resources.gpus))
     elif resources.processes != resources.gpus:
         rule = f"expected one process for each of the {resources.gpus:g} cards"
         section.fault("processes", rule, resources.processes, "leave it out")

@@ -97,6 +97,9 @@ class BatchStream:
                 batch_size=None,
                 sampler=_From(start),
                 num_workers=num_workers,
+                # A trial's process comes from a fork server, whose way of starting processes it would inherit: the
+                # stream would have to travel by pickle, and its images be decoded anew in each.
+                multiprocessing_context="fork",
                 collate_fn=_as_is,
                 worker_init_fn=_start_worker,
                 generator=torch.Generator(),  # else the loader draws from the generator that the training uses

@@ -21,12 +21,12 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agropest.results.store import FAILED, INTERRUPTED, EvaluationRecord, LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
@@ -52,11 +52,16 @@ class Job:
 
 def start(job: Job) -> tuple[BaseProcess, Connection]:
     """Starts a child and returns it with the actor's end of the pipe."""
+    return fork(_main, (job,), job.trial.name)
+
+
+def fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
+    """Starts ``target(*arguments, connection)`` in a warm process; returns it with our end of the pipe."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
     _make_importable_everywhere()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_main, args=(job, theirs), name=job.trial.name, daemon=False)
+    process = context.Process(target=target, args=(*arguments, theirs), name=name, daemon=False)
     with _without_main_module():
         process.start()
     theirs.close()

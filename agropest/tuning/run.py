@@ -22,6 +22,7 @@ from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected
 from agropest.tuning.progress import Progress
 from agropest.tuning.schedulers import build_scheduler
+from agropest.tuning.sizing import sizing_here
 from agropest.tuning.trainable import relay
 
 INTERRUPT_WAIT_S = 90.0
@@ -57,7 +58,12 @@ def run_trials(
         stop = threading.Event()
         with connected(ray, progress.say) as dashboard, _signals(stop, progress):
             progress.link(dashboard)
-            _require_resources(pending)
+            sizing = sizing_here(dataset, store, progress.say, cluster=ray.address is not None)
+            sized = {trial.name: trial for trial in sizing.resolve(pending)}
+            for remark in sizing.remarks:
+                progress.say(remark)
+            told = [sized.get(trial.name, trial) for trial in told]
+            _require_resources(list(sized.values()))
             for weights in sorted({trial.config[key] for trial in pending for key in WEIGHTS} - {""}):
                 _require_weights(weights)
             _fit(spec, told, dataset, store, progress, stop)
@@ -80,15 +86,14 @@ def build_jobs(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, s
     """Returns what each trial's child process is started with, by trial name."""
     from agropest.training.setting import Setting
 
-    splits = {name: (split.annotations, split.image_root) for name, split in dataset.splits.items()}
     return {
         trial.name: child.Job(
             trial=trial,
             folder=store.folder(trial).path,
             setting=Setting(
-                splits=splits,
+                splits=dataset.paths,
                 device="cuda" if trial.resources.gpus else "cpu",
-                num_threads=max(1, int(trial.resources.cpus)),
+                num_threads=trial.resources.num_threads,
                 loader_workers=trial.resources.loader_workers,
                 metric=spec.metric,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,

@@ -41,6 +41,7 @@ def test_what_is_read(content: object, expected: Resources, words: str) -> None:
         ({"gpus": 2, "processes": 3}, ("resources.processes", "2 cards", "3")),
         ({"gpu": "auto"}, ("resources.gpu", "did you mean 'gpus'?")),
         ({"cpus": "all"}, ("resources.cpus", "'all'")),
+        ({"processes": 2, "cpus": "auto"}, ("resources.cpus", "one process")),
         ({"processes": "auto"}, ("resources.processes", "'auto'")),
         ("most", ("resources", "'most'")),
     ],

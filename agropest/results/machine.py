@@ -1,0 +1,68 @@
+"""What this machine computes with, found without torch: a plan must be quick."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+NVIDIA_SMI_LIMIT_S = 20
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Cores that this process may use, and cards."""
+
+    cpu: str
+    num_cores: int
+    cards: tuple[Card, ...] = ()
+
+    def device_name(self, on_gpu: bool) -> str:
+        """Returns what measurements are kept under: the card's name, or the processor's with its number of cores."""
+        return self.cards[0].name if on_gpu and self.cards else f"{self.cpu}, {self.num_cores} cores"
+
+
+def this_machine() -> Machine:
+    """Returns this machine's cores and cards; a CUDA_VISIBLE_DEVICES that hides all cards is honoured."""
+    return Machine(_cpu_name(), len(os.sched_getaffinity(0)), _cards())
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "CPU"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
+
+
+def _cards() -> tuple[Card, ...]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shutil.which("nvidia-smi") is None or visible in ("", "-1"):
+        return ()
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=NVIDIA_SMI_LIMIT_S, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    cards = parse_cards(answer)
+    return cards if visible is None else cards[: len(visible.split(","))]
+
+
+def parse_cards(answer: str) -> tuple[Card, ...]:
+    """Returns the cards in ``nvidia-smi --query-gpu=name,memory.total --format=csv,noheader,nounits`` (MiB)."""
+    cards = []
+    for line in answer.splitlines():
+        name, _, memory = line.rpartition(",")
+        if memory.strip().isdecimal():
+            cards.append(Card(name.strip(), int(memory) << 20))
+    return tuple(cards)

@@ -1,0 +1,145 @@
+"""``auto`` becomes numbers: with a simulated card, with a real probe on the CPU, and from what was kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agropest.data.dataset import Dataset
+from agropest.errors import EnvironmentFault
+from agropest.results.machine import Card, Machine
+from agropest.results.probes import ProbeShelf
+from agropest.results.store import Store
+from agropest.sweep.measurement import Measurement, similar_key, work_key
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.resources import Resources
+from agropest.sweep.spec import load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.training.setting import Setting
+from agropest.tuning.probing import ProbeError, ProbeJob, run_together
+from agropest.tuning.sizing import Sizing
+
+GIB = 1 << 30
+CARDS = Machine("EPYC", 16, (Card("simulated", 24 * GIB),) * 2)
+CORES = Machine("EPYC", 4)
+
+
+def trials_of(path: Path, dataset: Dataset, *settings: str) -> list[TrialSpec]:
+    return expand_trials(load_sweep(path, settings), dataset.fingerprint, dataset.class_names)
+
+
+class Simulated:
+    """Answers as a card that is busy with two trials would, and counts what it was asked."""
+
+    def __init__(self, memory_gib: dict[str, float]) -> None:
+        self.memory_gib = memory_gib
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, job: ProbeJob) -> list[Measurement]:
+        self.asked.append((job.trial.label, job.concurrent))
+        step_s = 0.1 * max(1.0, job.concurrent / 2)
+        memory = int(self.memory_gib.get(job.trial.label, 1.0) * GIB)
+        threads, workers = job.setting.num_threads, job.setting.loader_workers
+        found = Measurement(job.device, threads, workers, step_s, 0.15, 0.01, 1.0, memory, job.concurrent)
+        return [found] * job.concurrent
+
+
+def test_each_kind_gets_its_share_and_a_second_launch_measures_nothing(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources=auto", "seeds=[1,2,3]")
+    store, card = Store(tmp_path / "r"), Simulated({"baseline": 3, "focal": 14})
+    sized = Sizing(store, {}, CARDS, ask=card).resolve(trials)
+    assert [trial.name for trial in sized] == [trial.name for trial in trials]
+    assert card.asked == [("baseline", 1), ("focal", 1)]  # of focal, which needs more, one fits on a card
+    assert {trial.label: trial.resources.gpus for trial in sized} == {"baseline": 1.0, "focal": 1.0}
+
+    card = Simulated({"baseline": 3, "focal": 4})
+    sized = Sizing(Store(tmp_path / "other"), {}, CARDS, ask=card).resolve(trials)
+    assert card.asked == [("baseline", 1), ("focal", 1), ("focal", 2), ("focal", 3)]
+    assert {trial.resources.gpus for trial in sized} == {0.5}
+    assert {trial.resources.cpus for trial in sized} == {4}  # 16 cores, two trials on each of two cards
+    assert {trial.resources.loader_workers for trial in sized} == {2}  # 0.15 s to load, 0.1 s to train
+    assert not any(trial.resources.auto for trial in sized)
+    again = Simulated({})
+    assert Sizing(Store(tmp_path / "other"), {}, CARDS, ask=again).resolve(trials) == sized
+    assert again.asked == []
+
+
+def test_fixed_numbers_stay(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    trials = trials_of(
+        tiny_sweep, tiny_dataset, "resources={gpus: auto, cpus: 3}", "variants.focal.resources={gpus: 1, cpus: 2}"
+    )
+    sized = Sizing(Store(tmp_path / "r"), {}, CARDS, ask=Simulated({})).resolve(trials)
+    assert [(trial.label, trial.resources.cpus) for trial in sized] == [("baseline", 3), ("focal", 2)]
+    assert sized[1].resources == trials[1].resources
+
+
+def test_without_a_card_the_cores_are_measured_and_it_is_said(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources=auto")
+    sizing = Sizing(Store(tmp_path / "r"), {}, CORES, ask=Simulated({}))
+    sized = sizing.resolve(trials)
+    # The simulated step is as fast with one thread as with four, up to two processes: 2 and 4 at a time are level.
+    assert {(trial.resources.cpus, trial.resources.num_threads) for trial in sized} == {(2.0, 2)}
+    assert "no GPU" in sizing.remarks[0]
+    assert "2 x 2 threads" in sizing.remarks[1]
+
+
+def test_a_probe_that_fails_names_variant_reason_and_log(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    def fails(job: ProbeJob) -> list[Measurement]:
+        raise ProbeError("OutOfMemoryError: CUDA out of memory")
+
+    with pytest.raises(EnvironmentFault) as caught:
+        Sizing(Store(tmp_path / "r"), {}, CARDS, ask=fails).resolve(
+            trials_of(tiny_sweep, tiny_dataset, "resources=auto")
+        )
+    for piece in ("baseline", "out of memory", "log.txt", "auto"):
+        assert piece in str(caught.value)
+
+
+def test_a_real_probe_of_two_processes_on_the_cpu(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    trial = trials_of(tiny_sweep, tiny_dataset)[0]
+    setting = Setting(tiny_dataset.paths, loader_workers=1)
+    together = run_together(ProbeJob(trial, setting, "EPYC", tmp_path / "p" / "log.txt", concurrent=2, seconds=0.2))
+    assert len(together) == 2
+    for found in together:
+        assert (found.threads, found.loader_workers, found.concurrent) == (1, 1, 2)
+        assert 0 < found.load_s < 60
+        assert 0 < found.step_s < 60
+        assert found.evaluation_image_s > 0
+        assert 50 << 20 < found.memory_bytes < 8 << 30
+
+
+def test_a_real_probe_is_kept_and_leaves_no_trial(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    store = Store(tmp_path / "r")
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources={cpus: auto}")
+    sized = Sizing(store, tiny_dataset.paths, Machine("EPYC", 1)).resolve(trials)
+    assert [trial.resources for trial in sized] == [Resources(threads=1)] * 2
+    kept = ProbeShelf(store).read(trials[0], "EPYC, 1 cores")
+    assert [(m.threads, m.loader_workers, m.concurrent) for m in kept] == [(1, 0, 1)]
+    assert not list((tmp_path / "r" / "trials").glob("*/status.json"))
+
+
+def test_a_real_probe_says_why_it_failed(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources={cpus: auto}", "SOLVER.BASE_LR=1e30")
+    trials = [trials[0]]
+    trials[0].config["SOLVER.CLIP_GRADIENTS.ENABLED"] = False  # type: ignore[index]
+    with pytest.raises(EnvironmentFault, match="expected finite losses"):
+        Sizing(Store(tmp_path / "r"), tiny_dataset.paths, Machine("EPYC", 1)).resolve(trials)
+
+
+def test_the_work_is_the_same_whatever_seed_and_schedule(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
+    def keys(*settings: str) -> tuple[str, str]:
+        trial = trials_of(tiny_sweep, tiny_dataset, *settings)[0]
+        return work_key(trial), similar_key(trial.config, trial.data)
+
+    base = keys()
+    assert keys("seeds=[9]", "SOLVER.MAX_ITER=99", "SOLVER.BASE_LR=0.5", "TEST.EVAL_PERIOD=7") == base
+    assert keys("MODEL.FPN.OUT_CHANNELS=64")[0] != base[0]
+    assert keys("MODEL.FPN.OUT_CHANNELS=64")[1] == base[1]
+    assert keys("SOLVER.IMS_PER_BATCH=1")[1] != base[1]
