@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +117,7 @@ def launch(arguments: argparse.Namespace) -> int:
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
     fit_anchors = functools.partial(fitted_anchors, dataset)
     trials = expand_trials(spec, dataset.fingerprint, dataset.class_names, fit_anchors)
-    remarks = lint(spec, trials, dataset)
+    remarks = lint(spec, trials, dataset, idle_of(spec, trials, dataset, store))
     if arguments.plan:
         if spec.question:
             console.print(spec.question)
@@ -134,6 +134,28 @@ def ray_options(arguments: argparse.Namespace) -> RayOptions:
     from agropest.tuning.connection import RayOptions
 
     return RayOptions(arguments.address, arguments.dashboard, arguments.dashboard_host)
+
+
+def idle_of(
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store
+) -> Mapping[str, Sequence[str]]:
+    """Returns the overrides that change nothing, unless the sweep file silences that rule.
+
+    Raises:
+        SweepFileError: Detectron2 cannot build a variant.
+    """
+    from agropest.sweep.lint import NO_EFFECT
+    from agropest.sweep.lint.subject import first_seeds
+    from agropest.training.remembered_effects import idle_overrides
+
+    if NO_EFFECT in spec.silence:
+        return {}
+    variants = first_seeds(trials)
+    baseline = next(trial for trial in variants if trial.label == spec.baseline)
+    say = functools.partial(
+        print, f"building each of {len(variants)} variants once, to see what it changes", flush=True
+    )
+    return idle_overrides(variants, baseline, dataset, store.root / "plans", say)
 
 
 def show_remarks(remarks: list[Remark], console: Console) -> None:

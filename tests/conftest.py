@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from agropest.data.dataset import Dataset, load_dataset
+from agropest import files
+from agropest.data.dataset import Dataset, Split, load_dataset
 from agropest.data.demo import draw_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# AgroPest-12: boxes of each class in its 11,502 training images; a twentieth of them here.
+BOXES = (2231, 1596, 1058, 1740, 1083, 1182, 1071, 1062, 918, 1199, 1167, 975)
 
 # Overrides that make any sweep small enough for a test: a pixel budget, not another model.
 TINY = f"""
@@ -46,3 +51,21 @@ def tiny_sweep(tmp_path: Path, tiny_folder: Path) -> Path:
         "variants:\n  baseline: {}\n  focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}\n"
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def agropest(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A data set with AgroPest-12's class frequencies: one large box in each image of 640 x 640."""
+    folder = tmp_path_factory.mktemp("frequencies")
+    classes = np.repeat(np.arange(1, 13), [number // 20 for number in BOXES]).tolist()
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 640} for i in range(1, len(classes) + 1)]
+    box = [20, 20, 560, 560]
+    annotations = [
+        {"id": i, "image_id": i, "category_id": c, "bbox": box, "area": 560 * 560, "iscrowd": 0}
+        for i, c in enumerate(classes, start=1)
+    ]
+    categories = [{"id": i, "name": f"class{i}"} for i in range(1, 13)]
+    path = folder / "train.json"
+    files.write_json(path, {"images": images, "annotations": annotations, "categories": categories})
+    splits = {name: Split(name, path, folder, len(images), len(images)) for name in ("train", "valid")}
+    return Dataset(folder, "f", tuple(c["name"] for c in categories), splits, folder / "health.json")  # type: ignore[arg-type]

@@ -179,8 +179,13 @@ def _seeded(seeds: np.random.SeedSequence) -> Iterator[None]:
 
 def _corners(annotations: list[Record]) -> np.ndarray:
     """Returns the boxes of annotations as x0 y0 x1 y1, float64 [n, 4]."""
-    boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    if any(a["bbox_mode"] != BoxMode.XYWH_ABS for a in annotations):
+        boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
+        return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    # As BoxMode.convert, which adds in single precision, a hundred times faster.
+    corners = np.array([a["bbox"] for a in annotations], dtype=np.float32).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return corners.astype(np.float64)
 
 
 def _instances(image: BoxedImage, transforms: T.TransformList, shape: tuple[int, int]) -> Instances:

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from agropest import files
 from agropest.data.dataset import Dataset, Split
 from agropest.errors import SweepFileError
-from agropest.sweep.lint import RULES, factor_of, lint
+from agropest.sweep.lint import RULES, lint
+from agropest.sweep.lint.config_rules import factor_of
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
-# AgroPest-12: boxes of each class in its 11,502 training images; a twentieth of them here.
-BOXES = (2231, 1596, 1058, 1740, 1083, 1182, 1071, 1062, 918, 1199, 1167, 975)
-
-
-@pytest.fixture(scope="module")
-def agropest(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A data set with AgroPest-12's class frequencies: one large box in each image of 640 x 640."""
-    folder = tmp_path_factory.mktemp("frequencies")
-    classes = np.repeat(np.arange(1, 13), [number // 20 for number in BOXES]).tolist()
-    images = [{"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 640} for i in range(1, len(classes) + 1)]
-    box = [20, 20, 560, 560]
-    annotations = [
-        {"id": i, "image_id": i, "category_id": c, "bbox": box, "area": 560 * 560, "iscrowd": 0}
-        for i, c in enumerate(classes, start=1)
-    ]
-    categories = [{"id": i, "name": f"class{i}"} for i in range(1, 13)]
-    path = folder / "train.json"
-    files.write_json(path, {"images": images, "annotations": annotations, "categories": categories})
-    splits = {name: Split(name, path, folder, len(images), len(images)) for name in ("train", "valid")}
-    return Dataset(folder, "f", tuple(c["name"] for c in categories), splits, folder / "health.json")  # type: ignore[arg-type]
 
 
 def remarks(path: Path, dataset: Dataset) -> list[tuple[str, str]]:
@@ -47,7 +28,7 @@ def remarks(path: Path, dataset: Dataset) -> list[tuple[str, str]]:
 def of(tmp_path: Path, text: str, dataset: Dataset) -> set[tuple[str, str]]:
     path = tmp_path / "a.yaml"
     path.write_text("config: {SOLVER.WARMUP_ITERS: 100, SOLVER.MAX_ITER: 40000, SOLVER.STEPS: [30000]}\n" + text)
-    return {pair for pair in remarks(path, dataset) if pair[0] not in ("large-boxes", "single-seed")}
+    return {pair for pair in remarks(path, dataset) if pair[0] not in ("anchor-range", "single-seed")}
 
 
 def test_the_study_is_told_what_it_got_wrong(agropest: Dataset) -> None:
@@ -57,7 +38,7 @@ def test_the_study_is_told_what_it_got_wrong(agropest: Dataset) -> None:
     assert [v for rule, v in found if rule == "several-factors"] == ["run1", "run2", "run2a"]
     assert [v for rule, v in found if rule == "unequal-iterations"] == ["run2a"]
     assert [v for rule, v in found if rule == "score-threshold"] == ["run0", "run1", "run2", "run2a"]
-    assert [v for rule, v in found if rule == "large-boxes"] == ["run1", "run2", "run2a"]  # the lost 512 px anchors
+    assert [v for rule, v in found if rule == "anchor-range"] == ["run1", "run2", "run2a"]  # the lost 512 px anchors
     assert [v for rule, v in found if rule == "unequal-augmentation"] == ["run1", "run2", "run2a"]
     assert ("single-seed", "") in found
 
@@ -82,6 +63,10 @@ CASES = {
     "score-threshold": (
         "{high: {MODEL.ROI_HEADS.SCORE_THRESH_TEST: 0.06}}",
         "{low: {MODEL.ROI_HEADS.SCORE_THRESH_TEST: 0.04}}",
+    ),
+    "oversized-anchors": (
+        "{big: {MODEL.ANCHOR_GENERATOR.SIZES: [[32, 64, 128, 512, 1200]]}}",
+        "{good: {MODEL.ANCHOR_GENERATOR.SIZES: [[32, 64, 128, 512, 900]]}}",
     ),
     "sampler-no-op": (
         "{s: {DATALOADER.SAMPLER_TRAIN: RepeatFactorTrainingSampler, DATALOADER.REPEAT_THRESHOLD: 0.05}}",
@@ -110,6 +95,71 @@ def test_a_factorial_design_is_not_called_confounded(tmp_path: Path, agropest: D
     assert of(tmp_path, text, agropest) == set()
 
 
+def with_box(dataset: Dataset, side: int, folder: Path) -> Dataset:
+    """Returns the data set with boxes of another size."""
+    content = files.read_json(dataset.splits["train"].annotations)
+    for annotation in content["annotations"]:
+        annotation.update(bbox=[5, 5, side, side], area=side * side)
+    files.write_json(folder / "train.json", content)
+    splits = {name: replace(split, annotations=folder / "train.json") for name, split in dataset.splits.items()}
+    return replace(dataset, splits=splits)
+
+
+@pytest.mark.parametrize(
+    ("side", "sizes", "says"),
+    [
+        (560, "[[8], [16], [32], [64], [128]]", "larger than the largest anchor (128 px)"),
+        (9, "[[32], [64], [128], [256], [512]]", "smaller than the smallest anchor (32 px)"),
+        (100, "[[16], [32], [256], [512], [600]]", "between two anchor sizes"),
+        (100, "[[32], [64], [128], [256], [512]]", ""),
+    ],
+)
+def test_boxes_that_no_anchor_is_near(tmp_path: Path, agropest: Dataset, side: int, sizes: str, says: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"variants: {{baseline: {{}}}}\nconfig: {{INPUT.MIN_SIZE_TRAIN: [640], MODEL.ANCHOR_GENERATOR.SIZES: {sizes},"
+        " MODEL.RPN.IN_FEATURES: [p2, p3, p4, p5, p6]}\n"
+    )
+    spec, dataset = load_sweep(path), with_box(agropest, side, tmp_path)
+    found = lint(spec, expand_trials(spec, dataset.fingerprint, dataset.class_names), dataset)
+    texts = [remark.text for remark in found if remark.rule == "anchor-range"]
+    assert [says in text and "100% of the boxes" in text for text in texts] == ([True] if says else [])
+
+
+def test_pictures_in_two_splits(tmp_path: Path, agropest: Dataset) -> None:
+    names = {"train": ["a-1_jpg.rf.0.jpg", "b-1_jpg.rf.1.jpg"], "valid": ["a-1_jpg.rf.2.jpg", "c.jpg"]}
+    content = files.read_json(agropest.splits["train"].annotations)
+    splits = {}
+    for split, files_ in names.items():
+        images = [{"id": i, "file_name": n, "width": 640, "height": 640} for i, n in enumerate(files_, start=1)]
+        annotations = [{**a, "image_id": 1} for a in content["annotations"][:1]]
+        path = tmp_path / f"{split}.json"
+        files.write_json(path, {**content, "images": images, "annotations": annotations})
+        splits[split] = Split(split, path, tmp_path, 2, 1)
+    dataset = replace(agropest, splits=splits, health=tmp_path / "health.json")
+    assert of(tmp_path, "variants: {baseline: {}}\n", dataset) == {
+        ("split-leakage", "1 source pictures have copies in train and in valid (the stem before .rf.)")
+    }
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check" / "pairs.csv").write_text(
+        "kind,split_a,file_a,split_b,file_b,bits\nexact,train,x,valid,y,0\nnear,train,x,train,y,2\n"
+    )
+    texts = {text for rule, text in of(tmp_path, "variants: {baseline: {}}\n", dataset) if rule == "split-leakage"}
+    assert "1 exact pairs of pictures in train and valid, by python -m agropest check" in texts
+    assert len(texts) == 2
+
+
+def test_an_override_without_effect_is_named(tmp_path: Path, agropest: Dataset) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("variants: {baseline: {}, gamma: {MODEL.ROI_BOX_HEAD.FOCAL_GAMMA: 3.0}}\n")
+    spec = load_sweep(path)
+    trials = expand_trials(spec, agropest.fingerprint, agropest.class_names)
+    found = lint(spec, trials, agropest, {"gamma": ["MODEL.ROI_BOX_HEAD.FOCAL_GAMMA"]})
+    assert [r.text[:50] for r in found if r.rule == "no-effect"] == [
+        "gamma: MODEL.ROI_BOX_HEAD.FOCAL_GAMMA: 3.0 changes"
+    ]
+
+
 def test_silencing_a_rule_that_there_is_not(tmp_path: Path, agropest: Dataset) -> None:
     with pytest.raises(SweepFileError, match="did you mean 'single-seed'"):
         of(tmp_path, "variants: {baseline: {}}\nsilence: [single-seeds]\n", agropest)
@@ -120,4 +170,4 @@ def test_factors_of_keys() -> None:
     assert factor_of("INPUT.MIN_SIZE_TEST") == "test scale"
     assert factor_of("INPUT.ROTATION_DEGREES") == "augmentation"
     assert factor_of("MODEL.RPN.NMS_THRESH") == "MODEL.RPN"
-    assert len(RULES) == 11
+    assert len(RULES) == 14

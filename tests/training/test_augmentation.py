@@ -227,3 +227,14 @@ def test_the_evaluation_mapper_resizes_and_keeps_what_the_image_is(records: list
     unchanged = TestMapper(config("INPUT.MIN_SIZE_TEST", 0))(records[3])["image"]
     stored = np.asarray(PIL.Image.open(records[3]["file_name"]))[:, :, ::-1]  # as BGR
     assert (unchanged.numpy().transpose(1, 2, 0) == stored).all()
+
+
+def test_corners_are_detectron2s_to_the_last_bit() -> None:
+    from detectron2.structures import BoxMode
+
+    from agropest.training.mapper import _corners
+
+    boxes = np.random.default_rng(0).uniform(0, 700, (200, 4)).round(3).tolist()
+    annotations = [{"bbox": box, "bbox_mode": BoxMode.XYWH_ABS} for box in boxes]
+    theirs = [BoxMode.convert(box, BoxMode.XYWH_ABS, BoxMode.XYXY_ABS) for box in boxes]
+    assert np.array_equal(_corners(annotations), np.array(theirs, dtype=np.float64))

@@ -1,0 +1,71 @@
+"""What a sweep file means but its author can hardly want: said before anything is trained.
+
+Each rule is a function from :class:`Subject` to the texts of its remarks; :data:`RULES` names them, and
+``silence: [name]`` in the sweep file turns one off. They warn, and never refuse: what cannot be trained at all is
+refused by ``sweep.plan`` and ``training.effects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from agropest.data.dataset import Dataset
+from agropest.errors import SweepFileError, fault, nearest
+from agropest.sweep.lint import config_rules, data_rules
+from agropest.sweep.lint.subject import Subject
+from agropest.sweep.spec import SweepSpec
+from agropest.sweep.trial import TrialSpec
+
+NO_EFFECT = "no-effect"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One remark on a sweep.
+
+    Attributes:
+        rule: a key of ``RULES``; goes into ``silence:``.
+        text: what, with the numbers, and what to do.
+    """
+
+    rule: str
+    text: str
+
+
+def lint(
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, idle: Mapping[str, Sequence[str]] | None = None
+) -> list[Remark]:
+    """Returns the remarks of every rule that the sweep file does not silence, in the order of ``RULES``.
+
+    Args:
+        idle: overrides that change nothing of what is built, by trial label; needs torch to find out, so it is given.
+
+    Raises:
+        SweepFileError: ``silence:`` names a rule that there is not.
+    """
+    unknown = [name for name in spec.silence if name not in RULES]
+    if unknown:
+        where, rule = f"{spec.path}: silence", "expected names of lint rules"
+        raise SweepFileError(*(fault(where, rule, name, nearest(name, RULES)) for name in unknown))
+    subject = Subject(spec, trials, dataset, idle or {})
+    wanted = {name: rule for name, rule in RULES.items() if name not in spec.silence}
+    return [Remark(name, text) for name, rule in wanted.items() for text in rule(subject)]
+
+
+RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
+    "sampler-no-op": data_rules.sampler_no_op,
+    "score-threshold": config_rules.score_threshold,
+    "several-factors": config_rules.several_factors,
+    "unequal-iterations": config_rules.unequal_iterations,
+    "unequal-augmentation": config_rules.unequal_augmentation,
+    "equal-trials": config_rules.equal_trials,
+    NO_EFFECT: config_rules.no_effect,
+    "schedule": config_rules.schedule,
+    "early-stopping": config_rules.early_stopping,
+    "single-seed": config_rules.single_seed,
+    "anchor-range": data_rules.anchor_range,
+    "oversized-anchors": data_rules.oversized_anchors,
+    "split-leakage": data_rules.split_leakage,
+    "learning-rate": config_rules.learning_rate,
+}

@@ -1,0 +1,124 @@
+"""Rules that hold a sweep against its data: what a sampler repeats, which boxes the anchors miss, what leaks."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agropest.data.statistics import box_scales, read_split, repeat_factors
+from agropest.sweep.lint.subject import Subject
+from agropest.sweep.trial import TrialSpec
+
+BIG_SHARE = 0.05
+# Farther than this from the nearest anchor size, a box of the same shape has an IoU of at most 0.5 with it.
+HALF_OCTAVE = 0.5
+
+
+def sampler_no_op(subject: Subject) -> Iterator[str]:
+    for trial in subject.variants:
+        if trial.config["DATALOADER.SAMPLER_TRAIN"] != "RepeatFactorTrainingSampler":
+            continue
+        threshold = trial.config["DATALOADER.REPEAT_THRESHOLD"]
+        if repeat_factors(subject.image_classes, threshold).repeats_anything:
+            continue
+        rarest = min(row.images for row in subject.training.rows if row.images)
+        share = rarest / len(subject.image_classes)
+        yield (
+            f"{trial.label}: the repeat-factor sampler repeats nothing: its threshold is {threshold:g}, and the rarest "
+            f"class is in {share:.1%} of the images (r = max(1, sqrt(t / f)) is 1 for every class); a threshold above "
+            f"{share:.3f} repeats something"
+        )
+
+
+def anchor_range(subject: Subject) -> Iterator[str]:
+    """Boxes that are farther than half an octave from every anchor size, at the network's input."""
+    for trial in subject.variants:
+        sizes, scales = _anchor_sizes(trial), _box_sizes(subject, trial)
+        if not scales.size:
+            continue
+        octaves = np.log2(scales[:, None] / sizes[None, :])
+        nearest = octaves[np.arange(len(scales)), np.abs(octaves).argmin(axis=1)]
+        places = {
+            f"larger than the largest anchor ({sizes[-1]:g} px)": (nearest > HALF_OCTAVE) & (scales > sizes[-1]),
+            f"smaller than the smallest anchor ({sizes[0]:g} px)": (nearest < -HALF_OCTAVE) & (scales < sizes[0]),
+            "between two anchor sizes": (np.abs(nearest) > HALF_OCTAVE) & (scales > sizes[0]) & (scales < sizes[-1]),
+        }
+        for where, missed in places.items():
+            if missed.mean() > BIG_SHARE:
+                low, high = scales[missed].min(), scales[missed].max()
+                yield (
+                    f"{trial.label}: {missed.mean():.0%} of the boxes ({low:.0f} to {high:.0f} px at the network's "
+                    f"input) are {where} by more than half an octave; MODEL.ANCHOR_GENERATOR.FITTED: 1 fits anchors "
+                    "to the data"
+                )
+
+
+def oversized_anchors(subject: Subject) -> Iterator[str]:
+    """Anchors that are larger than any box, by more than half an octave."""
+    for trial in subject.variants:
+        sizes, scales = _anchor_sizes(trial), _box_sizes(subject, trial, largest=True)
+        useless = sizes[sizes > scales.max() * 2**HALF_OCTAVE] if scales.size else sizes[:0]
+        if useless.size:
+            named = ", ".join(f"{size:g}" for size in useless)
+            yield (
+                f"{trial.label}: anchors of {named} px are larger than every box (at most {scales.max():.0f} px at the "
+                "network's input) by more than half an octave: they can only be negatives"
+            )
+
+
+def _anchor_sizes(trial: TrialSpec) -> npt.NDArray[np.float64]:
+    return np.unique([float(size) for level in trial.config["MODEL.ANCHOR_GENERATOR.SIZES"] for size in level])
+
+
+def _box_sizes(subject: Subject, trial: TrialSpec, largest: bool = False) -> npt.NDArray[np.float64]:
+    """Returns the square root of every box's area at the middle (or the largest) training scale, shape [boxes]."""
+    sides = sorted(trial.config["INPUT.MIN_SIZE_TRAIN"])
+    side = sides[-1] if largest else sides[len(sides) // 2]
+    scaled = box_scales(subject.dataset, "train", [side], trial.config["INPUT.MAX_SIZE_TRAIN"])
+    sizes: npt.NDArray[np.float64] = np.sqrt(scaled.prod(axis=-1))[0]
+    return sizes
+
+
+def split_leakage(subject: Subject) -> Iterator[str]:
+    """Pictures that stand in two splits: by the source in their names, and by what ``check`` found in the pixels."""
+    for (ours, theirs), number in sorted(_shared_sources(subject).items()):
+        yield (
+            f"{number} source pictures have copies in {ours} and in {theirs} (the stem before .rf.): AP there is of "
+            "pictures that were trained on; python -m agropest check lists them"
+        )
+    for (kind, ours, theirs), number in sorted(_checked_pairs(subject).items()):
+        yield f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high"
+
+
+def _shared_sources(subject: Subject) -> Counter[tuple[str, str]]:
+    held: dict[str, set[str]] = defaultdict(set)
+    for split in subject.dataset.splits:
+        for image in read_split(subject.dataset, split)["images"]:
+            name = image["file_name"].rsplit("/", 1)[-1]
+            if ".rf." in name:
+                held[name.split(".rf.")[0]].add(split)
+    order = list(subject.dataset.splits)
+    shared: Counter[tuple[str, str]] = Counter()
+    for splits in held.values():
+        first, *rest = sorted(splits, key=order.index)
+        shared.update((first, other) for other in rest)
+    return shared
+
+
+def _checked_pairs(subject: Subject) -> Counter[tuple[str, str, str]]:
+    """Returns how many exact and near pairs across splits the data check has written down, where it was run."""
+    try:
+        with open(subject.dataset.health.parent / "check" / "pairs.csv", encoding="utf-8", newline="") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        return Counter(
+            (row["kind"], row["split_a"], row["split_b"])
+            for row in rows
+            if row["split_a"] != row["split_b"] and row["kind"] != "same-source"
+        )
+    except (OSError, ValueError, KeyError):
+        return Counter()

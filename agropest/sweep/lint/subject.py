@@ -1,0 +1,47 @@
+"""What the lint rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from agropest.data.dataset import Dataset
+from agropest.data.statistics import ClassStatistics, class_statistics
+from agropest.sweep.spec import SweepSpec
+from agropest.sweep.trial import TrialSpec
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the rules look at; ``variants`` has one trial for each variant, the first seed's."""
+
+    spec: SweepSpec
+    trials: Sequence[TrialSpec]
+    dataset: Dataset
+    idle: Mapping[str, Sequence[str]]
+
+    @cached_property
+    def variants(self) -> list[TrialSpec]:
+        return first_seeds(self.trials)
+
+    @cached_property
+    def baseline(self) -> TrialSpec:
+        return next(trial for trial in self.variants if trial.label == self.spec.baseline)
+
+    @cached_property
+    def others(self) -> list[TrialSpec]:
+        return [trial for trial in self.variants if trial.label != self.spec.baseline]
+
+    @cached_property
+    def training(self) -> ClassStatistics:
+        return class_statistics(self.dataset, "train")
+
+    @cached_property
+    def image_classes(self) -> list[frozenset[int]]:
+        return [classes for classes in self.training.image_class_sets if classes]
+
+
+def first_seeds(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """Returns one trial for each variant, that of its first seed, in order."""
+    return list({trial.label: trial for trial in reversed(trials)}.values())[::-1]
