@@ -59,13 +59,7 @@ def evaluate_with_pycocotools(ground_truth: GroundTruth, boxes: Boxes, max_detec
 def _with_engine(reference: Any, engine: Any, ground_truth: GroundTruth, boxes: Boxes, max_detections: int) -> Metrics:
     if not len(boxes):  # pycocotools raises on none
         return _without_boxes(ground_truth)
-    columns: list[npt.NDArray[Any]] = [
-        boxes.image_id[:, None],
-        boxes.bbox_xywh,
-        boxes.score[:, None],
-        boxes.category_id[:, None],
-    ]
-    evaluation = engine(reference, reference.loadRes(np.concatenate(columns, axis=1, dtype=np.float64)), "bbox")
+    evaluation = engine(reference, reference.loadRes(boxes.to_array()), "bbox")
     evaluation.params.maxDets = [1, 10, max_detections]
     evaluation.evaluate()
     evaluation.accumulate()

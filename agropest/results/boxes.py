@@ -97,6 +97,16 @@ class Boxes:
             np.array([item["score"] for item in content], dtype=np.float32),
         )
 
+    def to_array(self) -> npt.NDArray[np.float64]:
+        """Returns image id, x, y, w, h, score, category id as rows [N, 7]: what ``COCO.loadRes`` takes."""
+        columns: list[npt.NDArray[Any]] = [
+            self.image_id[:, None],
+            self.bbox_xywh,
+            self.score[:, None],
+            self.category_id[:, None],
+        ]
+        return np.concatenate(columns, axis=1, dtype=np.float64)
+
     def to_coco_results(self) -> list[dict[str, Any]]:
         """Returns the boxes as a COCO results list."""
         rows = zip(

@@ -1,0 +1,113 @@
+"""A comparison as rows: every variant against the baseline with intervals, p values and verdicts.
+
+The rows go to the console, into files and onto the page; numbers are in percent points of the metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from agropest.results.comparison import ComparedVariant, Comparison
+from agropest.results.inference import Estimate, Interval
+
+NOTHING = "-"
+
+
+def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
+    """Returns what people read of each variant, in words and rounded numbers; equal keys in every row."""
+    return [_row(variant, comparison) for variant in comparison.variants]
+
+
+def verdict_table(comparison: Comparison, heading: str = "variant") -> Table:
+    """Returns the comparison for a console."""
+    table = Table()
+    rows = verdict_rows(comparison)
+    for name in rows[0] if rows else ():
+        shown = heading if name == "label" else name
+        table.add_column(Text(shown), justify="left" if name in ("label", "verdict") else "right")
+    for row in rows:
+        table.add_row(*(Text(value) for value in row.values()))
+    return table
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Returns what must be said beside the table: how the intervals come about, guards, notes on variants."""
+    sources = comparison.num_sources < comparison.num_images
+    lines = [
+        f"Intervals: {comparison.confidence:.0%}, paired bootstrap of {comparison.num_images} images"
+        + (f" by their {comparison.num_sources} sources" if sources else "")
+        + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T). "
+        "'detectable': the smallest true difference that would have been called with 80 % probability."
+    ]
+    for variant in comparison.variants:
+        lines += [f"{variant.label}: {note}" for note in variant.notes if not note.startswith("one seed")]
+        for guard in variant.guards:
+            told = f"{signed(guard.difference.value)} ({interval_text(guard.difference.interval, True)})"
+            allowed = f"at most -{guard.max_drop:g} allowed"
+            lines.append(f"{variant.label}: guard on {guard.class_name}: {guard.state}, {told}, {allowed}")
+    return lines
+
+
+def tie_group(variants: Sequence[ComparedVariant]) -> list[str]:
+    """Returns the labels that are not distinguishable from the best, the best first."""
+    return [variant.label for variant in variants if variant.ties_with_best]
+
+
+def _row(variant: ComparedVariant, comparison: Comparison) -> dict[str, str]:
+    difference = variant.difference
+    row = {
+        "#": NOTHING if variant.rank is None else str(variant.rank),
+        "label": variant.label,
+        comparison.metric: number(variant.estimate.value),
+        "95 %": interval_text(variant.estimate.interval),
+        f"vs {comparison.baseline}": NOTHING,
+        "95 % of it": NOTHING,
+        "p": NOTHING,
+        "p adjusted": NOTHING,
+        "detectable": NOTHING,
+        "verdict": "baseline" if variant.label == comparison.baseline else NOTHING,
+        "tied with best": "yes" if variant.ties_with_best else NOTHING,
+    }
+    if difference is not None:
+        row |= {
+            f"vs {comparison.baseline}": signed(difference.value),
+            "95 % of it": interval_text(difference.interval, True),
+            "p": probability(difference.p),
+            "p adjusted": probability(difference.p_adjusted),
+            "detectable": f"{difference.detectable:.1f}",
+            "verdict": difference.verdict,
+        }
+    return row
+
+
+def number(value: float | None) -> str:
+    """Returns two decimals, or n/a."""
+    return "n/a" if value is None else f"{value:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """Returns two decimals with a sign; what rounds to zero has none."""
+    return "n/a" if value is None else "0.00" if round(value, 2) == 0 else f"{value:+.2f}"
+
+
+def interval_text(interval: Interval | None, is_difference: bool = False) -> str:
+    """Returns ``1.2 to 3.4``; with signs for a difference."""
+    if interval is None:
+        return NOTHING
+    write = signed if is_difference else number
+    return f"{write(interval.low)} to {write(interval.high)}"
+
+
+def estimate_text(estimate: Estimate | None) -> str:
+    """Returns ``41.20 (39.10 to 43.30)``."""
+    if estimate is None:
+        return NOTHING
+    return number(estimate.value) + (f" ({interval_text(estimate.interval)})" if estimate.interval else "")
+
+
+def probability(value: float) -> str:
+    """Returns three decimals; never 0."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
