@@ -183,6 +183,11 @@ def run(
     console.print(f"Tables: {folder}", highlight=False)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
+    if outcome.spent:
+        left = [f"{row.label}/s{row.seed}" for row in rows if row.status not in ("finished", "stopped", "failed")]
+        names = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
+        print(f"budget: {outcome.spent} is spent; {len(left)} trials are left: {names}; the same command goes on")
+        return EXIT_TRIALS if any(row.status == "failed" for row in rows) else EXIT_OK
     return EXIT_OK if outcome.all_ended_well else EXIT_TRIALS
 
 

@@ -14,7 +14,9 @@
     seeds: [42]
     metric: AP                                         # what validation selects by (agropest.results.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
-    stop: {method: asha}
+    search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
+    stop: {method: asha}                               # see agropest.sweep.stop_rule
+    budget: {max_hours: 8}                             # see agropest.sweep.budget
     resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
     retries: 2
 
@@ -30,31 +32,18 @@ from pathlib import Path
 from typing import Any
 
 from agropest.errors import SweepFileError, fault, nearest
+from agropest.sweep.budget import Budget, read_budget
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine
 from agropest.sweep.guard import Guard, read_guards
 from agropest.sweep.resources import Resources, read_resources
+from agropest.sweep.search import SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
+from agropest.sweep.stop_rule import StopRule, read_stop
 from agropest.sweep.yaml_file import read_yaml
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
-STOP_METHODS = ("none", "asha", "median")
-
-
-@dataclass(frozen=True)
-class StopRule:
-    """How hopeless trials are stopped early.
-
-    Attributes:
-        method: one of ``STOP_METHODS``; ``none`` runs every trial to its end.
-        grace_period_iters: no trial is stopped before this iteration; 0 means a quarter of the longest schedule.
-        reduction_factor: of ASHA: 1/this of the trials goes on at a rung.
-    """
-
-    method: str = "none"
-    grace_period_iters: int = 0
-    reduction_factor: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +83,8 @@ class SweepSpec:
     silence: tuple[str, ...] = ()
     design: str = ""
     guards: tuple[Guard, ...] = ()
+    search: SearchRule = field(default_factory=SearchRule)
+    budget: Budget = field(default_factory=Budget)
 
 
 def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
@@ -113,7 +104,8 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     faults: list[str] = []
     content, pinned = apply_settings(content, settings, faults)
     top = Section(content, f"{path}:", faults)
-    variants = _variants(top, faults)
+    search = read_search(top)
+    variants = _variants(top, search, faults)
     spec = SweepSpec(
         path=path,
         name=_label(top, "name", path.stem),
@@ -126,12 +118,14 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         baseline=_baseline(top, variants),
         seeds=_seeds(top),
         metric=_metric(top),
-        stop=_stop(top),
+        stop=read_stop(top),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
         silence=tuple(str(word) for word in _words(top, "silence")),
         design=top.text("design"),
         guards=read_guards(top),
+        search=search,
+        budget=read_budget(top.section("budget")),
     )
     top.refuse_unknown()
     if faults:
@@ -176,7 +170,7 @@ def _overrides(top: Section, key: str, faults: list[str]) -> FlatConfig:
     return checked(flatten(section.content), section.where, faults)
 
 
-def _variants(top: Section, faults: list[str]) -> tuple[Variant, ...]:
+def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Variant, ...]:
     section = top.section("variants")
     variants = [_variant(str(name), section.section(name)) for name in section.content]
     factors = top.section("factors")
@@ -187,6 +181,10 @@ def _variants(top: Section, faults: list[str]) -> tuple[Variant, ...]:
     for name, overrides, level in combine(levels, design if factors.content else ""):
         if all(v.name != name for v in variants):
             variants.append(Variant(name, overrides, level))
+    if not variants and search.method:
+        variants.append(Variant("baseline", {}))  # what the drawn ones are compared with
+    names = {variant.name for variant in variants}
+    variants += [Variant(name, point) for name, point in drawn_variants(search) if name not in names]
     if not variants:
         top.fault("variants", "expected at least one variant", None, "add `variants: {baseline: {}}`")
     for variant in variants:
@@ -234,15 +232,3 @@ def _metric(top: Section) -> str:
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
         return ",".join(value)
     return top.text("metric", "AP")
-
-
-def _stop(top: Section) -> StopRule:
-    value = top.raw("stop")
-    section = Section({"method": value} if isinstance(value, str) else value, top.where + " stop", top.faults)
-    rule = StopRule(
-        method=section.choice("method", STOP_METHODS, "none"),
-        grace_period_iters=section.integer("grace_period_iters", 0),
-        reduction_factor=section.number("reduction_factor", 2.0, low=1.01, high=100.0),
-    )
-    section.refuse_unknown()
-    return rule

@@ -5,7 +5,7 @@ process (CUDA memory, Detectron2's global state, threads) in about 0.04 s instea
 
     child -> actor   ("evaluation", record)     waits for the answer
                      ("end", status, reason)
-    actor -> child   "go on" | "stop"           the answer to an evaluation
+    actor -> child   "go on"                    the answer to an evaluation
                      "interrupt"                at any time: save a checkpoint and end
 
 The pipe's end is a command, too: an actor that was killed leaves a child that saves a checkpoint and ends.
@@ -34,7 +34,7 @@ from agropest.sweep.trial import TrialSpec
 if TYPE_CHECKING:
     from agropest.training.setting import Setting
 
-GO_ON, STOP, INTERRUPT = "go on", "stop", "interrupt"
+GO_ON, INTERRUPT = "go on", "interrupt"
 OUT_OF_MEMORY, LOST = "out of GPU memory", "lost claim"
 PRELOADED = "agropest.training.trial"
 # An interrupted child has this long to save its checkpoint; after that it ends without one.
@@ -108,9 +108,9 @@ def _main(job: Job, connection: Connection) -> None:
 
     try:
 
-        def tell(record: EvaluationRecord) -> bool:
+        def tell(record: EvaluationRecord) -> None:
             connection.send(("evaluation", record))
-            return inbox.answer() == STOP
+            inbox.wait_for_answer()
 
         status = run_trial(job.trial, folder, job.setting, tell, inbox.interrupted.is_set)
         end = (status.status, status.reason)
@@ -157,9 +157,9 @@ class _Inbox:
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
-    def answer(self) -> str:
-        """Waits for the answer to an evaluation."""
-        return self._answers.get()
+    def wait_for_answer(self) -> None:
+        """Waits for the answer to an evaluation, or an interrupt."""
+        self._answers.get()
 
     def interrupt(self) -> None:
         """Asks the trial to end; ends the process hard when it has not within the limit."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from ray import tune
 
+from agropest.tuning.spending import Spending
+from agropest.tuning.trainable import ITERATION
+
 
 class _NotStored:
     """Tune pickles what it is given into its own notes, which nobody reads: the store is the truth."""
@@ -17,22 +20,24 @@ class _NotStored:
 
 
 class EndWhenAsked(_NotStored, tune.Stopper):
-    """Ends the whole sweep once an event is set.
+    """Ends the whole sweep once an event is set, or the budget is spent.
 
     Args:
         asked: is set by Ctrl-C.
+        spending: of this launch; is told of every evaluation.
     """
 
-    def __init__(self, asked: threading.Event) -> None:
-        self._asked = asked
+    def __init__(self, asked: threading.Event, spending: Spending) -> None:
+        self._asked, self._spending = asked, spending
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped here; that is the scheduler's part."""
-        return False
+        """Returns whether the budget is spent: then this trial ends, too, where it has just been evaluated."""
+        self._spending.note(result["config"]["trial"], result[ITERATION])
+        return self._spending.is_over()
 
     def stop_all(self) -> bool:
-        """Returns whether somebody asked."""
-        return self._asked.is_set()
+        """Returns whether somebody asked or nothing is left to spend."""
+        return self._asked.is_set() or self._spending.is_over()
 
 
 class Refresh(_NotStored, tune.Callback):

@@ -17,12 +17,13 @@ from agropest.errors import EnvironmentFault, fault
 from agropest.results.store import ENDED_WELL, FAILED, RUNNING, Store
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import SweepSpec
+from agropest.sweep.stop_rule import NONE
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected
 from agropest.tuning.progress import Progress
-from agropest.tuning.schedulers import build_scheduler
 from agropest.tuning.sizing import sizing_here
+from agropest.tuning.spending import Spending
 from agropest.tuning.trainable import relay
 
 INTERRUPT_WAIT_S = 90.0
@@ -31,10 +32,15 @@ DEFAULT_RAY = RayOptions()
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a launch ended."""
+    """How a launch ended.
+
+    Attributes:
+        spent: which limit of the budget ended it, in words; empty where none did.
+    """
 
     interrupted: bool
     all_ended_well: bool
+    spent: str = ""
 
 
 def run_trials(
@@ -52,7 +58,10 @@ def run_trials(
     pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store))
-    told = pending if spec.stop.method == "none" else trials
+    left_out = {trial.name for trial in pending[spec.budget.max_trials or len(pending) :]}
+    pending = pending[: spec.budget.max_trials or len(pending)]
+    told = pending if spec.stop.method == NONE else [trial for trial in trials if trial.name not in left_out]
+    spending = Spending(spec.budget, {trial.name: store.folder(trial).status().iteration for trial in told})
     progress = Progress(spec, trials, store)
     with contextlib.closing(progress):
         stop = threading.Event()
@@ -66,10 +75,12 @@ def run_trials(
             _require_resources(list(sized.values()))
             for weights in sorted({trial.config[key] for trial in pending for key in WEIGHTS} - {""}):
                 _require_weights(weights)
-            _fit(spec, told, dataset, store, progress, stop)
-        if stop.is_set():  # Ray's actors are gone now, and that is what tells the trials to save a checkpoint
+            _fit(spec, told, dataset, store, progress, stop, spending)
+        # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
+        if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
-    return Outcome(stop.is_set(), _all_ended_well(trials, store))
+    spent = spending.ended_launch or (f"max_trials {spec.budget.max_trials}" if left_out else "")
+    return Outcome(stop.is_set(), _all_ended_well(trials, store), spent)
 
 
 def _require_weights(weights: str) -> None:
@@ -110,10 +121,12 @@ def _fit(
     store: Store,
     progress: Progress,
     stop: threading.Event,
+    spending: Spending,
 ) -> None:
     from ray import tune
 
     from agropest.tuning.hooks import EndWhenAsked, Refresh
+    from agropest.tuning.schedulers import build_scheduler
 
     by_name = {trial.name: trial for trial in trials}
     jobs = build_jobs(spec, trials, dataset, store)
@@ -128,6 +141,7 @@ def _fit(
         spec.metric,
         max(trial.max_iter for trial in trials),
         min(trial.eval_period_iters for trial in trials),
+        {trial.name: store.folder(trial) for trial in trials},
     )
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
@@ -142,7 +156,7 @@ def _fit(
             run_config=tune.RunConfig(
                 name=spec.name,
                 storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
-                stop=EndWhenAsked(stop),
+                stop=EndWhenAsked(stop, spending),
                 callbacks=[Refresh(progress.refresh)],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),
                 verbose=0,

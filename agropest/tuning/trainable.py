@@ -18,7 +18,7 @@ from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Status,
 from agropest.tuning import child
 
 ITERATION = "iteration"
-# Seconds a child gets after "stop" or an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
+# Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
 
 
@@ -67,11 +67,7 @@ def _run_once(job: child.Job, metric: str) -> str | None:
                 last = record
                 connection.send(child.GO_ON)
                 continue
-            try:
-                tune.report(flat_metrics(record, metric))
-            except SystemExit:  # the scheduler stops this trial
-                connection.send(child.STOP)
-                raise
+            tune.report(flat_metrics(record, metric))  # raises SystemExit where Tune ends the trial, for any reason
             connection.send(child.GO_ON)
         return None
     finally:

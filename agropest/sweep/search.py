@@ -1,0 +1,101 @@
+"""``search:``: variants that are drawn, beside those that are written down.
+
+    search:
+      method: random              # or grid
+      num_variants: 20
+      space:
+        SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}
+        MODEL.ROI_BOX_HEAD.CLS_LOSS: {choice: [softmax, softmax_focal]}
+
+Both are drawn when the file is read: their variants are in the plan like any other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agropest.sweep.distributions import CHOICE, Distribution, draw_point, read_space
+from agropest.sweep.section import Section
+
+GRID, RANDOM = "grid", "random"
+SEARCH_METHODS = (GRID, RANDOM)
+MOST_VARIANTS = 10_000
+
+
+@dataclass(frozen=True)
+class SearchRule:
+    """A checked ``search:`` section; without one, ``method`` is empty.
+
+    Attributes:
+        method: one of ``SEARCH_METHODS``, or empty.
+        space: Detectron2 key to its distribution.
+        num_variants: how many variants are drawn; a grid has as many as it has.
+        seed: of what is drawn.
+    """
+
+    method: str = ""
+    space: Mapping[str, Distribution] = field(default_factory=dict)
+    num_variants: int = 0
+    seed: int = 0
+
+
+def read_search(top: Section) -> SearchRule:
+    """Returns the rule of a sweep file's ``search:``."""
+    if top.raw("search") is None:
+        return SearchRule()
+    section = top.section("search")
+    if not section.content:
+        return SearchRule()
+    method = section.choice("method", SEARCH_METHODS, RANDOM)
+    space = read_space(section.section("space"))
+    if not section.raw("space"):
+        section.fault("space", "expected at least one key", None, "write e.g. {SOLVER.BASE_LR: {choice: [0.01, 0.02]}}")
+    rule = SearchRule(
+        method=method,
+        space=space,
+        num_variants=section.integer("num_variants", 0 if method == GRID else 10, high=MOST_VARIANTS),
+        seed=section.integer("seed", 0, high=2**31 - 1),
+    )
+    section.refuse_unknown()
+    _check(rule, section)
+    return rule
+
+
+def drawn_variants(rule: SearchRule) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields name and overrides of every variant that can be known before the sweep runs; each point once."""
+    if not rule.method:
+        return
+    if rule.method == GRID:
+        values = [law.arguments for law in rule.space.values()]
+        points = [dict(zip(rule.space, point, strict=True)) for point in itertools.product(*values)]
+    else:
+        points = [draw_point(rule.space, rule.seed, number) for number in range(rule.num_variants)]
+    seen = []
+    for number, point in enumerate(points):
+        if point not in seen:
+            seen.append(point)
+            yield variant_name(rule, number), point
+
+
+def variant_name(rule: SearchRule, number: int) -> str:
+    """Returns the label of a drawn variant, e.g. ``random-007``."""
+    return f"{rule.method}-{number:03d}"
+
+
+def _check(rule: SearchRule, section: Section) -> None:
+    if rule.method == GRID:
+        size = 1
+        for key, law in rule.space.items():
+            if law.kind != CHOICE:
+                fix = "list its values under choice, or search by random"
+                section.section("space").fault(key, "expected {choice: [...]} in a grid", law.kind, fix)
+            size *= len(law.arguments)
+        if size > MOST_VARIANTS:
+            section.fault("space", f"expected a grid of at most {MOST_VARIANTS} points", size, "search by random")
+        if rule.num_variants:
+            section.fault("num_variants", "expected none with a grid", rule.num_variants, "take it out")
+    elif rule.num_variants == 0:
+        section.fault("num_variants", "expected at least 1", 0, "say how many variants to draw")

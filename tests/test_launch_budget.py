@@ -1,0 +1,39 @@
+"""A launch with a budget: it ends well before the sweep does, and the next one goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def launch(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path: Path) -> None:
+    words = (tiny_sweep, "--results", "r", "--set", "stop=none", "--set", "seeds=[1, 2]")
+    first = launch(*words, "--set", "budget.max_trials=1", cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "budget: max_trials 1 is spent; 3 trials are left: " in first.stdout
+    table = tmp_path / "r" / "tiny" / "ranking.csv"
+    assert sorted(pd.read_csv(table)["status"]) == ["finished", "new", "new", "new"]
+
+    # One trial at a time, so that the limit falls after the first evaluation of the second trial, at iteration 2 of 4.
+    words = (*words, "--set", "resources.cpus=2")
+    second = launch(*words, "--set", "budget.max_iterations=2", cwd=tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "budget: max_iterations 2 is spent; 3 trials are left" in second.stdout
+    rows = pd.read_csv(table).set_index("label")
+    assert sorted(rows["status"]) == ["finished", "interrupted", "new", "new"]
+    assert list(rows[rows["status"] == "interrupted"]["iteration"]) == [2]
+
+    third = launch(*words, cwd=tmp_path)
+    assert third.returncode == 0, third.stdout + third.stderr
+    assert "budget" not in third.stdout
+    assert set(pd.read_csv(table)["status"]) == {"finished"}
