@@ -76,14 +76,16 @@ def best_evaluation(records: Sequence[EvaluationRecord], metric: str) -> Evaluat
 
 def chosen_evaluation(folder: TrialFolder, metric: str) -> EvaluationRecord | None:
     """Returns the evaluation a trial is ranked by: the best, with test-time augmentation where the trial has it."""
-    augmented = folder.read_evaluations(VALID_AUGMENTED)
-    return augmented[0] if augmented else best_evaluation(folder.read_evaluations("valid"), metric)
+    best = best_evaluation(folder.read_evaluations("valid"), metric)
+    # Another sweep may have chosen another checkpoint of the same trial, by another metric.
+    augmented = [r for r in folder.read_evaluations(VALID_AUGMENTED) if best and r.iteration == best.iteration]
+    return augmented[0] if augmented else best
 
 
 def _row(trial: TrialSpec, store: Store, metric: str) -> RankedTrial:
     folder = store.folder(trial)
     status, best = folder.status(), chosen_evaluation(folder, metric)
-    tests = folder.read_evaluations("test")
+    tests = [record for record in folder.read_evaluations("test") if best and record.iteration == best.iteration]
     return RankedTrial(
         rank=None,
         label=trial.label,

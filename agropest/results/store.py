@@ -4,18 +4,21 @@
       trial.json                     the trial as a value: config, data, weights, seed
       config.yaml                    the same config as Detectron2 reads it
       status.json                    status, iteration, time, reason of a failure
+      ended.json                     the same once more where the trial has ended: nothing else says that it was stopped
       writer.json                    token of the one process that may write here
       evaluations/valid-00000300.json, .npz    metrics and boxes of every evaluation
       evaluations/test-00000300.json, .npz
       checkpoints/00000300.pth
       log.txt, events.out.tfevents.*
 
-Everything is written atomically, an evaluation's boxes before its metrics: a JSON that is there is whole. What cannot
-be read is treated as not there, so that damage costs the work behind it and nothing else.
+Everything is written atomically, an evaluation's boxes before its metrics. Status and evaluations carry a hash of
+their content, an evaluation also that of its boxes. What is not as it was written is treated as not there, so that
+damage costs the work behind it and nothing else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -100,14 +103,30 @@ class TrialFolder:
         A process that Ray gave up for dead may still be training. Its next write finds another token than its own, and
         it ends (:class:`LostClaim`): only one writer of a trial ever counts.
         """
+        self._require_results_folder()
         token = uuid.uuid4().hex
         owner = {"token": token, "pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         files.write_json(self.path / "writer.json", owner)
         return TrialFolder(self.path, token)
 
+    def _require_results_folder(self) -> None:
+        """A results folder that was removed under a running launch must not come back with next to nothing in it."""
+        if not self.path.parent.is_dir():
+            fix = "it was removed or unmounted; bring it back and launch again"
+            raise StoreError(fault(str(self.path.parent), "expected the results folder", "no such folder", fix))
+
     def require_claim(self) -> None:
-        """Raises :class:`LostClaim` when another process has claimed the folder since."""
+        """Checks that this process may write.
+
+        Raises:
+            LostClaim: another process has claimed the folder since.
+            StoreError: the results folder is gone, or the claim cannot be read.
+        """
+        self._require_results_folder()
         owner = _read(self.path / "writer.json")
+        if self.token and owner is None:
+            rule, fix = "expected this trial's claim", "it was removed or damaged; the trial starts again by itself"
+            raise StoreError(fault(str(self.path / "writer.json"), rule, owner, fix))
         if not self.token or owner is None or owner.get("token") != self.token:
             raise LostClaim(fault(str(self.path), "expected to be this trial's writer", owner, "another one took over"))
 
@@ -118,19 +137,25 @@ class TrialFolder:
             files.write_text(self.path / "config.yaml", yaml.safe_dump(tree, sort_keys=True, allow_unicode=True))
             files.write_json(self.path / "trial.json", {**asdict(trial), "signature": trial.signature})
 
+    def remove_leftovers(self) -> None:
+        """Removes the half-written files of a process that was killed; needs the claim."""
+        self.require_claim()
+        for path in self.path.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
     def status(self) -> Status:
         """Returns the stored status; ``new`` when there is none."""
-        content = _read(self.path / "status.json")
-        try:
-            status = Status(**{**(content or {}), "notes": tuple((content or {}).get("notes", ()))})
-        except TypeError:
-            return Status()
-        return status if status.status in STATUSES else Status()
+        return _status(self.path / "status.json") or _status(self.path / "ended.json") or Status()
 
     def write_status(self, status: Status) -> None:
         """Replaces the status; needs the claim."""
         self.require_claim()
-        files.write_json(self.path / "status.json", asdict(status))
+        copy = self.path / "ended.json"
+        if status.status in (*ENDED_WELL, FAILED):
+            files.write_json(copy, _sealed(asdict(status)))
+        else:
+            copy.unlink(missing_ok=True)
+        files.write_json(self.path / "status.json", _sealed(asdict(status)))
 
     def write_evaluation(self, record: EvaluationRecord, save_boxes: Any) -> None:
         """Stores one evaluation; needs the claim.
@@ -140,19 +165,26 @@ class TrialFolder:
             save_boxes: is called with the path of the .npz and writes it atomically.
         """
         self.require_claim()
-        save_boxes(self.evaluations / f"{record.stem}.npz")
-        files.write_json(self.evaluations / f"{record.stem}.json", asdict(record))
+        boxes = self.boxes_path(record)
+        save_boxes(boxes)
+        files.write_json(boxes.with_suffix(".json"), _sealed({**asdict(record), "boxes": _fingerprint(boxes)}))
 
-    def read_evaluations(self, split: str = "valid") -> list[EvaluationRecord]:
-        """Returns the stored evaluations of a split, by iteration; unreadable ones are left out."""
+    def read_evaluations(self, split: str = "valid", check_boxes: bool = False) -> list[EvaluationRecord]:
+        """Returns the stored evaluations of a split, by iteration; damaged ones are left out.
+
+        Args:
+            split: "valid", "test" or ``VALID_AUGMENTED``.
+            check_boxes: whether the boxes are read and compared with their hash, too; else only their size is.
+        """
         records = []
         for path in sorted(self.evaluations.glob(f"{split}-*.json")):
-            content = _read(path)
+            content = _read(path) or {}
+            boxes, written = path.with_suffix(".npz"), content.pop("boxes", None)
             try:
-                if content is not None and path.with_suffix(".npz").stat().st_size > 0:
+                if _are_whole(boxes, written, check_boxes):
                     records.append(EvaluationRecord(**content))
             except (TypeError, OSError):
-                continue  # damaged: the trainer evaluates again when it comes by
+                continue
         return records
 
     def boxes_path(self, record: EvaluationRecord) -> Path:
@@ -195,10 +227,43 @@ class Store:
         return self.root / name
 
 
+def _status(path: Path) -> Status | None:
+    content = _read(path)
+    try:
+        status = Status(**{**(content or {}), "notes": tuple((content or {}).get("notes", ()))})
+    except TypeError:
+        return None
+    return status if content and status.status in STATUSES else None
+
+
 def _read(path: Path) -> Any:
-    """Returns the JSON mapping in a file, or None when there is none to read."""
+    """Returns the JSON mapping in a file, or None when there is none to read, or another one than was written."""
     try:
         content = files.read_json(path)
     except (OSError, json.JSONDecodeError, UnicodeDecodeError):
         return None
-    return content if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    seal = content.pop("seal", None)
+    return content if seal is None or seal == _seal(content) else None
+
+
+def _sealed(content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "seal": _seal(content)}
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _are_whole(boxes: Path, written: Any, check_content: bool) -> bool:
+    size = boxes.stat().st_size
+    if not isinstance(written, dict):  # of a version that did not keep it
+        return size > 0
+    return size == written.get("bytes") and (not check_content or _fingerprint(boxes) == written)
+
+
+def _fingerprint(boxes: Path) -> dict[str, Any]:
+    content = boxes.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

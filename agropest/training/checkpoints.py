@@ -1,4 +1,4 @@
-"""Checkpoints of one trial: whole or not there, checked when read, at most the last, the best and one before.
+"""Checkpoints of one trial: whole or not there, checked when read; at most the last, the best and one before stay.
 
 A checkpoint is ``checkpoints/00000300.pth`` with ``00000300.json`` beside it (its size and SHA-256). The JSON is
 written last and removed first; a checkpoint whose bytes are not what the JSON says is skipped, and the one before it is

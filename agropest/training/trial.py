@@ -79,7 +79,7 @@ def run_trial(
     try:
         status = run.train()
     except TrialError as error:
-        status = replace(run.status, status=FAILED, reason=str(error))
+        status = run.ends_as(FAILED, run.status.iteration, str(error))
     except torch.OutOfMemoryError:
         folder.write_status(replace(run.status, status=INTERRUPTED, reason="GPU out of memory"))
         raise
@@ -119,50 +119,112 @@ class _Run:
         }
 
     def train(self) -> Status:
+        self.folder.remove_leftovers()
         trainer = TrialTrainer(self.cfg, self.setting.device)
         start = self._restore(trainer)
-        self.folder.write_status(self._status(RUNNING, start))
+        self.folder.write_status(self.ends_as(RUNNING, start))
         trainer.open_log(self.folder.path, start)
-        stream = BatchStream(self.records["train"].dicts, self.cfg, self.trial.seed)
-        trainer.batches = stream.iterate(start, self.setting.loader_workers)
-        trainer.register_hooks([_Evaluate(self, trainer), _Interrupt(self, trainer)])
         try:
-            self._catch_up(trainer, start)
-            trainer.train(start, self.trial.max_iter)
+            self._evaluate_missing(trainer, start)
+            self._tell_stored(start)
+            self._train(trainer, start, self.trial.max_iter, [_Evaluate(self, trainer), _Interrupt(self, trainer)])
             return self._finish(trainer)
         except _Stopped as stopped:
-            return self._status(STOPPED, stopped.iteration, str(stopped))
+            self._keep_checkpoints({stopped.iteration, *self._best()})
+            return self.ends_as(STOPPED, stopped.iteration, str(stopped))
         except Interrupted:
-            return self._status(INTERRUPTED, self.status.iteration)
+            return self.ends_as(INTERRUPTED, self.status.iteration)
         finally:
-            trainer.batches.close()  # type: ignore[attr-defined]  # ends loader workers
             if trainer.writer is not None:
                 trainer.writer.close()
 
+    def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
+        """Trains from iteration ``start`` to ``end``."""
+        trainer.batches = BatchStream(self.records["train"].dicts, self.cfg, self.trial.seed).iterate(
+            start, self.setting.loader_workers
+        )
+        trainer._hooks = []
+        trainer.register_hooks(hooks)
+        try:
+            trainer.train(start, end)
+        finally:
+            trainer.batches.close()  # type: ignore[attr-defined]  # ends loader workers
+
     def _restore(self, trainer: TrialTrainer) -> int:
         """Loads the last whole checkpoint, or the initial weights; returns the iterations trained."""
-        content = checkpoints.load_last(self.folder.checkpoints, self.trial.max_iter)
+        content = checkpoints.load_last(self.folder.checkpoints, self._newest_usable())
         if content is None:
-            report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS)
-            if self.cfg.MODEL.WEIGHTS:
-                logger.info(report.summary())
-                self.status = replace(self.status, notes=(report.summary(),))
-            if trainer.ema is not None:
-                trainer.ema.reset(trainer.model)
+            self._start_afresh(trainer)
             return 0
         trainer.load_state(content)
         self.seconds_before = float(content["time_s"])
         logger.info("going on from the checkpoint of iteration %d", content["iteration"])
         return int(content["iteration"])
 
-    def _catch_up(self, trainer: TrialTrainer, start: int) -> None:
-        """Tells what is stored up to the checkpoint, and evaluates what a crash between the two has cost."""
-        stored = {record.iteration: record for record in self.folder.read_evaluations("valid")}
-        for iteration in range(1, start + 1):
-            if self.is_evaluation(iteration) and iteration in stored:
-                self._tell(stored[iteration])
-            elif self.is_evaluation(iteration) and iteration == start:
-                self.evaluate(trainer, iteration)
+    def _start_afresh(self, trainer: TrialTrainer) -> None:
+        """Loads the initial weights."""
+        report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS)
+        if self.cfg.MODEL.WEIGHTS:
+            logger.info(report.summary())
+            notes = [note for note in self.status.notes if note != report.summary()]
+            self.status = replace(self.status, notes=(*notes, report.summary()))
+        if trainer.ema is not None:
+            trainer.ema.reset(trainer.model)
+
+    def _newest_usable(self) -> int:
+        """Returns the newest iteration that may be gone on from.
+
+        Where an evaluation is damaged and its checkpoint, too, it is trained again: it may have been the best one.
+        (Where there is no checkpoint, it was not: the best one's is always kept.)
+        """
+        lost = [i for i in self._unevaluated() if checkpoints.load(self.folder.checkpoints, i) is None]
+        return min([self.trial.max_iter, *(i - 1 for i in lost)])
+
+    def _unevaluated(self) -> list[int]:
+        """Returns the iterations, in order, that have a checkpoint and no whole evaluation."""
+        stored = {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
+        kept = set(checkpoints.iterations(self.folder.checkpoints))
+        return sorted(i for i in kept - stored if i <= self.trial.max_iter and self.is_evaluation(i))
+
+    def _evaluate_missing(self, trainer: TrialTrainer, now: int) -> None:
+        """Evaluates what a crash between checkpoint and evaluation, or damage, has cost; ends at iteration ``now``."""
+        missing = [iteration for iteration in self._unevaluated() if iteration <= now]
+        for iteration in missing:
+            self._go_to(trainer, iteration, now)
+            self._evaluate_valid(trainer, iteration)
+        if missing:
+            self._go_to(trainer, now, missing[-1])
+
+    def _go_to(self, trainer: TrialTrainer, iteration: int, now: int) -> None:
+        """Brings ``trainer`` from iteration ``now`` to another that has a checkpoint."""
+        if iteration == now:
+            return
+        content = checkpoints.load(self.folder.checkpoints, iteration)
+        if content is None:
+            self._train_again(trainer, iteration)
+        else:
+            trainer.load_state(content)
+
+    def _train_again(self, trainer: TrialTrainer, iteration: int) -> None:
+        """Brings ``trainer`` to an iteration whose checkpoint is damaged, from the whole one before it."""
+        content = checkpoints.load_last(self.folder.checkpoints, iteration)
+        start = int(content["iteration"]) if content is not None else 0
+        logger.warning("the checkpoint of iteration %d is damaged: training again from %d", iteration, start)
+        if content is not None:
+            trainer.load_state(content)
+        else:
+            fresh = TrialTrainer(self.cfg, self.setting.device)
+            self._start_afresh(fresh)
+            trainer.load_state(fresh.state())
+        self._train(trainer, start, iteration, [_Interrupt(self, trainer)])
+        self.folder.require_claim()
+        checkpoints.save(self.folder.checkpoints, iteration, {**trainer.state(), "time_s": self._time_s()})
+
+    def _tell_stored(self, start: int) -> None:
+        """Tells the evaluations up to the checkpoint, in order."""
+        for record in self.folder.read_evaluations("valid"):
+            if record.iteration <= start and self.is_evaluation(record.iteration):
+                self._tell(record)
 
     def is_evaluation(self, iteration: int) -> bool:
         """Returns whether validation follows an iteration (counted from 1): every period, and after the last."""
@@ -170,13 +232,16 @@ class _Run:
 
     def evaluate(self, trainer: TrialTrainer, iteration: int) -> None:
         """Evaluates validation, stores it, tells it."""
+        self._tell(self._evaluate_valid(trainer, iteration))
+
+    def _evaluate_valid(self, trainer: TrialTrainer, iteration: int) -> EvaluationRecord:
         record = self._evaluate_split("valid", trainer.evaluation_model(), iteration, images_per_s=trainer.images_per_s)
         if trainer.writer is not None:
             for name, value in record.metrics.items():
                 if value is not None:
                     trainer.writer.add_scalar(f"valid/{name}", value, iteration)
             trainer.writer.flush()
-        self._tell(record)
+        return record
 
     def _tell(self, record: EvaluationRecord) -> None:
         if self.on_evaluation(record) and record.iteration < self.trial.max_iter:
@@ -197,10 +262,13 @@ class _Run:
     def checkpoint(self, trainer: TrialTrainer, iteration: int) -> None:
         """Saves a checkpoint, then removes those that nobody needs: the best, this one and the one before stay."""
         self.folder.require_claim()
-        before = checkpoints.iterations(self.folder.checkpoints)[:1]
+        kept = checkpoints.iterations(self.folder.checkpoints)
+        before = [i for i in kept if i < iteration][:1]
         checkpoints.save(self.folder.checkpoints, iteration, {**trainer.state(), "time_s": self._time_s()})
-        checkpoints.keep(self.folder.checkpoints, {iteration, *before, *self._best()})
-        self.status = self._status(RUNNING, iteration)
+        self.folder.require_claim()  # saving takes its time, and what another writer has saved since must stay
+        later = [i for i in kept if i > iteration]
+        checkpoints.keep(self.folder.checkpoints, {iteration, *before, *later, *self._best(), *self._unevaluated()})
+        self.status = self.ends_as(RUNNING, iteration)
         self.folder.write_status(self.status)
 
     def _best(self) -> list[int]:
@@ -210,37 +278,39 @@ class _Run:
 
     def _finish(self, trainer: TrialTrainer) -> Status:
         """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it."""
-        iteration = (self._best() or [self.trial.max_iter])[0]
-        augmented = self.cfg.TEST.AUG.ENABLED
-        wanted = {"test": "test", **({VALID_AUGMENTED: "valid"} if augmented else {})}
-        missing = {
+        now = self.trial.max_iter
+        self._evaluate_missing(trainer, now)
+        chosen = (self._best() or [now])[0]
+        missing = self._untested(chosen)
+        if missing:
+            self._go_to(trainer, chosen, now)
+            model = trainer.evaluation_model()
+            tested = TestTimeAugmentation(self.cfg, model) if self.cfg.TEST.AUG.ENABLED else model
+            for name, split in missing.items():
+                self._evaluate_split(split, tested, chosen, name)
+        self._keep_checkpoints({chosen, now})
+        return self.ends_as(FINISHED, now)
+
+    def _untested(self, chosen: int) -> dict[str, str]:
+        """Returns which evaluations of the chosen checkpoint are still to be made: their name to their split."""
+        wanted = {"test": "test", **({VALID_AUGMENTED: "valid"} if self.cfg.TEST.AUG.ENABLED else {})}
+        return {
             name: split
             for name, split in wanted.items()
-            if split in self.records and iteration not in {r.iteration for r in self.folder.read_evaluations(name)}
+            if split in self.records
+            and all(record.iteration != chosen for record in self.folder.read_evaluations(name, check_boxes=True))
         }
-        if missing:
-            self._load_chosen(trainer, iteration)
-            model = trainer.evaluation_model()
-            for name, split in missing.items():
-                self._evaluate_split(
-                    split, TestTimeAugmentation(self.cfg, model) if augmented else model, iteration, name
-                )
-        if not self.setting.keep_checkpoints:
-            checkpoints.keep(self.folder.checkpoints, ())
-        return self._status(FINISHED, self.trial.max_iter)
 
-    def _load_chosen(self, trainer: TrialTrainer, iteration: int) -> None:
-        if iteration == self.trial.max_iter:
-            return
-        content = checkpoints.load(self.folder.checkpoints, iteration)
-        if content is None:
-            raise TrialError(f"the checkpoint of iteration {iteration}, which validation chose, is damaged")
-        trainer.load_state(content)
+    def _keep_checkpoints(self, wanted: set[int]) -> None:
+        """Removes the checkpoints that nobody needs once the trial has ended."""
+        self.folder.require_claim()
+        checkpoints.keep(self.folder.checkpoints, wanted if self.setting.keep_checkpoints else ())
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
 
-    def _status(self, status: str, iteration: int, reason: str = "") -> Status:
+    def ends_as(self, status: str, iteration: int, reason: str = "") -> Status:
+        """Returns the status with the time up to now."""
         return replace(self.status, status=status, iteration=iteration, reason=reason, time_s=round(self._time_s(), 3))
 
 
