@@ -8,6 +8,7 @@
       writer.json                    token of the one process that may write here
       evaluations/valid-00000300.json, .npz    metrics and boxes of every evaluation
       evaluations/test-00000300.json, .npz
+      referee.json                   what pycocotools says of the metrics that count
       checkpoints/00000300.pth
       log.txt, events.out.tfevents.*
 
@@ -24,7 +25,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ import yaml
 
 from agropest import files
 from agropest.errors import StoreError, fault
+from agropest.results.referee import Referee
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 
@@ -186,6 +188,11 @@ class TrialFolder:
             except (TypeError, OSError):
                 continue
         return records
+
+    def write_referee(self, findings: Sequence[Referee]) -> None:
+        """Stores what the referee says; needs the claim."""
+        self.require_claim()
+        files.write_json(self.path / "referee.json", [asdict(finding) for finding in findings])
 
     def boxes_path(self, record: EvaluationRecord) -> Path:
         """Returns where the boxes of an evaluation are."""

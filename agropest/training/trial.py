@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,9 @@ from detectron2.engine.train_loop import HookBase
 from agropest.errors import TrialError
 from agropest.modeling.config import add_agropest_config
 from agropest.results.average_precision import evaluate
-from agropest.results.boxes import GroundTruth
+from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.ranking import best_evaluation
+from agropest.results.referee import ask_referee
 from agropest.results.store import (
     FAILED,
     FINISHED,
@@ -288,6 +289,7 @@ class _Run:
             tested = TestTimeAugmentation(self.cfg, model) if self.cfg.TEST.AUG.ENABLED else model
             for name, split in missing.items():
                 self._evaluate_split(split, tested, chosen, name)
+        self._ask_referee(chosen, ("valid", "test", VALID_AUGMENTED))
         self._keep_checkpoints({chosen, now})
         return self.ends_as(FINISHED, now)
 
@@ -305,6 +307,21 @@ class _Run:
         """Removes the checkpoints that nobody needs once the trial has ended."""
         self.folder.require_claim()
         checkpoints.keep(self.folder.checkpoints, wanted if self.setting.keep_checkpoints else ())
+
+    def _ask_referee(self, iteration: int, names: Sequence[str]) -> None:
+        """Has pycocotools compute anew the metrics that tables show; a difference is noted."""
+        found = []
+        for name in names:
+            record = next((r for r in self.folder.read_evaluations(name) if r.iteration == iteration), None)
+            split = name if name in self.records else "valid"
+            if record is not None and split in self.records:
+                truth, boxes = self.records[split].ground_truth, Boxes.load(self.folder.boxes_path(record))
+                limits = self.cfg.TEST.DETECTIONS_PER_IMAGE, self.cfg.TEST.DEPLOYED_SCORE_THRESH
+                found.append(ask_referee(name, iteration, truth, boxes, record.metrics, *limits))
+                logger.info(found[-1].summary())
+        self.folder.write_referee(found)
+        doubts = tuple(finding.summary() for finding in found if not finding.agrees)
+        self.status = replace(self.status, notes=(*self.status.notes, *doubts))
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started

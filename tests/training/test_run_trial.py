@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.results.boxes import Boxes
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
@@ -57,7 +58,10 @@ def test_a_trial_leaves_everything(tiny_sweep: Path, tiny_dataset: Dataset, tmp_
     assert len(boxes) == seen[-1].num_boxes
     assert set(checkpoints.iterations(folder.checkpoints)) <= {2, 4}
     names = {path.name.split(".")[0] for path in folder.path.iterdir()}
-    assert {"trial", "config", "status", "evaluations", "checkpoints", "events"} <= names
+    assert {"trial", "config", "status", "evaluations", "checkpoints", "events", "referee"} <= names
+    said = files.read_json(folder.path / "referee.json")
+    assert [finding["split"] for finding in said] == ["valid", "test"]
+    assert all(finding["difference"] <= 1e-9 for finding in said)
 
 
 def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
@@ -125,3 +129,18 @@ def test_augmented_evaluation_is_stored_beside_the_plain_one(
     assert status.status == FINISHED
     assert [record.iteration for record in folder.read_evaluations("valid")] == [2]
     assert [record.iteration for record in folder.read_evaluations("valid_augmented")] == [2]
+
+
+@pytest.mark.parametrize("loader_workers", [1, 4])
+def test_loader_workers_do_not_change_the_weights(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, loader_workers: int
+) -> None:
+    settings = ("SOLVER.MAX_ITER=20", "TEST.EVAL_PERIOD=0", "INPUT.PHOTOMETRIC.BRIGHTNESS=0.3", "SOLVER.STEPS=[]")
+    trial = trial_of(tiny_sweep, tiny_dataset, "focal", *settings, "INPUT.COPY_PASTE.PROB=0.5")
+    _, without = run(trial, tiny_dataset, tmp_path / "0")
+    splits = {name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()}
+    folder = Store(tmp_path / "n").folder(trial).claim()
+    status = run_trial(trial, folder, Setting(splits, loader_workers=loader_workers), lambda record: None)
+    assert status.status == FINISHED
+    for name, tensor in weights(without, 20).items():
+        assert torch.equal(tensor, weights(folder, 20)[name]), name
