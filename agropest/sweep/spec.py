@@ -12,6 +12,7 @@
     design: full                                       # full: every combination; ablation: alone, all, all but one
     baseline: baseline
     seeds: [42]
+    reference: ../results/reference/study.yaml         # published figures to show beside (see agropest.sweep.reference)
     metric: AP                                         # what validation selects by (agropest.results.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
     search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
@@ -36,6 +37,7 @@ from agropest.sweep.budget import Budget, read_budget
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine
 from agropest.sweep.guard import Guard, read_guards
+from agropest.sweep.reference import Reference, read_reference
 from agropest.sweep.resources import Resources, read_resources
 from agropest.sweep.search import SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
@@ -85,6 +87,7 @@ class SweepSpec:
     guards: tuple[Guard, ...] = ()
     search: SearchRule = field(default_factory=SearchRule)
     budget: Budget = field(default_factory=Budget)
+    reference: Reference = field(default_factory=Reference)
 
 
 def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
@@ -126,6 +129,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         guards=read_guards(top),
         search=search,
         budget=read_budget(top.section("budget")),
+        reference=read_reference(top, path, [variant.name for variant in variants]),
     )
     top.refuse_unknown()
     if faults:

@@ -1,0 +1,66 @@
+"""Published figures are read whole or refused with every fault, and stand beside measured ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agropest.errors import SweepFileError
+from agropest.report.published import published_rows, write_published
+from agropest.results.ranking import RankedTrial
+from agropest.sweep.spec import load_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def row(label: str, status: str = "finished") -> RankedTrial:
+    test = {"AP": 44.0, "AP_deployed": 43.0, "APs": None}
+    return RankedTrial(1, label, 42, status, 4, 4, 4, {"AP": 41.0}, test, 1.0, "0" * 16, "", ())
+
+
+def test_the_study_shows_what_it_published() -> None:
+    reference = load_sweep(ROOT / "sweeps" / "study.yaml").reference
+    assert set(reference.runs) == {"run0", "run1", "run2", "run2a"}
+    assert reference.runs["run1"]["test"]["AP"] == 43.35
+    assert reference.runs["run0"]["test"]["APs"] is None
+    assert all(len([n for n in run["test"] if n.startswith("AP-")]) == 12 for run in reference.runs.values())
+    for run in reference.runs.values():  # the mean over classes is the AP that is printed, to rounding
+        classes = [value for name, value in run["test"].items() if name.startswith("AP-")]
+        assert sum(classes) / 12 == pytest.approx(run["test"]["AP"], abs=0.01)
+
+
+def test_published_beside_measured(tmp_path: Path) -> None:
+    reference = load_sweep(ROOT / "sweeps" / "study.yaml").reference
+    rows = published_rows(reference, [row("run1"), row("run2", "stopped"), row("other")])
+    assert {r["label"] for r in rows} == {"run1", "run2"}
+    by = {(r["label"], r["split"], r["metric"]): r for r in rows}
+    ap = by["run1", "test", "AP"]
+    assert (ap["published"], ap["measured"], ap["deployed"], ap["difference"]) == (43.35, 44.0, 43.0, 0.65)
+    assert by["run1", "test", "APs"]["published"] == by["run1", "test", "APs"]["measured"] == "n/a"
+    assert by["run2", "test", "AP"]["measured"] is None  # it was stopped: its figures are no reproduction
+    write_published(rows, reference.note, tmp_path)
+    assert "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | 0.65 |" in (
+        tmp_path / "published.md"
+    ).read_text()
+    assert (tmp_path / "published.csv").read_text().startswith("label,seed,status,split,metric,published,measured,")
+
+
+def test_every_fault_at_once(tmp_path: Path) -> None:
+    (tmp_path / "figures.yaml").write_text("note: x\nruns: {a: {test: {AP: 101, AP50: word}, dev: {}}}\n")
+    sweep = tmp_path / "s.yaml"
+    sweep.write_text(
+        "variants: {baseline: {}, other: {SOLVER.BASE_LR: 0.1}}\n"
+        "reference: {file: figures.yaml, runs: {baseline: a, othr: a, other: b}}\n"
+    )
+    with pytest.raises(SweepFileError) as caught:
+        load_sweep(sweep)
+    text = "\n".join(caught.value.faults)
+    for part in ("AP: expected percent", "AP50: expected percent", "unknown key", "did you mean 'other'", "got 'b'"):
+        assert part in text, part
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("variants: {baseline: {}}\nreference: none.yaml\n")
+    with pytest.raises(SweepFileError, match=r"none\.yaml"):
+        load_sweep(tmp_path / "s.yaml")
