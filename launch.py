@@ -168,6 +168,8 @@ def run(
     spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, ray: RayOptions, console: Console
 ) -> int:
     """Runs what is missing, writes the tables, shows the ranking."""
+    from agropest.report.notes import notes_by_text
+    from agropest.report.published import published_rows, published_table, write_published
     from agropest.report.tables import console_table, write_tables
     from agropest.results.ranking import rank_trials
     from agropest.tuning.run import run_trials
@@ -177,6 +179,12 @@ def run(
     folder = store.sweep_folder(spec.name)
     write_tables(rows, folder, spec.question or spec.name)
     console.print(console_table(rows, spec.question or spec.name))
+    if spec.reference.runs:
+        beside = published_rows(spec.reference, rows)
+        write_published(beside, spec.reference.note, folder)
+        console.print(published_table(beside, spec.reference.note))
+    for text, names in notes_by_text(rows):
+        console.print(f"{names}: {text}", markup=False, highlight=False)
     for row in rows:
         if row.reason and row.status == "failed":
             console.print(f"{row.label}/s{row.seed} failed: {row.reason}", markup=False, highlight=False)

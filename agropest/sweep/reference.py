@@ -1,7 +1,7 @@
 """``reference:`` of a sweep file: published figures that the sweep's own are shown beside.
 
-    reference: ../results/reference/agropest12_study.yaml             # runs and variants have the same names, or
-    reference: {file: ..., runs: {baseline: run0, all_four: run1}}    # variant: run
+reference: ../results/reference/agropest12_study.yaml             # runs and variants have the same names, or
+reference: {file: ..., runs: {baseline: run0, all_four: run1}}    # variant: run
 """
 
 from __future__ import annotations

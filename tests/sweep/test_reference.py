@@ -40,9 +40,9 @@ def test_published_beside_measured(tmp_path: Path) -> None:
     assert by["run1", "test", "APs"]["published"] == by["run1", "test", "APs"]["measured"] == "n/a"
     assert by["run2", "test", "AP"]["measured"] is None  # it was stopped: its figures are no reproduction
     write_published(rows, reference.note, tmp_path)
-    assert "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | 0.65 |" in (
-        tmp_path / "published.md"
-    ).read_text()
+    assert (
+        "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | 0.65 |" in (tmp_path / "published.md").read_text()
+    )
     assert (tmp_path / "published.csv").read_text().startswith("label,seed,status,split,metric,published,measured,")
 
 
