@@ -22,7 +22,12 @@ def remarks(path: Path, dataset: Dataset) -> list[tuple[str, str]]:
     """Returns (rule, variant) of every remark; the variant is empty where the sweep is meant."""
     spec = load_sweep(path)
     found = lint(spec, expand_trials(spec, dataset.fingerprint, dataset.class_names), dataset)
-    return [(r.rule, r.text.split(":")[0] if r.rule != "single-seed" else "") for r in found]
+    whole = ("single-seed", "split-leakage")  # not of one variant
+    labels = (
+        [r.text.split(":")[0] if r.rule == whole[1] else ""] if r.rule in whole else r.text.split(":")[0].split(", ")
+        for r in found
+    )
+    return [(r.rule, label) for r, its in zip(found, labels, strict=True) for label in its]
 
 
 def of(tmp_path: Path, text: str, dataset: Dataset) -> set[tuple[str, str]]:

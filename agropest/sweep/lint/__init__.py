@@ -7,7 +7,7 @@ refused by ``sweep.plan`` and ``training.effects``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agropest.data.dataset import Dataset
@@ -50,7 +50,17 @@ def lint(
         raise SweepFileError(*(fault(where, rule, name, nearest(name, RULES)) for name in unknown))
     subject = Subject(spec, trials, dataset, idle or {})
     wanted = {name: rule for name, rule in RULES.items() if name not in spec.silence}
-    return [Remark(name, text) for name, rule in wanted.items() for text in rule(subject)]
+    labels = {trial.label for trial in trials}
+    return [Remark(name, text) for name, rule in wanted.items() for text in _said_once(rule(subject), labels)]
+
+
+def _said_once(texts: Iterable[str], labels: Container[str]) -> list[str]:
+    """Returns the texts ``label: what``, each what once with all its labels before it."""
+    by_what: dict[str, list[str]] = {}
+    for text in texts:
+        label, _, what = text.partition(": ")
+        by_what.setdefault(what if label in labels else text, []).append(label if label in labels else "")
+    return [", ".join(its) + ": " + what if its[0] else what for what, its in by_what.items()]
 
 
 RULES: dict[str, Callable[[Subject], Iterator[str]]] = {

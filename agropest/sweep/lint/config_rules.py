@@ -71,8 +71,11 @@ def unequal_augmentation(subject: Subject) -> Iterator[str]:
             continue
         ours, theirs = trial.config["TEST.AUG.ENABLED"], subject.baseline.config["TEST.AUG.ENABLED"]
         if ours != theirs and len({factor_of(key) for key in trial.overrides}) > 1:
-            which = trial.label if ours else subject.baseline.label
-            yield f"{trial.label}: only {which} has test-time augmentation: it is compared together with the rest"
+            has = "has" if ours else "lacks"
+            yield (
+                f"{trial.label}: {has} test-time augmentation, which {subject.baseline.label} {'lacks' if ours else 'has'}: "
+                "its effect cannot be told from that of the other changes"
+            )
 
 
 def equal_trials(subject: Subject) -> Iterator[str]:

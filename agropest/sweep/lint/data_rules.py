@@ -87,9 +87,12 @@ def _box_sizes(subject: Subject, trial: TrialSpec, largest: bool = False) -> npt
 def split_leakage(subject: Subject) -> Iterator[str]:
     """Pictures that stand in two splits: by the source in their names, and by what ``check`` found in the pixels."""
     for (ours, theirs), number in sorted(_shared_sources(subject).items()):
+        why = (
+            "AP is of pictures that were trained on" if ours == "train" else "test is of pictures that were selected by"
+        )
         yield (
-            f"{number} source pictures have copies in {ours} and in {theirs} (the stem before .rf.): AP there is of "
-            "pictures that were trained on; python -m agropest check lists them"
+            f"{number} source pictures have copies in {ours} and in {theirs} (the stem before .rf.): {why}; "
+            "python -m agropest check lists them"
         )
     for (kind, ours, theirs), number in sorted(_checked_pairs(subject).items()):
         yield f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high"
