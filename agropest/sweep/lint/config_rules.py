@@ -71,10 +71,10 @@ def unequal_augmentation(subject: Subject) -> Iterator[str]:
             continue
         ours, theirs = trial.config["TEST.AUG.ENABLED"], subject.baseline.config["TEST.AUG.ENABLED"]
         if ours != theirs and len({factor_of(key) for key in trial.overrides}) > 1:
-            has = "has" if ours else "lacks"
+            has, lacks = ("has", "lacks") if ours else ("lacks", "has")
             yield (
-                f"{trial.label}: {has} test-time augmentation, which {subject.baseline.label} {'lacks' if ours else 'has'}: "
-                "its effect cannot be told from that of the other changes"
+                f"{trial.label}: {has} test-time augmentation, which {subject.baseline.label} {lacks}: its effect "
+                "cannot be told from that of the other changes"
             )
 
 
