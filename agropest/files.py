@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO, Any
 
 
-def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_with(path: Path, write: Callable[[IO[bytes]], object], durable: bool = True) -> None:
     """Writes a file atomically: temporary name in the same folder, fsync, rename.
 
     Args:
         path: the file; its folder is made when missing.
         write: is handed the open binary file.
+        durable: whether it must survive a power cut; without, nobody waits for the disk.
 
     Raises:
         OSError: disk full, no permission. The file at ``path`` is then as it was, and no temporary file stays.
@@ -28,7 +29,8 @@ def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         with open(temporary, "wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

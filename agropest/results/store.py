@@ -6,6 +6,7 @@
       status.json                    status, iteration, time, reason of a failure
       ended.json                     the same once more where the trial has ended: nothing else says that it was stopped
       writer.json                    token of the one process that may write here
+      heartbeat.json                 where a running trial is between two evaluations; of no consequence
       evaluations/valid-00000300.json, .npz    metrics and boxes of every evaluation
       evaluations/test-00000300.json, .npz
       referee.json                   what pycocotools says of the metrics that count
@@ -85,6 +86,22 @@ class EvaluationRecord:
         return f"{self.split}-{self.iteration:08d}"
 
 
+@dataclass(frozen=True)
+class Heartbeat:
+    """Where a running trial is, for those who watch; nothing is decided by it.
+
+    Attributes:
+        time: when it was written, seconds since 1970.
+        images_per_s: trained lately.
+        gpu_memory_gib: what the process has reserved on its cards; 0 without any.
+    """
+
+    iteration: int
+    time: float
+    images_per_s: float = 0.0
+    gpu_memory_gib: float = 0.0
+
+
 class TrialFolder:
     """One trial's folder.
 
@@ -158,6 +175,19 @@ class TrialFolder:
         else:
             copy.unlink(missing_ok=True)
         files.write_json(self.path / "status.json", _sealed(asdict(status)))
+
+    def heartbeat(self) -> Heartbeat | None:
+        """Returns the last heartbeat; it stays when the trial has ended."""
+        try:
+            return Heartbeat(**(_read(self.path / "heartbeat.json") or {}))
+        except TypeError:
+            return None
+
+    def write_heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Replaces the heartbeat; needs the claim. A power cut may lose it."""
+        self.require_claim()
+        text = json.dumps(asdict(heartbeat)).encode()
+        files.write_with(self.path / "heartbeat.json", lambda file: file.write(text), durable=False)
 
     def write_evaluation(self, record: EvaluationRecord, save_boxes: Any) -> None:
         """Stores one evaluation; needs the claim.

@@ -38,6 +38,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.batches import BatchStream
 from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation, detect
+from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.mapper import TestMapper
 from agropest.training.records import SplitRecords, load_records
 from agropest.training.setting import Setting
@@ -128,7 +129,8 @@ class _Run:
         try:
             self._evaluate_missing(trainer, start)
             self._tell_stored(start)
-            self._train(trainer, start, self.trial.max_iter, [_Evaluate(self, trainer), _Interrupt(self, trainer)])
+            hooks = [WriteHeartbeat(self.folder, trainer), _Evaluate(self, trainer), _Interrupt(self, trainer)]
+            self._train(trainer, start, self.trial.max_iter, hooks)
             return self._finish(trainer)
         except _Stopped as stopped:
             self._keep_checkpoints({stopped.iteration, *self._best()})

@@ -7,6 +7,7 @@ gRPC servers of Ray's processes. Whoever reaches a Ray dashboard can run code wi
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import ipaddress
 import logging
@@ -81,12 +82,12 @@ def exposure_warning(host: str) -> str:
 
 
 @contextlib.contextmanager
-def connected(options: RayOptions, say: Callable[[str], None]) -> Iterator[str]:
+def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator[str]:
     """Connects to Ray for the duration; yields the dashboard's address, empty where there is none.
 
     Args:
         options: which Ray.
-        say: is told what happens, for the person who waits.
+        say: is told what happens, for the person who waits, and whether it is of no interest once a trial runs.
 
     Raises:
         EnvironmentFault: there is no cluster at the address, or packages are missing.
@@ -99,25 +100,42 @@ def connected(options: RayOptions, say: Callable[[str], None]) -> Iterator[str]:
     started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}
     import ray
 
-    say("starting Ray" if own else f"connecting to Ray at {address}")
+    say("starting Ray" if own else f"connecting to Ray at {address}", True)
     try:
-        context = ray.init(
-            address="local" if own else address,
-            **started,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-        )
+        with _agent_on_any_port() if own else contextlib.nullcontext():
+            context = ray.init(
+                address="local" if own else address,
+                **started,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
     except ConnectionError as error:
         fix = "give the address of a running cluster (host:6379), or leave --address out"
         raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
     try:
         _protect_token()
         if dashboard and (warning := exposure_warning(options.dashboard_host)):
-            say(warning)
+            say(warning, False)
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _agent_on_any_port() -> Iterator[None]:
+    """Lets the agent behind the Logs page take a free port.
+
+    Ray's is 52365 and ``ray.init`` has no option for it: the agent of a second sweep on the machine would give up.
+    """
+    from ray._private import parameter
+
+    whole = parameter.RayParams
+    parameter.RayParams = functools.partial(whole, dashboard_agent_listen_port=0)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        parameter.RayParams = whole  # type: ignore[misc]
 
 
 def _protect_token() -> None:

@@ -21,10 +21,13 @@ from agropest.sweep.stop_rule import NONE
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected
+from agropest.tuning.metrics import SweepMetrics
+from agropest.tuning.nameplate import named_trainable
 from agropest.tuning.progress import Progress
 from agropest.tuning.sizing import sizing_here
 from agropest.tuning.spending import Spending
 from agropest.tuning.trainable import relay
+from agropest.tuning.watch import Watch
 
 INTERRUPT_WAIT_S = 90.0
 DEFAULT_RAY = RayOptions()
@@ -63,10 +66,12 @@ def run_trials(
     told = pending if spec.stop.method == NONE else [trial for trial in trials if trial.name not in left_out]
     spending = Spending(spec.budget, {trial.name: store.folder(trial).status().iteration for trial in told})
     progress = Progress(spec, trials, store)
+    watch = Watch(progress)
     with contextlib.closing(progress):
         stop = threading.Event()
         with connected(ray, progress.say) as dashboard, _signals(stop, progress):
-            progress.link(dashboard)
+            if dashboard:
+                progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
             sizing = sizing_here(dataset, store, progress.say, cluster=ray.address is not None)
             sized = {trial.name: trial for trial in sizing.resolve(pending)}
             for remark in sizing.remarks:
@@ -75,7 +80,9 @@ def run_trials(
             _require_resources(list(sized.values()))
             for weights in sorted({trial.config[key] for trial in pending for key in WEIGHTS} - {""}):
                 _require_weights(weights)
-            _fit(spec, told, dataset, store, progress, stop, spending)
+            progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
+            watch.add(SweepMetrics(spec.name, spec.metric).publish)
+            _fit(spec, told, dataset, store, watch, stop, spending)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
@@ -119,7 +126,7 @@ def _fit(
     trials: Sequence[TrialSpec],
     dataset: Dataset,
     store: Store,
-    progress: Progress,
+    watch: Watch,
     stop: threading.Event,
     spending: Spending,
 ) -> None:
@@ -145,7 +152,7 @@ def _fit(
     )
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
+            named_trainable(tune.with_resources(trainable, resources)),
             param_space={"trial": tune.grid_search(list(by_name))},
             tune_config=tune.TuneConfig(
                 scheduler=scheduler,
@@ -157,7 +164,7 @@ def _fit(
                 name=spec.name,
                 storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
                 stop=EndWhenAsked(stop, spending),
-                callbacks=[Refresh(progress.refresh)],
+                callbacks=[Refresh(watch.refresh)],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),
                 verbose=0,
             ),

@@ -16,6 +16,7 @@ from typing import Any
 
 from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Status, TrialFolder
 from agropest.tuning import child
+from agropest.tuning.nameplate import announce_trial, show_trial
 
 ITERATION = "iteration"
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
@@ -35,6 +36,7 @@ def relay(config: dict[str, Any], jobs: Mapping[str, child.Job], metric: str, re
 
     job = jobs[config["trial"]]
     folder = TrialFolder(job.folder)
+    announce_trial(job.trial.name, folder.log)
     if folder.status().status in (*ENDED_WELL, FAILED):
         for record in folder.read_evaluations("valid"):
             tune.report(flat_metrics(record, metric))
@@ -54,6 +56,7 @@ def _run_once(job: child.Job, metric: str) -> str | None:
     from ray import tune
 
     process, connection = child.start(job)
+    show_trial(job.trial.name)
     try:
         last = None
         for record in _messages(process, connection):
@@ -68,6 +71,7 @@ def _run_once(job: child.Job, metric: str) -> str | None:
                 connection.send(child.GO_ON)
                 continue
             tune.report(flat_metrics(record, metric))  # raises SystemExit where Tune ends the trial, for any reason
+            show_trial(job.trial.name)
             connection.send(child.GO_ON)
         return None
     finally:

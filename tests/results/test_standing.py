@@ -1,0 +1,111 @@
+"""Expected numbers are worked by hand."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from agropest import files
+from agropest.results.standing import Standing, Standings, best_standing, count_by_status, time_left_s
+from agropest.results.store import FINISHED, RUNNING, EvaluationRecord, Heartbeat, Status, Store, TrialFolder
+from agropest.sweep.trial import TrialSpec
+
+
+def make(store: Store, label: str, seed: int = 1) -> tuple[TrialSpec, TrialFolder]:
+    trial = TrialSpec(label, seed, {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10, "LABEL": label, "SEED": seed}, "d")
+    return trial, store.folder(trial).claim()
+
+
+def evaluate(folder: TrialFolder, iteration: int, ap: float | None) -> None:
+    record = EvaluationRecord("valid", iteration, {"AP": ap}, num_boxes=1, num_images=1, time_s=0.1)
+    folder.write_evaluation(record, lambda path: files.write_bytes(path, b"boxes"))
+
+
+def test_a_trial_is_compared_with_the_baseline_of_its_seed_at_its_iteration(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made = [make(store, label, seed) for label in ("baseline", "focal") for seed in (1, 2)]
+    for (trial, folder), scores in zip(made, [(10.0, 30.0), (20.0,), (15.0,), (0.0, 5.0)], strict=True):
+        folder.write_status(Status(RUNNING, trial.eval_period_iters * len(scores)))
+        for number, score in enumerate(scores, start=1):
+            evaluate(folder, 10 * number, score)
+    standings = Standings([trial for trial, _ in made], store, "AP", "baseline").read()
+    assert [one.value for one in standings] == [30.0, 20.0, 15.0, 5.0]
+    # focal/s1 at 10 against baseline/s1 at 10; baseline/s2 has nothing at 20 that focal/s2 could be compared with
+    assert [one.change for one in standings] == [None, None, 5.0, None]
+    best = best_standing(standings)
+    assert best is not None
+    assert best.trial.name == "baseline/s1"
+
+
+def test_what_changes_is_seen_and_zero_is_a_value(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trial, folder = make(store, "baseline")
+    reader = Standings([trial], store, "AP", "baseline")
+    assert (reader.read()[0].status, reader.read()[0].value, reader.read()[0].left_s) == ("new", None, None)
+    folder.write_status(Status(RUNNING, 0))
+    evaluate(folder, 10, 0.0)
+    assert (reader.read()[0].value, reader.read()[0].iteration) == (0.0, 10)
+    evaluate(folder, 20, None)
+    one = reader.read()[0]
+    assert (one.value, one.value_iteration, one.best) == (None, 20, 0.0)
+
+
+def test_the_time_left_follows_from_the_heartbeats_of_this_launch(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trial, folder = make(store, "baseline")
+    folder.write_status(Status(RUNNING, 0))
+    reader = Standings([trial], store, "AP", "baseline")
+    assert reader.read()[0].left_s is None
+    now = time.time()
+    for iteration, at in ((10, now - 40), (30, now)):  # 20 iterations in 40 s
+        folder.write_heartbeat(Heartbeat(iteration, at, images_per_s=8.0, gpu_memory_gib=2.7))
+        reader.read()
+    one = reader.read()[0]
+    assert one.left_s == pytest.approx(70 * 2.0, abs=5)
+    assert (one.iteration, one.images_per_s, one.gpu_memory_gib) == (30, 8.0, 2.7)
+    folder.write_status(Status(FINISHED, 100, 200.0))
+    ended = reader.read()[0]
+    assert (ended.left_s, ended.images_per_s, ended.gpu_memory_gib) == (0.0, 0.0, 0.0)
+
+
+def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trial, folder = make(store, "baseline")
+    folder.write_status(Status(RUNNING, 0))
+    folder.write_heartbeat(Heartbeat(10, time.time() - 86400))
+    reader = Standings([trial], store, "AP", "baseline")
+    reader.read()
+    folder.write_heartbeat(Heartbeat(12, time.time() - 4))
+    reader.read()
+    folder.write_heartbeat(Heartbeat(14, time.time()))  # 2 iterations in 4 s, not 4 in a day
+    assert reader.read()[0].left_s == pytest.approx(86 * 2.0, abs=5)
+
+
+def standing(status: str, left_s: float | None) -> Standing:
+    trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 100}, "d")
+    return Standing(trial, status, "", 0, None, None, None, None, 0.0, 0.0, left_s)
+
+
+@pytest.mark.parametrize(
+    ("standings", "expected"),
+    [
+        ([standing("running", 60.0), standing("running", 60.0), standing("new", 100.0)], 110.0),
+        ([standing("running", 10.0), standing("running", 10.0), standing("new", 100.0)], 100.0),
+        ([standing("running", 60.0), standing("new", None)], None),
+        ([standing("new", 60.0)], None),
+        ([standing("finished", 0.0), standing("failed", 0.0)], 0.0),
+    ],
+)
+def test_the_sweep_shares_what_is_left_among_the_trials_that_run(
+    standings: list[Standing], expected: float | None
+) -> None:
+    assert time_left_s(standings) == expected
+
+
+def test_statuses_are_counted() -> None:
+    assert count_by_status([standing("new", None), standing("running", 1.0), standing("new", None)]) == {
+        "new": 2,
+        "running": 1,
+    }
