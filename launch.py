@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from agropest.data.dataset import Dataset
     from agropest.results.store import Store
+    from agropest.results.sweep_forecast import SweepForecast
     from agropest.sweep.lint import Remark
     from agropest.sweep.spec import SweepSpec
     from agropest.sweep.trial import TrialSpec
@@ -38,6 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="the sweep file, e.g. sweeps/demo.yaml")
     parser.add_argument("--plan", action="store_true", help="show the trials and start nothing")
+    parser.add_argument(
+        "--probe", action="store_true", help="with --plan: measure here how fast the trials are, for the forecast"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="the data set's folder (over the file's `data:`)")
     parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="default: results")
     parser.add_argument(
@@ -89,6 +93,7 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.results.lock import only_launch
     from agropest.results.metric import require_metric
     from agropest.results.store import Store
+    from agropest.results.sweep_forecast import in_words
     from agropest.sweep.guard import require_guards
     from agropest.sweep.lint import lint
     from agropest.sweep.plan import expand_trials
@@ -121,12 +126,42 @@ def launch(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         if spec.question:
             console.print(spec.question)
-        console.print(plan_table(trials, store, spec.baseline))
+        sized, forecast = forecast_of(spec, trials, dataset, store, arguments.probe)
+        console.print(plan_table(sized, store, spec.baseline, forecast))
+        console.print(in_words(forecast), markup=False, highlight=False)
         show_remarks(remarks, console)
         return EXIT_OK
     show_remarks(remarks, console)
     with only_launch(store.root, str(arguments.sweep)):
         return run(spec, trials, dataset, store, ray_options(arguments), console)
+
+
+def forecast_of(
+    spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, probe: bool
+) -> tuple[list[TrialSpec], SweepForecast]:
+    """Returns the trials as this machine would run them, and what those that have not ended are expected to take.
+
+    Args:
+        probe: whether to measure what was not measured before.
+    """
+    from agropest.results.machine import this_machine
+    from agropest.results.store import ENDED_WELL, FAILED
+    from agropest.results.sweep_forecast import forecast_sweep
+    from agropest.tuning.sizing import Sizing
+
+    say = functools.partial(print, flush=True)
+    sizing = Sizing(store, dataset.paths, this_machine(), say)
+    pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
+    if probe:
+        pending = sizing.resolve(pending)
+        sizing.measure(pending)
+    else:
+        pending = sizing.resolve_kept(pending)
+    for remark in sizing.remarks:
+        print(remark)
+    sized = {trial.name: trial for trial in pending}
+    forecast = forecast_sweep(spec.stop, pending, store, sizing.machine, dataset.num_images)
+    return [sized.get(trial.name, trial) for trial in trials], forecast
 
 
 def ray_options(arguments: argparse.Namespace) -> RayOptions:

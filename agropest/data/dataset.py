@@ -68,6 +68,11 @@ class Dataset:
         return self.splits[name]
 
     @property
+    def num_images(self) -> dict[str, int]:
+        """Split name to its number of images."""
+        return {name: split.num_images for name, split in self.splits.items()}
+
+    @property
     def paths(self) -> dict[str, tuple[Path, Path]]:
         """Split name to its COCO JSON and the folder that the file names in it are relative to."""
         return {name: (split.annotations, split.image_root) for name, split in self.splits.items()}

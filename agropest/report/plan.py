@@ -10,18 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.results.store import NEW, Store
+from agropest.results.sweep_forecast import SweepForecast, duration
 from agropest.sweep.trial import TrialSpec
 
 # How a stored status reads in a plan: what the launch will do about it.
 WORDS = {"new": "new", "finished": "done", "stopped": "done (stopped early)", "failed": "failed"}
 
 
-def plan_table(trials: Sequence[TrialSpec], store: Store, baseline: str) -> Table:
-    """Returns label, seed, what differs from the baseline, iterations, resources and state of every trial."""
+def plan_table(
+    trials: Sequence[TrialSpec], store: Store, baseline: str, forecast: SweepForecast | None = None
+) -> Table:
+    """Returns label, seed, what differs from the baseline, iterations, resources, time and state of every trial."""
     counts = Counter(plan_word(trial, store) for trial in trials)
     title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "state"):
+    for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "time", "state"):
         table.add_column(heading, overflow="fold")
     for trial in trials:
         different = "\n".join(f"{key}: {shown(value)}" for key, value in trial.overrides.items() if key != "SEED")
@@ -31,9 +34,18 @@ def plan_table(trials: Sequence[TrialSpec], store: Store, baseline: str) -> Tabl
             Text(different or "-"),
             str(trial.max_iter),
             trial.resources.in_words(),
+            _time(trial, forecast),
             plan_word(trial, store),
         )
     return table
+
+
+def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
+    """Returns what a trial is expected to take; nothing for one that has ended."""
+    expected = forecast.of(trial.name) if forecast else None
+    if expected is None:
+        return ""
+    return "unknown" if expected.seconds is None else duration(expected.seconds)
 
 
 def plan_word(trial: TrialSpec, store: Store) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agropest import files
 from agropest.results.store import Store
-from agropest.sweep.measurement import Measurement, work_key
+from agropest.sweep.measurement import Measurement, similar_key, work_key
 from agropest.sweep.trial import TrialSpec
 
 
@@ -30,6 +30,12 @@ class ProbeShelf:
     def read(self, trial: TrialSpec, device: str) -> list[Measurement]:
         """Returns what was measured of the trial's kind of work on a device; what cannot be read is left out."""
         return list(self._read(self._path(trial, device)))
+
+    def read_similar(self, trial: TrialSpec, device: str) -> list[Measurement]:
+        """Returns what was measured of trials like this one on a device."""
+        similar = similar_key(trial.config, trial.data)
+        paths = sorted(self.folder.glob(f"{similar}-*-{_slug(device)}.json"))
+        return [measured for path in paths for measured in self._read(path)]
 
     def find(
         self, trial: TrialSpec, device: str, threads: int, loader_workers: int, concurrent: int
@@ -49,8 +55,8 @@ class ProbeShelf:
         files.write_json(path, [asdict(m) for m in (*others, measurement)])
 
     def _path(self, trial: TrialSpec, device: str) -> Path:
-        slug = re.sub(r"[^A-Za-z0-9]+", "-", device).strip("-")[:60]
-        return self.folder / f"{work_key(trial)}-{slug}.json"
+        name = f"{similar_key(trial.config, trial.data)}-{work_key(trial)}-{_slug(device)}.json"
+        return self.folder / name
 
     @staticmethod
     def _read(path: Path) -> Iterator[Measurement]:
@@ -63,3 +69,7 @@ class ProbeShelf:
                 yield Measurement(**item)
             except TypeError:
                 continue  # of another version, or damaged: it is measured again
+
+
+def _slug(device: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", device).strip("-")[:60]

@@ -14,6 +14,7 @@ class Setting:
     Attributes:
         splits: split name to (COCO JSON, image folder); ``test`` may be missing.
         device: "cpu" or "cuda".
+        device_name: what the pace of this trial is remembered under; empty: it is not.
         num_threads: of torch in this process.
         loader_workers: processes that prepare batches; 0: this one does.
         metric: by which validation chooses the checkpoint that is tested.
@@ -24,6 +25,7 @@ class Setting:
 
     splits: Mapping[str, tuple[Path, Path]]
     device: str = "cpu"
+    device_name: str = ""
     num_threads: int = 1
     loader_workers: int = 0
     metric: str = "AP"

@@ -20,6 +20,7 @@ from agropest.errors import TrialError
 from agropest.modeling.config import add_agropest_config
 from agropest.results.average_precision import evaluate
 from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.paces import DEVICE, THREADS
 from agropest.results.ranking import best_evaluation
 from agropest.results.referee import ask_referee
 from agropest.results.store import (
@@ -256,8 +257,16 @@ class _Run:
         records = self.records[split]
         found = detect(model, records.dicts, TestMapper(self.cfg), records.category_ids, self.should_stop)
         metrics = _metrics(records.ground_truth, found, self.cfg)
+        ran_on = {DEVICE: self.setting.device_name, THREADS: self.setting.num_threads}
         record = EvaluationRecord(
-            name or split, iteration, metrics, len(found.boxes.score), found.num_images, found.time_s, images_per_s
+            split=name or split,
+            iteration=iteration,
+            metrics=metrics,
+            num_boxes=len(found.boxes.score),
+            num_images=found.num_images,
+            time_s=found.time_s,
+            train_images_per_s=images_per_s,
+            extra=ran_on if self.setting.device_name else {},
         )
         self.folder.write_evaluation(record, found.boxes.save)
         return record

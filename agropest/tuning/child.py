@@ -59,6 +59,9 @@ def fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> 
     """Starts ``target(*arguments, connection)`` in a warm process; returns it with our end of the pipe."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
+    # OpenMP's threads wait by spinning unless told before torch is loaded. Beside other trials that takes the core from
+    # whoever has work: two threads on two shared cores were ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _make_importable_everywhere()
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(*arguments, theirs), name=name, daemon=False)

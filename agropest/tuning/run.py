@@ -14,7 +14,9 @@ from typing import Any
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
+from agropest.results.machine import Machine
 from agropest.results.store import ENDED_WELL, FAILED, RUNNING, Store
+from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.stop_rule import NONE
@@ -82,7 +84,10 @@ def run_trials(
                 _require_weights(weights)
             progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
             watch.add(SweepMetrics(spec.name, spec.metric).publish)
-            _fit(spec, told, dataset, store, watch, stop, spending)
+            machine = sizing.machine
+            forecast = forecast_sweep(spec.stop, list(sized.values()), store, machine, dataset.num_images)
+            with kept_beside_actual(forecast, store.sweep_folder(spec.name), trials, store, progress.say):
+                _fit(spec, told, dataset, store, watch, stop, spending, machine)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
@@ -100,8 +105,14 @@ def _all_ended_well(trials: Sequence[TrialSpec], store: Store) -> bool:
     return all(store.folder(trial).status().status in ENDED_WELL for trial in trials)
 
 
-def build_jobs(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store) -> dict[str, child.Job]:
-    """Returns what each trial's child process is started with, by trial name."""
+def build_jobs(
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store, machine: Machine
+) -> dict[str, child.Job]:
+    """Returns what each trial's child process is started with, by trial name.
+
+    Args:
+        machine: its name is what paces are remembered under.
+    """
     from agropest.training.setting import Setting
 
     return {
@@ -111,6 +122,7 @@ def build_jobs(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, s
             setting=Setting(
                 splits=dataset.paths,
                 device="cuda" if trial.resources.gpus else "cpu",
+                device_name=machine.device_name(trial.resources.gpus > 0),
                 num_threads=trial.resources.num_threads,
                 loader_workers=trial.resources.loader_workers,
                 metric=spec.metric,
@@ -129,6 +141,7 @@ def _fit(
     watch: Watch,
     stop: threading.Event,
     spending: Spending,
+    machine: Machine,
 ) -> None:
     from ray import tune
 
@@ -136,7 +149,7 @@ def _fit(
     from agropest.tuning.schedulers import build_scheduler
 
     by_name = {trial.name: trial for trial in trials}
-    jobs = build_jobs(spec, trials, dataset, store)
+    jobs = build_jobs(spec, trials, dataset, store, machine)
 
     def resources(config: dict[str, Any]) -> Any:
         wanted = by_name[config["trial"]].resources

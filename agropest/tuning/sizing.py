@@ -68,6 +68,16 @@ class Sizing:
         sized |= self._on_cores([trial for trial in wanting if trial.name not in sized])
         return [replace(trial, resources=sized.get(trial.name, trial.resources)) for trial in trials]
 
+    def resolve_kept(self, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+        """Returns :meth:`resolve` where everything it needs was measured before; else the trials as they are."""
+        try:
+            kept = replace(self, ask=_refuse, say=_quiet, remarks=[])
+            sized = kept.resolve(trials)
+        except EnvironmentFault:
+            return list(trials)
+        self.remarks.extend(kept.remarks)
+        return sized
+
     def measure(self, trials: Sequence[TrialSpec]) -> None:
         """Measures every kind of work among sized trials as they will run, for the forecast; keeps it."""
         for trial in _kinds(trials).values():
@@ -188,6 +198,15 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
         return found
 
     return Sizing(store, dataset.paths, machine, say, ask)
+
+
+def _refuse(job: ProbeJob) -> list[Measurement]:
+    """Measures nothing, for a plan."""
+    raise ProbeError("nothing is measured now")
+
+
+def _quiet(text: str) -> None:
+    """Says nothing."""
 
 
 def _kinds(trials: Sequence[TrialSpec]) -> dict[str, TrialSpec]:

@@ -1,0 +1,172 @@
+"""The forecast of one sweep, and beside it what came of it: ``results/<sweep>/forecast.json``.
+
+    {"written": "...", "device": "...", "wall_s": 1234.5, "stopped_early_wall_s": 900.1, "assumption": "asha lets ...",
+     "trials": [{"name": "baseline/s42", "seconds": 410.0, "stopped_early_s": 256.2, "source": "probe"}, ...],
+     "actual": {"wall_s": 1280.0, "trials": {"baseline/s42": {"status": "finished", "seconds": 422.7}, ...}}}
+
+``wall_s`` is null where a trial's pace is unknown. ``actual`` is null until the launch has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agropest import files
+from agropest.results.machine import Machine
+from agropest.results.paces import Paces
+from agropest.results.store import ENDED_WELL, FAILED, Store
+from agropest.sweep.forecast import Capacity, TrialForecast, assumption, expected_share, makespan, trial_seconds
+from agropest.sweep.stop_rule import StopRule
+from agropest.sweep.trial import TrialSpec
+
+FILE = "forecast.json"
+
+
+@dataclass(frozen=True)
+class SweepForecast:
+    """What is expected of the trials that wait to be run.
+
+    Attributes:
+        wall_s: until all have ended, as many at a time as fit; None: the pace of some trial is unknown.
+        stopped_early_wall_s: the same with early stopping as in ``assumption``.
+    """
+
+    trials: tuple[TrialForecast, ...]
+    device: str
+    wall_s: float | None
+    stopped_early_wall_s: float | None
+    assumption: str
+
+    def of(self, name: str) -> TrialForecast | None:
+        """Returns one trial's forecast; None: it does not wait to be run."""
+        return next((trial for trial in self.trials if trial.name == name), None)
+
+
+def forecast_sweep(
+    rule: StopRule, trials: Sequence[TrialSpec], store: Store, machine: Machine, num_images: Mapping[str, int]
+) -> SweepForecast:
+    """Returns the forecast for those trials that have not ended.
+
+    Args:
+        rule: early stopping.
+        trials: of the sweep, sized.
+        machine: what they run on.
+        num_images: split name to its number of images.
+    """
+    on_gpu = any(trial.resources.gpus for trial in trials)
+    device = machine.device_name(on_gpu)
+    paces = Paces(store, device)
+    found, whole, early = [], [], []
+    for trial in trials:
+        status = store.folder(trial).status()
+        if status.status in (*ENDED_WELL, FAILED):
+            continue
+        pace = paces.of(trial)
+        if pace is None:
+            found.append(TrialForecast(trial.name, None, None, ""))
+            continue
+        seconds = trial_seconds(trial, pace, num_images, status.iteration)
+        share = expected_share(rule, trial)
+        stopped_early_s = trial_seconds(trial, pace, num_images, status.iteration, share)
+        found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), pace.source))
+        occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
+        whole.append((seconds, *occupied))
+        early.append((stopped_early_s, *occupied))
+    capacity = Capacity(machine.num_cores, len(machine.cards))
+    is_known = len(whole) == len(found)
+    return SweepForecast(
+        tuple(found),
+        device,
+        round(makespan(whole, capacity), 1) if is_known else None,
+        round(makespan(early, capacity), 1) if is_known else None,
+        assumption(rule),
+    )
+
+
+def in_words(forecast: SweepForecast, now: datetime | None = None) -> str:
+    """Returns the sweep's forecast in a line: hours, finish time, and what it rests on."""
+    if not forecast.trials:
+        return "forecast: nothing is left to run"
+    if forecast.wall_s is None or forecast.stopped_early_wall_s is None:
+        unknown = sum(trial.seconds is None for trial in forecast.trials)
+        return f"forecast: unknown for {unknown} of {len(forecast.trials)} trials: run with --plan --probe"
+    now = now or datetime.now().astimezone()
+    sources = ", ".join(dict.fromkeys(trial.source for trial in forecast.trials))
+    text = f"forecast: {duration(forecast.wall_s)}, done {_clock(now, forecast.wall_s)}"
+    if forecast.assumption:
+        early = forecast.stopped_early_wall_s
+        text += f"; with early stopping {duration(early)}, done {_clock(now, early)} (if {forecast.assumption})"
+    return f"{text} [{forecast.device}; from {sources}]"
+
+
+def duration(seconds: float) -> str:
+    """Returns e.g. ``45 s``, ``12 min`` or ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _clock(now: datetime, seconds: float) -> str:
+    """Returns when that is: the time of day, with the date unless it is today."""
+    then = now + timedelta(seconds=seconds)
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
+
+
+@contextlib.contextmanager
+def kept_beside_actual(
+    forecast: SweepForecast, folder: Path, trials: Sequence[TrialSpec], store: Store, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Says and writes what a launch is expected to take, and adds, when it has ended, what it took."""
+    write_forecast(folder, forecast)
+    if forecast.wall_s is not None:
+        say(in_words(forecast))
+    before = {trial.name: store.folder(trial).status().time_s for trial in trials}
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        add_actual(folder, trials, store, before, time.monotonic() - started)
+
+
+def write_forecast(folder: Path, forecast: SweepForecast) -> None:
+    """Writes the forecast of a launch into the sweep's folder; that of an earlier launch is replaced."""
+    written = datetime.now(UTC).isoformat(timespec="seconds")
+    files.write_json(folder / FILE, {"written": written, **asdict(forecast), "actual": None})
+
+
+def add_actual(
+    folder: Path, trials: Sequence[TrialSpec], store: Store, before: Mapping[str, float], wall_s: float
+) -> None:
+    """Adds what a launch really took, for the trials that it ran.
+
+    Args:
+        trials: of the sweep.
+        before: trial name to the seconds it had taken before this launch.
+        wall_s: of the launch, from the first trial's start to the last one's end.
+    """
+    content = read_forecast(folder)
+    if content is None:
+        return
+    ran: dict[str, Any] = {}
+    for trial in trials:
+        status = store.folder(trial).status()
+        seconds = status.time_s - before.get(trial.name, 0.0)
+        if seconds > 0:
+            ran[trial.name] = {"status": status.status, "seconds": round(seconds, 1)}
+    files.write_json(folder / FILE, {**content, "actual": {"wall_s": round(wall_s, 1), "trials": ran}})
+
+
+def read_forecast(folder: Path) -> dict[str, Any] | None:
+    """Returns the content of a sweep's ``forecast.json``, or None when there is none to read."""
+    try:
+        content = files.read_json(folder / FILE)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None

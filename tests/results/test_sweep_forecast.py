@@ -1,0 +1,119 @@
+"""Where a forecast gets its paces from, what it says, and what is written beside it afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agropest.data.dataset import Dataset
+from agropest.results.boxes import Boxes
+from agropest.results.machine import Machine
+from agropest.results.paces import DEVICE
+from agropest.results.probes import ProbeShelf
+from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
+from agropest.results.sweep_forecast import (
+    add_actual,
+    duration,
+    forecast_sweep,
+    in_words,
+    read_forecast,
+    write_forecast,
+)
+from agropest.sweep.measurement import Measurement
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
+from agropest.sweep.stop_rule import StopRule
+from agropest.sweep.trial import TrialSpec
+
+MACHINE = Machine("EPYC", 2)
+DEVICE_NAME = "EPYC, 2 cores"
+IMAGES = {"train": 10, "valid": 6, "test": 4}
+
+
+@pytest.fixture
+def trials(tiny_sweep: Path, tiny_dataset: Dataset) -> list[TrialSpec]:
+    return expand_trials(load_sweep(tiny_sweep), tiny_dataset.fingerprint, tiny_dataset.class_names)
+
+
+def store_a_trial(store: Store, trial: TrialSpec, images_per_s: float, device: str = DEVICE_NAME) -> None:
+    folder = store.folder(trial).claim()
+    folder.write_spec(trial)
+    record = EvaluationRecord("valid", 2, {"AP": 1.0}, 0, 6, 0.6, images_per_s, {DEVICE: device})
+    nothing = np.zeros(0, dtype=np.int64)
+    folder.write_evaluation(record, Boxes(nothing, nothing, np.zeros((0, 4), np.float32), np.zeros(0, np.float32)).save)
+
+
+def test_nothing_measured_is_unknown_and_says_what_to_do(trials: list[TrialSpec], tmp_path: Path) -> None:
+    forecast = forecast_sweep(StopRule(), trials, Store(tmp_path), MACHINE, IMAGES)
+    assert forecast.wall_s is None
+    assert [trial.seconds for trial in forecast.trials] == [None, None]
+    assert "unknown for 2 of 2 trials" in in_words(forecast)
+    assert "--probe" in in_words(forecast)
+
+
+def test_the_probe_that_is_most_like_the_trial(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    measured = Measurement(DEVICE_NAME, 1, 0, 0.5, 0.1, 0.1, 1.0, 1, concurrent=1)
+    for found in (measured, replace(measured, step_s=0.6, concurrent=2), replace(measured, threads=2, step_s=9.0)):
+        ProbeShelf(store).keep(trials[0], found)
+    forecast = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
+    # 4 iterations of 0.6 s, two validations of 6 images and a test of 4 at 0.1 s, 1 s to start
+    assert forecast.trials[0].seconds == pytest.approx(1 + 4 * 0.6 + 1.6)
+    assert [trial.source for trial in forecast.trials] == ["probe", "probe of a similar trial"]
+    assert forecast.wall_s == pytest.approx(5.0)  # both at once
+    other = Machine("Xeon", 2)
+    assert forecast_sweep(StopRule(), trials, store, other, IMAGES).wall_s is None
+
+
+def test_trials_in_the_store_come_before_probes(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    ProbeShelf(store).keep(trials[0], Measurement(DEVICE_NAME, 1, 0, 9.0, 0.1, 0.1, 1.0, 1))
+    store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), images_per_s=4.0)
+    store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 6}), 400.0, device="another")
+    forecast = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
+    assert [trial.source for trial in forecast.trials] == [
+        "1 such trial in the store",
+        "1 similar trial in the store",
+    ]
+    assert forecast.trials[0].seconds == pytest.approx(2 + 4 * 0.5 + 16 * 0.1)
+
+
+def test_what_has_ended_is_not_counted_and_the_actual_is_written(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store_a_trial(store, trials[0], 4.0)
+    forecast = forecast_sweep(StopRule("asha", 2), trials, store, MACHINE, IMAGES)
+    write_forecast(tmp_path / "s", forecast)
+    first = read_forecast(tmp_path / "s")
+    assert first is not None
+    assert first["actual"] is None
+    assert [trial["name"] for trial in first["trials"]] == [trial.name for trial in trials]
+    assert first["stopped_early_wall_s"] < first["wall_s"]
+    store.folder(trials[0]).claim().write_status(Status(FINISHED, 4, 12.0))
+    add_actual(tmp_path / "s", trials, store, {trials[0].name: 2.0}, 30.0)
+    content = read_forecast(tmp_path / "s")
+    assert content is not None
+    assert content["actual"] == {
+        "wall_s": 30.0,
+        "trials": {trials[0].name: {"status": "finished", "seconds": 10.0}},
+    }
+    rest = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
+    assert [trial.name for trial in rest.trials] == [trials[1].name]
+
+
+def test_the_words(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store_a_trial(store, trials[0], 4.0)
+    known = forecast_sweep(StopRule("asha", 2), trials, store, MACHINE, IMAGES)
+    now = datetime(2026, 1, 31, 23, 0, tzinfo=UTC)
+    text = in_words(replace(known, wall_s=7200.0, stopped_early_wall_s=600.0), now)
+    assert text == (
+        "forecast: 2.0 h, done 2026-02-01 01:00; with early stopping 10 min, done 23:10 "
+        "(if asha lets 1 in 2 go on at each rung) "
+        "[EPYC, 2 cores; from 1 such trial in the store, 1 similar trial in the store]"
+    )
+    assert [duration(s) for s in (45, 600, 7200)] == ["45 s", "10 min", "2.0 h"]
+    assert in_words(replace(known, trials=())) == "forecast: nothing is left to run"
