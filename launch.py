@@ -205,15 +205,26 @@ def run(
     """Runs what is missing, writes the tables, shows the ranking."""
     from agropest.report.notes import notes_by_text
     from agropest.report.published import published_rows, published_table, write_published
-    from agropest.report.tables import console_table, write_tables
+    from agropest.report.sweep_table import comparison_table, effects_table, write_tables
+    from agropest.report.verdicts import remarks
+    from agropest.results.boxes import GroundTruth
     from agropest.results.ranking import rank_trials
+    from agropest.results.sweep_comparison import compare_trials
     from agropest.tuning.run import run_trials
 
     outcome = run_trials(spec, trials, dataset, store, ray)
     rows = rank_trials(trials, store, spec.metric)
+    truths = {
+        name: GroundTruth.from_coco(dataset.split(name).annotations) for name in dataset.splits if name != "train"
+    }
+    comparison = compare_trials(trials, store, truths, spec.metric, spec.baseline, spec.guards)
     folder = store.sweep_folder(spec.name)
-    write_tables(rows, folder, spec.question or spec.name)
-    console.print(console_table(rows, spec.question or spec.name))
+    write_tables(comparison, rows, folder, spec.question or spec.name)
+    console.print(comparison_table(comparison, rows, spec.question or spec.name))
+    if comparison.effects:
+        console.print(effects_table(comparison))
+    for line in (comparison.sentence, *remarks(comparison)):
+        console.print(line, markup=False, highlight=False)
     if spec.reference.runs:
         beside = published_rows(spec.reference, rows)
         write_published(beside, spec.reference.note, folder)

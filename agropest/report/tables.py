@@ -1,4 +1,4 @@
-"""The ranking and the per-class figures as CSV, Markdown and console tables.
+"""The ranking and the per-class figures as CSV and Markdown.
 
 "n/a" is a metric that has no ground truth; an empty cell is one that was not evaluated. pandas reads both as missing.
 """
@@ -8,12 +8,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from rich.table import Table
-
-from agropest import files
-from agropest.results.average_precision import AP, AP50, AP_DEPLOYED, AP_NAMES, CLASS_PREFIX
+from agropest.results.average_precision import AP_DEPLOYED, AP_NAMES, CLASS_PREFIX
 from agropest.results.ranking import RankedTrial
 
 Cell = str | int | float | None
@@ -64,21 +60,6 @@ def per_class_rows(trials: Sequence[RankedTrial]) -> Rows:
     ]
 
 
-def write_tables(trials: Sequence[RankedTrial], folder: Path, heading: str) -> None:
-    """Writes ranking.csv, ranking.md and per_class.csv, each atomically.
-
-    Args:
-        folder: of the sweep.
-        heading: first line of the Markdown.
-    """
-    ranking = ranking_rows(trials)
-    files.write_text(folder / "ranking.csv", to_csv(ranking))
-    files.write_text(folder / "per_class.csv", to_csv(per_class_rows(trials)))
-    remarks = [f"- {trial.label}/s{trial.seed}: {text}" for trial in trials for text in _remarks(trial)]
-    text = f"# {heading}\n\n{to_markdown(ranking)}"
-    files.write_text(folder / "ranking.md", text + ("\n" + "\n".join(remarks) + "\n" if remarks else ""))
-
-
 def to_csv(rows: Rows) -> str:
     """Returns RFC 4180 text with a header; empty without rows."""
     buffer = io.StringIO()
@@ -98,29 +79,8 @@ def to_markdown(rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
-def console_table(trials: Sequence[RankedTrial], title: str) -> Table:
-    """Returns the ranking as people read it at the end of a launch."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    names = (AP, AP50)
-    headings = ["#", "trial", "seed", "status", "iterations"]
-    headings += [f"val {n}" for n in names] + ["val AP@deployed"] + [f"test {n}" for n in names] + ["time"]
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("trial", "status") else "right")
-    for trial in trials:
-        values = [_percent(trial.valid, n) for n in (*names, AP_DEPLOYED)] + [_percent(trial.test, n) for n in names]
-        table.add_row(
-            _shown(trial.rank) or "-",
-            trial.label,
-            str(trial.seed),
-            trial.status,
-            f"{trial.iteration}/{trial.max_iter}",
-            *(_shown(value) for value in values),
-            f"{trial.time_s:.0f} s",
-        )
-    return table
-
-
-def _remarks(trial: RankedTrial) -> list[str]:
+def trial_remarks(trial: RankedTrial) -> list[str]:
+    """Returns what a person should know of a trial: why it failed or was stopped, its notes."""
     return [text for text in (trial.reason, *trial.notes) if text]
 
 

@@ -11,7 +11,7 @@ Shapes: I images, G sources, K classes, R resamples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -44,11 +44,15 @@ class Replicates:
     value: Array
     samples: Array
     class_names: tuple[str, ...]
+    _known: dict[str, tuple[float | None, Array]] = field(default_factory=dict, repr=False)
 
     def of(self, metric: str) -> tuple[float | None, Array]:
         """Returns a metric that has this basis: its value (None without ground truth) and its replicates [R]."""
-        value = float(reduce_classes(metric, self.value[:, None], self.class_names)[0])
-        return None if np.isnan(value) else value, reduce_classes(metric, self.samples, self.class_names)
+        if metric not in self._known:
+            value = float(reduce_classes(metric, self.value[:, None], self.class_names)[0])
+            samples = reduce_classes(metric, self.samples.astype(np.float64), self.class_names)
+            self._known[metric] = (None if np.isnan(value) else value, samples)
+        return self._known[metric]
 
 
 def replicate(
@@ -72,7 +76,8 @@ def replicate(
         basis.by_class(matches, draw.T[targets.group].astype(np.int32), deployed_threshold)
         for draw in draws(targets.num_groups, resamples, seed)
     ]
-    return Replicates(basis, value, np.concatenate(parts, axis=1), targets.class_names)
+    samples = np.concatenate(parts, axis=1).astype(np.float32)  # as they are kept on disk
+    return Replicates(basis, value, samples, targets.class_names)
 
 
 @lru_cache(maxsize=4)
@@ -116,20 +121,22 @@ def paired_bootstrap(
 
 
 def over_seeds(samples: Array, stream: str) -> Array:
-    """Returns the mean over seeds on every resample, the seeds themselves drawn with replacement, [S, R] to [R].
+    """Returns the mean over seeds on every resample, the seeds drawn with replacement, [S, .., R] to [.., R].
 
     Drawing S of S seeds shows (S - 1) / S of the variance that the mean has; the deviations are widened by as much.
 
     Args:
         stream: of the draws: what is drawn under one name is drawn alike.
     """
-    size, resamples = samples.shape
+    size, resamples = len(samples), samples.shape[-1]
+    mean: Array = samples.mean(axis=0)
+    if size == 1:
+        return mean
     random = np.random.default_rng([size, resamples, *stream.encode()])
-    counts = random.multinomial(size, np.full(size, 1 / size), size=resamples).T
-    mean = samples.mean(axis=0)
-    drawn = (samples * counts).sum(axis=0) / size
-    result: Array = mean + (np.sqrt(size / (size - 1)) * (drawn - mean) if size > 1 else 0.0)
-    return result
+    counts = random.multinomial(size, np.full(size, 1 / size), size=resamples)
+    drawn = np.einsum("s...r,rs->...r", samples, counts) / size
+    widened: Array = mean + np.sqrt(size / (size - 1)) * (drawn - mean)
+    return widened
 
 
 def weighted_metrics(matches: Matches, weights: Array, deployed_threshold: float = 0.5) -> dict[str, Array]:

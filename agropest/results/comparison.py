@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.average_precision import AP, CLASS_PREFIX
+from agropest.results.average_precision import AP, CLASS_PREFIX, evaluate
 from agropest.results.bootstrap import RESAMPLES, Replicates, over_seeds, paired_bootstrap
 from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.effects import contrasts
 from agropest.results.inference import (
     BETTER,
     CONFIDENCE,
@@ -36,6 +37,7 @@ from agropest.results.inference import (
 from agropest.results.matching import Targets, read_targets
 from agropest.results.metric import basis_of
 from agropest.results.store import FINISHED
+from agropest.sweep.factors import APPLIED
 from agropest.sweep.guard import Guard
 
 FloatArray = npt.NDArray[np.float64]
@@ -70,6 +72,7 @@ class ComparedVariant:
         iterations: of the evaluations behind the figures, one for each seed.
         estimate: of the metric on validation, mean over seeds; its interval holds image sampling, and with several
             seeds the spread across them too.
+        ap_deployed: AP of the boxes at or above the deployed threshold, mean over seeds.
         seed_spread: standard deviation across seeds; None with one seed.
         difference: to the baseline; None for the baseline itself and where nothing can be compared.
         equal_iterations: where the variant or the baseline has not finished: the iterations at which they were
@@ -89,6 +92,7 @@ class ComparedVariant:
     status: str = FINISHED
     seeds: tuple[int, ...] = ()
     iterations: tuple[int, ...] = ()
+    ap_deployed: float | None = None
     seed_spread: float | None = None
     difference: Difference | None = None
     equal_iterations: tuple[int, ...] = ()
@@ -99,6 +103,15 @@ class ComparedVariant:
     gap: Estimate | None = None
     test_difference: Difference | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a factor does; ``kind`` as in :mod:`agropest.results.effects`, p values corrected over the effects."""
+
+    kind: str
+    factors: tuple[str, ...]
+    difference: Difference
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,7 @@ class Comparison:
         confidence: of the intervals.
         variants: ranked first, then the others.
         sentence: what is known, in one sentence.
+        effects: of the factors, where the sweep has some and their variants have finished.
     """
 
     metric: str
@@ -126,6 +140,7 @@ class Comparison:
     confidence: float
     variants: tuple[ComparedVariant, ...]
     sentence: str
+    effects: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,12 +150,14 @@ class Drawn:
     Attributes:
         metric: of the metric.
         by_class: of AP, for the classes and the guards.
+        deployed: AP at the deployed score threshold.
     """
 
     seeds: tuple[int, ...] = ()
     iterations: tuple[int, ...] = ()
     metric: tuple[Replicates, ...] = ()
     by_class: tuple[Replicates, ...] = ()
+    deployed: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,7 @@ class Candidate:
         against: the two sides of its difference to the baseline, where these are not both ``shown``: at equal
             iterations, because one of them has not finished.
         test: of the same checkpoints on the test split.
+        levels: of the factors, where the variant is one of a design.
     """
 
     label: str
@@ -160,6 +178,7 @@ class Candidate:
     against: tuple[Drawn, Drawn] | None = None
     test: tuple[Replicates, ...] = ()
     notes: tuple[str, ...] = ()
+    levels: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_detectors(
@@ -193,8 +212,13 @@ def compare_detectors(
 
     of_metric = drawn(metric)
     by_class = of_metric if basis_of(metric) == basis_of(AP) else drawn(AP)
+    deployed = {
+        name: evaluate(ground_truth, boxes.at_threshold(deployed_threshold), max_detections or len(boxes) + 10)[AP]
+        for name, boxes in detectors.items()
+    }
     candidates = [
-        Candidate(name, FINISHED, Drawn((0,), (), (of_metric[name],), (by_class[name],))) for name in detectors
+        Candidate(name, FINISHED, Drawn((0,), (), (of_metric[name],), (by_class[name],), (deployed[name],)))
+        for name in detectors
     ]
     return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
 
@@ -215,7 +239,35 @@ def compare_candidates(
     ranked = _with_test_difference(ranked, candidates, base, metric)
     resamples = next((one.shown.metric[0].samples.shape[1] for one in candidates if one.shown.metric), 0)
     sizes = (targets.num_images, targets.num_groups, targets.num_boxes, resamples)
-    return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), sentence(metric, baseline, ranked, targets))
+    told = sentence(metric, baseline, ranked, targets)
+    return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), told, _effects(candidates, metric))
+
+
+def _effects(candidates: Sequence[Candidate], metric: str) -> tuple[Effect, ...]:
+    """Returns what the factors do, from the variants that have finished."""
+    there = {one.label: one for one in candidates if one.status == FINISHED and _mean(one.shown.metric, metric)[0]}
+    questions = contrasts({label: one.levels for label, one in there.items()}, APPLIED)
+    found = [
+        _contrast([(there[label].shown, weight) for label, weight in question.weights.items()], metric)
+        for question in questions
+    ]
+    judged = compare([value for value, _ in found], [samples for _, samples in found])
+    return tuple(Effect(q.kind, q.factors, difference) for q, difference in zip(questions, judged, strict=True))
+
+
+def _contrast(parts: Sequence[tuple[Drawn, float]], metric: str) -> tuple[float, FloatArray]:
+    """Returns a weighted sum of variants; of equal seeds seed by seed."""
+    values = [weight * np.mean([one.of(metric)[0] for one in drawn.metric]) for drawn, weight in parts]
+    samples = [weight * np.stack([one.of(metric)[1] for one in drawn.metric]) for drawn, weight in parts]
+    if len({drawn.seeds for drawn, _ in parts}) == 1:
+        return float(sum(values)), over_seeds(np.sum(samples, axis=0), "difference")
+    drawn_apart = [over_seeds(one, f"effect {number}") for number, one in enumerate(samples)]
+    return float(sum(values)), np.sum(drawn_apart, axis=0)
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _known(value: float | None) -> float:
@@ -293,6 +345,7 @@ def _compared(
         status=one.status,
         seeds=one.shown.seeds,
         iterations=one.shown.iterations,
+        ap_deployed=_mean_known(one.shown.deployed),
         seed_spread=spread,
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),

@@ -10,8 +10,10 @@ Source: ``evaluateImg`` of pycocotools' cocoeval.py, for all images, thresholds 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,17 @@ class Targets:
     crowd: Array
     positives: Array
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything here that decides a resampled metric."""
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        for array in (self.image_ids, self.category_ids, self.group, self.cell, self.bbox_xywh, self.area, self.crowd):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
     @property
     def num_images(self) -> int:
+        """Images of the split, those without annotations included."""
         return len(self.image_ids)
 
     @property

@@ -13,12 +13,13 @@ Shapes: I images, K classes, D boxes of a class, P true positives, T IoU thresho
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from agropest.results.matching import ALL, AREA_RANGES, FALSE, IGNORED, IOU_THRESHOLDS, TRUE, Matches
 
@@ -26,6 +27,8 @@ Array = npt.NDArray[Any]
 
 EVERY_IOU = tuple(range(len(IOU_THRESHOLDS)))
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+# Resamples are taken in blocks whose arrays stay in the cache.
+BLOCK_CELLS, LEAST_BLOCK = 2**17, 16
 _AREAS = list(AREA_RANGES)
 
 
@@ -54,13 +57,15 @@ def class_precisions(
         min_score: leaves out boxes below it.
     """
     counts = positives(matches, weights, area)
-    weights = np.ascontiguousarray(weights, dtype=np.int32)
+    weights = weights.astype(np.float64)
+    copies = int(weights.max(initial=0))
     result = np.full(counts.shape, np.nan)
-    for index, number in enumerate(counts):
-        if number.any():
-            sums = _precision_sums(*_items(matches, index, weights, area, ious, min_score), number)
-            exists = number > 0
-            result[index, exists] = sums[exists] / (len(RECALL_POINTS) * len(ious))
+    for index in np.flatnonzero(counts.any(axis=1)).tolist():
+        curve = _curve(matches, index, area, ious, min_score, copies)
+        block = max(LEAST_BLOCK, BLOCK_CELLS // max(curve.right.size, 1))
+        for start in range(0, weights.shape[1], block):
+            part = slice(start, start + block)
+            result[index, part] = _mean_precision(curve, weights[:, part], counts[index, part])
     return result
 
 
@@ -90,28 +95,52 @@ def f1(matches: Matches, weights: Array, min_score: float, iou: int = 0) -> Arra
     return result
 
 
-def _items(
-    matches: Matches, index: int, weights: Array, area: str, ious: Sequence[int], min_score: float | None
-) -> tuple[Array, Array]:
-    """Returns the weight of each box of a class, [D, R], and its outcome, [T, D]."""
+@dataclass(frozen=True)
+class _Curve:
+    """The boxes of a class along falling score, cut behind each box that is right at some threshold: P places.
+
+    Attributes:
+        image: [P], of the box at each place: an image, or from I on a single copy of one.
+        copy_of, copy: [E], which copy of which image I + e stands for (see :func:`_mixed_runs`).
+        right: [P, T], whether the box is right.
+        between: sparse [P, I + E]: of each image, how many boxes that count stand behind the place before, up to this
+            one; [P * T, I + E] where that depends on the threshold.
+    """
+
+    image: Array
+    copy_of: Array
+    copy: Array
+    right: Array
+    between: csr_array
+
+
+def _curve(
+    matches: Matches, index: int, area: str, ious: Sequence[int], min_score: float | None, copies: int
+) -> _Curve:
     start, stop = matches.starts[index], matches.starts[index + 1]
     if min_score is not None:
         stop = start + np.searchsorted(-matches.score[start:stop], -min_score, side="right")
     outcome = matches.outcome[area][list(ious), start:stop]
-    last = np.flatnonzero((outcome == TRUE).any(axis=0))
-    if not len(last):  # nothing right: AP 0, whatever the order
-        return np.zeros((0, weights.shape[1]), dtype=np.int32), outcome[:, :0]
-    image = matches.image[start:stop]
+    image, num_images = matches.image[start:stop], matches.targets.num_images
     runs = _mixed_runs(image, matches.score[start:stop], outcome)
-    size = max([last[-1] + 1, *(end for _, end in runs[-1:])])  # what stands behind the last right box is not read
-    image, outcome = image[:size], outcome[:, :size]
-    if not runs:
-        return weights[image], outcome
-    order, copy = _repeat_runs(runs, len(image), int(weights[image].max()))
-    items = weights[image[order]]
-    copies = copy >= 0
-    items[copies] = items[copies] > copy[copies, None]
-    return items, outcome[:, order]
+    order, copy = _repeat_runs(runs, len(image), copies)
+    image, outcome, single = image[order], outcome[:, order], copy >= 0
+    copy_of, copy = image[single], copy[single]
+    image[single] = num_images + np.arange(len(copy))
+
+    places = np.flatnonzero((outcome == TRUE).any(axis=0))
+    place = np.searchsorted(places, np.arange(len(image)))  # of the first right box at or behind each box
+    counted = (outcome != IGNORED) & (place < len(places))
+    width = num_images + len(copy)
+    if (counted == counted[:1]).all():
+        box = np.flatnonzero(counted[0]) if len(ious) else places
+        row, height = place[box], len(places)
+    else:
+        threshold, box = np.nonzero(counted)
+        row, height = place[box] * len(ious) + threshold, len(places) * len(ious)
+    ones = np.ones(len(row))
+    between = csr_array((ones, (row, image[box])), shape=(height, width))
+    return _Curve(image[places], copy_of, copy, (outcome[:, places] == TRUE).T, between)
 
 
 def _mixed_runs(image: Array, score: Array, outcome: Array) -> list[tuple[int, int]]:
@@ -140,46 +169,43 @@ def _repeat_runs(runs: list[tuple[int, int]], size: int, copies: int) -> tuple[A
     return np.concatenate([*order, np.arange(at, size)]), np.concatenate([*copy, np.full(size - at, -1)])
 
 
-def _precision_sums(items: Array, outcome: Array, counts: Array) -> Array:
-    """Returns the sum of interpolated precision over recall points and IoU thresholds, [R].
+def _mean_precision(curve: _Curve, weights: Array, counts: Array) -> Array:
+    """Returns interpolated precision, mean over recall points and IoU thresholds, [R]; NaN where nothing counts.
 
     Args:
-        items: weight of each box, [D, R].
-        outcome: [T, D].
+        weights: [I, R].
         counts: annotations that count, [R].
     """
-    where = [np.flatnonzero(row == TRUE) for row in outcome]
-    edges = np.cumsum([0, *map(len, where)])
-    found = items[np.concatenate(where)] if edges[-1] else items[:0]
-    seen = np.empty(found.shape)
-    so_far = None
-    for row, index, start, stop in zip(outcome, where, edges[:-1], edges[1:], strict=True):
-        np.cumsum(found[start:stop], axis=0, out=found[start:stop])
-        ignored = row == IGNORED
-        if ignored.any():
-            seen[start:stop] = np.cumsum(np.where(ignored[:, None], 0, items), axis=0)[index]
-        else:
-            so_far = np.cumsum(items, axis=0, dtype=np.float64) if so_far is None else so_far
-            seen[start:stop] = so_far[index]
+    size, num_ious = curve.right.shape
+    if not size or not len(counts):
+        return np.where(counts > 0, 0.0, np.nan)
+    if len(curve.copy):
+        weights = np.concatenate([weights, weights[curve.copy_of] > curve.copy[:, None]])
+    found = curve.right[:, :, None] * weights[curve.image].astype(np.int64)[:, None]  # [P, T, R]
+    seen = (curve.between @ weights).reshape(size, -1, weights.shape[1])  # [P, T or 1, R]
+    # Row by row: numpy's own cumulative sums go down the columns, against the cache.
+    for place in range(1, size):
+        np.add(found[place], found[place - 1], out=found[place])
+        np.add(seen[place], seen[place - 1], out=seen[place])
     seen += np.spacing(1)  # as pycocotools divides
-    precision = np.divide(found, seen, out=seen)
-    low = int(counts.min())
-    reached = _points_reached(low, int(counts.max())).take(found + ((counts - low) * (int(counts.max()) + 1))[None])
-    sums = np.zeros(items.shape[1])
-    for start, stop in pairwise(edges):
-        best = np.maximum.accumulate(precision[start:stop][::-1], axis=0)[::-1]
-        gained = np.diff(reached[start:stop], axis=0, prepend=0)
-        sums += np.einsum("pr,pr->r", best, gained)
-    return sums
+    precision = found / seen
+    for place in range(size - 2, -1, -1):
+        np.maximum(precision[place], precision[place + 1], out=precision[place])
+    low, high = int(counts.min()), int(counts.max())
+    found += (counts - low) * (high + 1)
+    reached = _points_reached(low, high).take(found)
+    total = np.einsum("ptr,ptr->r", precision[:1], reached[:1])
+    total += np.einsum("ptr,ptr->r", precision[1:], reached[1:] - reached[:-1])
+    return np.where(counts > 0, total / (len(RECALL_POINTS) * num_ious), np.nan)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _points_reached(low: int, high: int) -> Array:
     """Returns how many recall points lie at or below k/n, n from ``low`` to ``high``, k from 0 to ``high``; flat.
 
     0 for k = 0: recall 0 is read at the first true positive, as where precision is highest.
     """
     n = np.maximum(np.arange(low, high + 1), 1)[:, None]
-    table = np.searchsorted(RECALL_POINTS, np.arange(high + 1)[None] / n, side="right").astype(np.float32)
+    table = np.searchsorted(RECALL_POINTS, np.arange(high + 1)[None] / n, side="right").astype(np.float64)
     table[:, 0] = 0
     return table.ravel()

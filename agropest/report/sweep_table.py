@@ -1,0 +1,182 @@
+"""A sweep's comparison as a console table and as rows for CSV and Markdown: one row for each variant.
+
+"n/a" is a metric without ground truth; an empty cell is what was not computed or cannot be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from agropest import files
+from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_csv, to_markdown, trial_remarks
+from agropest.report.verdicts import NOTHING, estimate_text, interval_text, number, probability, remarks, signed
+from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
+from agropest.results.inference import Difference, Estimate
+from agropest.results.ranking import RankedTrial
+from agropest.results.store import FINISHED
+
+BASELINE = "baseline"
+
+
+def write_tables(comparison: Comparison, trials: Sequence[RankedTrial], folder: Path, heading: str) -> None:
+    """Writes comparison.csv, effects.csv (of factors), ranking.csv, per_class.csv and ranking.md, each atomically.
+
+    Args:
+        folder: of the sweep.
+        heading: first line of the Markdown.
+    """
+    compared, effects, ranking = comparison_rows(comparison), effect_rows(comparison), ranking_rows(trials)
+    files.write_text(folder / "comparison.csv", to_csv(compared))
+    files.write_text(folder / "ranking.csv", to_csv(ranking))
+    files.write_text(folder / "per_class.csv", to_csv(per_class_rows(trials)))
+    if effects:
+        files.write_text(folder / "effects.csv", to_csv(effects))
+    notes = [f"- {trial.label}/s{trial.seed}: {text}" for trial in trials for text in trial_remarks(trial)]
+    parts = [
+        f"# {heading}",
+        comparison.sentence,
+        to_markdown(compared).rstrip(),
+        *((f"## What each factor does\n\n{to_markdown(effects).rstrip()}",) if effects else ()),
+        "\n".join(f"- {line}" for line in remarks(comparison)),
+        f"## Trials\n\n{to_markdown(ranking).rstrip()}",
+        "\n".join(notes),
+    ]
+    files.write_text(folder / "ranking.md", "\n\n".join(part for part in parts if part) + "\n")
+
+
+def comparison_rows(comparison: Comparison) -> Rows:
+    """Returns everything that is known of each variant as numbers, percent and percentage points to two decimals."""
+    return [
+        {
+            "rank": one.rank,
+            "label": one.label,
+            "status": one.status,
+            "seeds": " ".join(map(str, one.seeds)),
+            "iterations": " ".join(map(str, one.iterations)),
+            "metric": comparison.metric,
+            **_estimate("val", one.estimate, missing="n/a" if one.seeds else None),
+            "val_AP_deployed": _rounded(one.ap_deployed),
+            "seed_sd": _rounded(one.seed_spread),
+            **_difference("difference", one.difference),
+            "verdict": verdict(one, comparison),
+            "detectable": _rounded(one.difference.detectable if one.difference else None),
+            "ties_with_best": int(one.ties_with_best),
+            "at_equal_iterations": " ".join(map(str, one.equal_iterations)),
+            "guards": "; ".join(f"{guard.class_name} {guard.state}" for guard in one.guards),
+            **_estimate("test", one.test),
+            **_estimate("gap", one.gap),
+            **_difference("test_difference", one.test_difference),
+        }
+        for one in comparison.variants
+    ]
+
+
+def effect_rows(comparison: Comparison) -> Rows:
+    """Returns one row for each factor effect and interaction."""
+    return [
+        {
+            "effect": effect.kind,
+            "factor": " x ".join(effect.factors),
+            **_difference("difference", effect.difference),
+            "verdict": effect.difference.verdict,
+            "detectable": _rounded(effect.difference.detectable),
+        }
+        for effect in comparison.effects
+    ]
+
+
+def verdict(variant: ComparedVariant, comparison: Comparison) -> str:
+    """Returns better, worse, inconclusive, "baseline", or nothing where nothing can be said; with broken guards."""
+    if variant.label == comparison.baseline:
+        return BASELINE
+    word = variant.difference.verdict if variant.difference else ""
+    if word and (variant.status != FINISHED or variant.equal_iterations):
+        word += " at equal iterations"
+    broken = [guard.class_name for guard in variant.guards if guard.state == BROKEN]
+    return word + (f", but loses {', '.join(broken)}" if broken else "")
+
+
+def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], title: str) -> Table:
+    """Returns what people read at the end of a launch.
+
+    Args:
+        trials: of the same sweep, for iterations and time.
+    """
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    several = any(len(one.seeds) > 1 for one in comparison.variants)
+    tested = any(one.test for one in comparison.variants)
+    headings = ["#", "variant", "status", "iterations", f"val {comparison.metric} (95 %)"]
+    headings += ["seeds: sd"] if several else []
+    headings += ["AP deployed", f"vs {comparison.baseline} (95 %)", "p adj.", "verdict", "ties with best"]
+    headings += [f"test {comparison.metric} (95 %)"] if tested else []
+    for heading in (*headings, "time"):
+        table.add_column(heading, justify="left" if heading in ("variant", "status", "verdict") else "right")
+    for one in comparison.variants:
+        its = [trial for trial in trials if trial.label == one.label]
+        difference = one.difference
+        cells = [
+            NOTHING if one.rank is None else str(one.rank),
+            one.label,
+            _statuses(its),
+            ", ".join(dict.fromkeys(f"{trial.iteration}/{trial.max_iter}" for trial in its)),
+            estimate_text(one.estimate) if one.seeds else NOTHING,
+        ]
+        if several:
+            cells.append(NOTHING if one.seed_spread is None else f"{len(one.seeds)}: {one.seed_spread:.2f}")
+        cells += [
+            NOTHING if one.ap_deployed is None else number(one.ap_deployed),
+            f"{signed(difference.value)} ({interval_text(difference.interval, True)})" if difference else NOTHING,
+            probability(difference.p_adjusted) if difference else NOTHING,
+            verdict(one, comparison) or NOTHING,
+            "yes" if one.ties_with_best else NOTHING,
+        ]
+        if tested:
+            cells.append(estimate_text(one.test))
+        table.add_row(*map(Text, cells), f"{sum(trial.time_s for trial in its):.0f} s")
+    return table
+
+
+def effects_table(comparison: Comparison) -> Table:
+    """Returns the factor effects for a console."""
+    table = Table(title="What each factor does", title_justify="left", title_style="bold")
+    for heading in ("effect", "factor", f"{comparison.metric} (95 %)", "p adj.", "verdict"):
+        table.add_column(heading)
+    for effect in comparison.effects:
+        told = effect.difference
+        value = f"{signed(told.value)} ({interval_text(told.interval, True)})"
+        cells = (effect.kind, " x ".join(effect.factors), value, probability(told.p_adjusted), told.verdict)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _statuses(trials: Sequence[RankedTrial]) -> str:
+    words = [trial.status for trial in trials]
+    return ", ".join(word if len(words) == 1 else f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+
+
+def _estimate(name: str, estimate: Estimate | None, missing: Cell = None) -> dict[str, Cell]:
+    interval = estimate.interval if estimate else None
+    value = estimate.value if estimate else None
+    return {
+        name: missing if value is None else _rounded(value),
+        f"{name}_low": _rounded(interval.low if interval else None),
+        f"{name}_high": _rounded(interval.high if interval else None),
+    }
+
+
+def _difference(name: str, difference: Difference | None) -> dict[str, Cell]:
+    return {
+        name: _rounded(difference.value if difference else None),
+        f"{name}_low": _rounded(difference.interval.low if difference else None),
+        f"{name}_high": _rounded(difference.interval.high if difference else None),
+        f"{name}_p": _rounded(difference.p if difference else None, 4),
+        f"{name}_p_adjusted": _rounded(difference.p_adjusted if difference else None, 4),
+    }
+
+
+def _rounded(value: float | None, digits: int = 2) -> Cell:
+    return None if value is None else round(value, digits)
