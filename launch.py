@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -208,17 +209,23 @@ def run(
     from agropest.report.sweep_table import comparison_table, effects_table, write_tables
     from agropest.report.verdicts import remarks
     from agropest.results.boxes import GroundTruth
+    from agropest.report.tensorboard import write_tensorboard
     from agropest.results.ranking import rank_trials
     from agropest.results.sweep_comparison import compare_trials
     from agropest.tuning.run import run_trials
+    from agropest.tuning.watch import Rewritten
 
-    outcome = run_trials(spec, trials, dataset, store, ray)
+    folder = store.sweep_folder(spec.name)
+    write_events = functools.partial(write_tensorboard, trials, store, folder / "tensorboard", spec.metric)
+    live = [Rewritten("the TensorBoard runs", write_events, period_s=10)]
+    outcome = run_trials(spec, trials, dataset, store, ray, live)
+    for files in live:
+        files.finish()
     rows = rank_trials(trials, store, spec.metric)
     truths = {
         name: GroundTruth.from_coco(dataset.split(name).annotations) for name in dataset.splits if name != "train"
     }
     comparison = compare_trials(trials, store, truths, spec.metric, spec.baseline, spec.guards)
-    folder = store.sweep_folder(spec.name)
     write_tables(comparison, rows, folder, spec.question or spec.name)
     console.print(comparison_table(comparison, rows, spec.question or spec.name))
     if comparison.effects:
@@ -234,7 +241,9 @@ def run(
     for row in rows:
         if row.reason and row.status == "failed":
             console.print(f"{row.label}/s{row.seed} failed: {row.reason}", markup=False, highlight=False)
-    console.print(f"Tables: {folder}", highlight=False)
+    shown = Path(os.path.relpath(folder))
+    console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv", highlight=False, soft_wrap=True)
+    console.print(f"Look closer: tensorboard --logdir {shown / 'tensorboard'}", highlight=False, soft_wrap=True)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     if outcome.spent:

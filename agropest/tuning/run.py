@@ -29,7 +29,7 @@ from agropest.tuning.progress import Progress
 from agropest.tuning.sizing import sizing_here
 from agropest.tuning.spending import Spending
 from agropest.tuning.trainable import relay
-from agropest.tuning.watch import Watch
+from agropest.tuning.watch import Rewritten, Watch
 
 INTERRUPT_WAIT_S = 90.0
 DEFAULT_RAY = RayOptions()
@@ -49,13 +49,19 @@ class Outcome:
 
 
 def run_trials(
-    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store, ray: RayOptions = DEFAULT_RAY
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    dataset: Dataset,
+    store: Store,
+    ray: RayOptions = DEFAULT_RAY,
+    onlookers: Sequence[Rewritten] = (),
 ) -> Outcome:
     """Runs every trial that has not ended, as many at a time as fit.
 
     Args:
         trials: all of the sweep's; those that have ended are told to the scheduler from the store.
         ray: the cluster to use, or how to start one on this machine for this launch.
+        onlookers: files that are rewritten while the sweep runs.
 
     Raises:
         EnvironmentFault: the machine or cluster can never run a trial.
@@ -84,6 +90,8 @@ def run_trials(
                 _require_weights(weights)
             progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
             watch.add(SweepMetrics(spec.name, spec.metric).publish)
+            for onlooker in onlookers:
+                watch.add(onlooker)
             machine = sizing.machine
             forecast = forecast_sweep(spec.stop, list(sized.values()), store, machine, dataset.num_images)
             with kept_beside_actual(forecast, store.sweep_folder(spec.name), trials, store, progress.say):

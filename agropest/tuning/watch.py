@@ -82,10 +82,15 @@ class Rewritten:
         self._thread = threading.Thread(target=self._run, name=self._what, daemon=True)
         self._thread.start()
 
-    def join(self) -> None:
-        """Waits for a writing that has begun."""
+    def finish(self) -> None:
+        """Writes once more, now that the launch has ended.
+
+        Raises:
+            Exception: it cannot be written.
+        """
         if self._thread is not None:
             self._thread.join()
+        self._write()
 
     def _run(self) -> None:
         try:
