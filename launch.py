@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -241,7 +240,7 @@ def run(
     for row in rows:
         if row.reason and row.status == "failed":
             console.print(f"{row.label}/s{row.seed} failed: {row.reason}", markup=False, highlight=False)
-    shown = Path(os.path.relpath(folder))
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv", highlight=False, soft_wrap=True)
     console.print(f"Look closer: tensorboard --logdir {shown / 'tensorboard'}", highlight=False, soft_wrap=True)
     if outcome.interrupted:

@@ -18,7 +18,7 @@ from typing import Any
 
 from agropest import files
 from agropest.results.store import FAILED, FINISHED, RUNNING, STOPPED, EvaluationRecord, Store
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.trial import TrialSpec, differing_keys
 
 # One name a trial: what is written again replaces what was there.
 EVENTS_FILE = "events.out.tfevents.0.agropest"
@@ -60,12 +60,6 @@ def write_tensorboard(trials: Sequence[TrialSpec], store: Store, folder: Path, m
         content = b"".join(_record(event) for event in events)
         if not path.is_file() or path.read_bytes() != content:
             files.write_bytes(path, content)
-
-
-def differing_keys(trials: Sequence[TrialSpec]) -> list[str]:
-    """Returns the Detectron2 keys that are not the same in all trials, without the seed, which has its own column."""
-    keys = sorted({key for trial in trials for key in trial.config} - {"SEED"})
-    return [key for key in keys if len({repr(trial.config.get(key)) for trial in trials}) > 1]
 
 
 def _scalars(record: EvaluationRecord) -> bytes:

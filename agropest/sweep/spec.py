@@ -18,6 +18,7 @@
     search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
     stop: {method: asha}                               # see agropest.sweep.stop_rule
     budget: {max_hours: 8}                             # see agropest.sweep.budget
+    track: [mlflow]                                    # see agropest.sweep.tracking
     resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
     retries: 2
 
@@ -43,6 +44,7 @@ from agropest.sweep.search import SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
 from agropest.sweep.stop_rule import StopRule, read_stop
+from agropest.sweep.tracking import Tracker, read_trackers
 from agropest.sweep.yaml_file import read_yaml
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
@@ -87,6 +89,7 @@ class SweepSpec:
     guards: tuple[Guard, ...] = ()
     search: SearchRule = field(default_factory=SearchRule)
     budget: Budget = field(default_factory=Budget)
+    track: tuple[Tracker, ...] = ()
     reference: Reference = field(default_factory=Reference)
 
 
@@ -129,6 +132,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         guards=read_guards(top),
         search=search,
         budget=read_budget(top.section("budget")),
+        track=read_trackers(top),
         reference=read_reference(top, path, [variant.name for variant in variants]),
     )
     top.refuse_unknown()

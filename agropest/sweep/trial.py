@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -117,3 +117,9 @@ def _file_identity(key: str, weights: str, fix: str) -> str:
         raise EnvironmentFault(fault(key, "expected a file", weights, f"{fix} to start from random weights"))
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def differing_keys(trials: Sequence[TrialSpec]) -> list[str]:
+    """Returns the Detectron2 keys that are not the same in all trials, without the seed, which has its own column."""
+    keys = sorted({key for trial in trials for key in trial.config} - {"SEED"})
+    return [key for key in keys if len({repr(trial.config.get(key)) for trial in trials}) > 1]

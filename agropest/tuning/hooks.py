@@ -53,3 +53,51 @@ class Refresh(_NotStored, tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """See Ray Tune's ``Callback``."""
         self._refresh()
+
+
+class Forgiving(_NotStored, tune.Callback):
+    """Passes on what Tune calls until that fails once; the sweep goes on without it.
+
+    A tracker's server that does not answer would otherwise end the sweep.
+
+    Args:
+        callback: of an experiment tracker.
+        say: is told when it fails.
+    """
+
+    def __init__(self, callback: tune.Callback, say: Callable[[str], None]) -> None:
+        self._callback, self._say, self._failed = callback, say, False
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._pass_on("setup", *args, **info)
+
+    def on_trial_start(self, *args: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._pass_on("on_trial_start", *args, **info)
+
+    def on_trial_result(self, *args: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._pass_on("on_trial_result", *args, **info)
+
+    def on_trial_complete(self, *args: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._pass_on("on_trial_complete", *args, **info)
+
+    def on_trial_error(self, *args: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._pass_on("on_trial_error", *args, **info)
+
+    def on_experiment_end(self, *args: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._pass_on("on_experiment_end", *args, **info)
+
+    def _pass_on(self, method: str, *args: Any, **info: Any) -> None:
+        if self._failed:
+            return
+        try:
+            getattr(self._callback, method)(*args, **info)
+        except Exception as error:  # whatever it is, it is theirs: days of training do not end for it
+            self._failed = True
+            name = type(self._callback).__name__
+            self._say(f"{name} failed and is left out from now on: {type(error).__name__}: {error}")

@@ -28,6 +28,7 @@ from agropest.tuning.nameplate import named_trainable
 from agropest.tuning.progress import Progress
 from agropest.tuning.sizing import sizing_here
 from agropest.tuning.spending import Spending
+from agropest.tuning.trackers import build_trackers, hyperparameters, require_trackers
 from agropest.tuning.trainable import relay
 from agropest.tuning.watch import Rewritten, Watch
 
@@ -69,6 +70,7 @@ def run_trials(
     pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store))
+    require_trackers(spec.track)
     left_out = {trial.name for trial in pending[spec.budget.max_trials or len(pending) :]}
     pending = pending[: spec.budget.max_trials or len(pending)]
     told = pending if spec.stop.method == NONE else [trial for trial in trials if trial.name not in left_out]
@@ -153,11 +155,12 @@ def _fit(
 ) -> None:
     from ray import tune
 
-    from agropest.tuning.hooks import EndWhenAsked, Refresh
+    from agropest.tuning.hooks import EndWhenAsked, Forgiving, Refresh
     from agropest.tuning.schedulers import build_scheduler
 
     by_name = {trial.name: trial for trial in trials}
     jobs = build_jobs(spec, trials, dataset, store, machine)
+    trackers = build_trackers(spec, store.sweep_folder(spec.name))
 
     def resources(config: dict[str, Any]) -> Any:
         wanted = by_name[config["trial"]].resources
@@ -174,7 +177,7 @@ def _fit(
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             named_trainable(tune.with_resources(trainable, resources)),
-            param_space={"trial": tune.grid_search(list(by_name))},
+            param_space={"trial": tune.grid_search(list(by_name)), **hyperparameters(spec, trials)},
             tune_config=tune.TuneConfig(
                 scheduler=scheduler,
                 reuse_actors=True,
@@ -185,7 +188,10 @@ def _fit(
                 name=spec.name,
                 storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
                 stop=EndWhenAsked(stop, spending),
-                callbacks=[Refresh(watch.refresh)],
+                callbacks=[
+                    Refresh(watch.refresh),
+                    *(Forgiving(tracker, watch.progress.say) for tracker in trackers),
+                ],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),
                 verbose=0,
             ),

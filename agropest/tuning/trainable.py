@@ -107,4 +107,10 @@ def flat_metrics(record: EvaluationRecord, metric: str) -> dict[str, float]:
     A missing key would end the whole sweep, and NaN is never stopped; a metric without ground truth is told as 0.
     """
     numbers = {name: value for name, value in record.metrics.items() if value is not None and math.isfinite(value)}
-    return {**numbers, metric: numbers.get(metric, 0.0), ITERATION: record.iteration}
+    # The last is what trackers take as the step.
+    return {
+        **numbers,
+        metric: numbers.get(metric, 0.0),
+        ITERATION: record.iteration,
+        "timesteps_total": record.iteration,
+    }

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from agropest import files
-from agropest.report.tensorboard import _masked_crc, differing_keys, write_tensorboard
+from agropest.report.tensorboard import _masked_crc, write_tensorboard
 from agropest.results.store import FINISHED, RUNNING, EvaluationRecord, Status, Store
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.trial import TrialSpec, differing_keys
 
 
 def make(store: Store, label: str, rate: float, sizes: list[list[int]], status: str, *scores: float) -> TrialSpec:
