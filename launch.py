@@ -206,9 +206,9 @@ def run(
     from agropest.report.notes import notes_by_text
     from agropest.report.published import published_rows, published_table, write_published
     from agropest.report.sweep_table import comparison_table, effects_table, write_tables
+    from agropest.report.tensorboard import write_tensorboard
     from agropest.report.verdicts import remarks
     from agropest.results.boxes import GroundTruth
-    from agropest.report.tensorboard import write_tensorboard
     from agropest.results.ranking import rank_trials
     from agropest.results.sweep_comparison import compare_trials
     from agropest.tuning.run import run_trials
