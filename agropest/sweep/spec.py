@@ -16,7 +16,7 @@
     metric: AP                                         # what validation selects by (agropest.results.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
     search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
-    stop: {method: asha}                               # see agropest.sweep.stop_rule
+    stop: race                                         # see agropest.sweep.stop_rule
     budget: {max_hours: 8}                             # see agropest.sweep.budget
     track: [mlflow]                                    # see agropest.sweep.tracking
     resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
@@ -40,10 +40,10 @@ from agropest.sweep.factors import DESIGNS, combine
 from agropest.sweep.guard import Guard, read_guards
 from agropest.sweep.reference import Reference, read_reference
 from agropest.sweep.resources import Resources, read_resources
-from agropest.sweep.search import SearchRule, drawn_variants, read_search
+from agropest.sweep.search import RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
-from agropest.sweep.stop_rule import StopRule, read_stop
+from agropest.sweep.stop_rule import ASHA, RACE, StopRule, read_stop
 from agropest.sweep.tracking import Tracker, read_trackers
 from agropest.sweep.yaml_file import read_yaml
 
@@ -124,7 +124,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         baseline=_baseline(top, variants),
         seeds=_seeds(top),
         metric=_metric(top),
-        stop=read_stop(top),
+        stop=read_stop(top, ASHA if search.method == RANDOM else RACE),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
         silence=tuple(str(word) for word in _words(top, "silence")),

@@ -1,7 +1,7 @@
 """``stop:``: how trials that cannot win are ended early.
 
-stop: asha                                    # or none, median
-stop: {method: asha, reduction_factor: 2, grace_period_iters: 5000}
+stop: race                                    # or none, asha, hyperband, median
+stop: {method: race, level: 0.05, allowance: 0.3}
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from agropest.sweep.section import Section
 
-NONE, ASHA, MEDIAN = "none", "asha", "median"
-STOP_METHODS = (NONE, ASHA, MEDIAN)
+NONE, ASHA, HYPERBAND, MEDIAN, RACE = "none", "asha", "hyperband", "median", "race"
+STOP_METHODS = (NONE, ASHA, HYPERBAND, MEDIAN, RACE)
 
 
 @dataclass(frozen=True)
@@ -20,23 +20,43 @@ class StopRule:
 
     Attributes:
         method: one of ``STOP_METHODS``; ``none`` runs every trial to its end.
-        grace_period_iters: no trial is stopped before this iteration; 0 means a quarter of the longest schedule.
-        reduction_factor: of ASHA: 1/this of the trials goes on at a rung.
+        grace_period_iters: no trial is stopped before this iteration; 0: ``race`` waits for the end of the warm-up and
+            a tenth of the schedule, ``asha`` and ``median`` for a quarter of the longest; ``hyperband`` has its rungs.
+        reduction_factor: of ``asha`` and ``hyperband``: 1/this of the trials goes on at a rung.
+        level: of ``race``: the highest chance that a trial is ever stopped although none is better.
+        allowance: of ``race``: how much more, as a share of the leader's metric, a trial may still gain on it from
+            learning-rate decay that is to come; see ``agropest.results.racing``.
+        indifference: of ``race``: a difference of the metric, in percent points, that does not matter. Above 0, a trial
+            that is behind is also stopped once it cannot be ahead by more than this.
+        is_stated: whether the file names the method; False: it is the default.
     """
 
     method: str = NONE
     grace_period_iters: int = 0
     reduction_factor: float = 2.0
+    level: float = 0.05
+    allowance: float = 0.3
+    indifference: float = 0.0
+    is_stated: bool = True
 
 
-def read_stop(top: Section) -> StopRule:
-    """Returns the rule of a sweep file's ``stop:``, a method's name or keys."""
+def read_stop(top: Section, default: str) -> StopRule:
+    """Returns the rule of a sweep file's ``stop:``, a method's name or keys.
+
+    Args:
+        top: the sweep file.
+        default: the method where the file names none.
+    """
     value = top.raw("stop")
     section = Section({"method": value} if isinstance(value, str) else value, top.where + " stop", top.faults)
     rule = StopRule(
-        method=section.choice("method", STOP_METHODS, NONE),
+        method=section.choice("method", STOP_METHODS, default),
         grace_period_iters=section.integer("grace_period_iters", 0),
         reduction_factor=section.number("reduction_factor", 2.0, low=1.01, high=100.0),
+        level=section.number("level", 0.05, low=1e-6, high=0.5),
+        allowance=section.number("allowance", 0.3, high=1.0),
+        indifference=section.number("indifference", 0.0, high=100.0),
+        is_stated=section.raw("method") is not None,
     )
     section.refuse_unknown()
     return rule

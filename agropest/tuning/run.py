@@ -19,7 +19,7 @@ from agropest.results.store import ENDED_WELL, FAILED, RUNNING, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import SweepSpec
-from agropest.sweep.stop_rule import NONE
+from agropest.sweep.stop_rule import ASHA, MEDIAN
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected
@@ -28,6 +28,7 @@ from agropest.tuning.nameplate import named_trainable
 from agropest.tuning.progress import Progress
 from agropest.tuning.sizing import sizing_here
 from agropest.tuning.spending import Spending
+from agropest.tuning.standings import Standings, open_standings
 from agropest.tuning.trackers import build_trackers, hyperparameters, require_trackers
 from agropest.tuning.trainable import relay
 from agropest.tuning.watch import Rewritten, Watch
@@ -73,7 +74,13 @@ def run_trials(
     require_trackers(spec.track)
     left_out = {trial.name for trial in pending[spec.budget.max_trials or len(pending) :]}
     pending = pending[: spec.budget.max_trials or len(pending)]
-    told = pending if spec.stop.method == NONE else [trial for trial in trials if trial.name not in left_out]
+    standings = open_standings(spec, trials, left_out, dataset, store)
+    if standings is not None:
+        pending = standings.still_in(pending)
+        if not pending:
+            return Outcome(False, _all_ended_well(trials, store))
+    by_tune = spec.stop.method in (ASHA, MEDIAN)  # Tune's schedulers know what they are told, the others read the store
+    told = [trial for trial in trials if trial.name not in left_out] if by_tune else pending
     spending = Spending(spec.budget, {trial.name: store.folder(trial).status().iteration for trial in told})
     progress = Progress(spec, trials, store)
     watch = Watch(progress)
@@ -97,7 +104,7 @@ def run_trials(
             machine = sizing.machine
             forecast = forecast_sweep(spec.stop, list(sized.values()), store, machine, dataset.num_images)
             with kept_beside_actual(forecast, store.sweep_folder(spec.name), trials, store, progress.say):
-                _fit(spec, told, dataset, store, watch, stop, spending, machine)
+                _fit(spec, told, dataset, store, watch, stop, spending, machine, standings)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
@@ -152,10 +159,12 @@ def _fit(
     stop: threading.Event,
     spending: Spending,
     machine: Machine,
+    standings: Standings | None,
 ) -> None:
     from ray import tune
 
     from agropest.tuning.hooks import EndWhenAsked, Forgiving, Refresh
+    from agropest.tuning.lockstep import Lockstep
     from agropest.tuning.schedulers import build_scheduler
 
     by_name = {trial.name: trial for trial in trials}
@@ -166,14 +175,13 @@ def _fit(
         wanted = by_name[config["trial"]].resources
         return tune.PlacementGroupFactory([{"CPU": wanted.cpus, "GPU": wanted.gpus}])
 
+    folders = {trial.name: store.folder(trial) for trial in trials}
+    if standings is not None:
+        scheduler: Any = Lockstep(trials, standings, folders)
+    else:
+        longest, shortest = max(trial.max_iter for trial in trials), min(trial.eval_period_iters for trial in trials)
+        scheduler = build_scheduler(spec.stop, spec.metric, longest, shortest, folders)
     trainable = tune.with_parameters(relay, jobs=jobs, metric=spec.metric, retries=spec.retries)
-    scheduler = build_scheduler(
-        spec.stop,
-        spec.metric,
-        max(trial.max_iter for trial in trials),
-        min(trial.eval_period_iters for trial in trials),
-        {trial.name: store.folder(trial) for trial in trials},
-    )
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             named_trainable(tune.with_resources(trainable, resources)),

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from agropest.results.store import ENDED_WELL, FAILED, STOPPED, TrialFolder
+from agropest.results.store import TrialFolder
 from agropest.sweep.stop_rule import ASHA, MEDIAN, StopRule
+from agropest.tuning.standings import record_stop
 from agropest.tuning.trainable import ITERATION
 
 
 def build_scheduler(
     rule: StopRule, metric: str, max_iter: int, eval_period_iters: int, folders: Mapping[str, TrialFolder]
 ) -> Any:
-    """Returns a Tune scheduler.
+    """Returns a Tune scheduler for every method but those that ``agropest.tuning.lockstep`` decides.
 
     Args:
         rule: the sweep's.
@@ -25,18 +25,19 @@ def build_scheduler(
         eval_period_iters: the shortest evaluation period: nothing can be decided earlier.
         folders: by trial name: there it is written that a trial was stopped.
     """
+    if rule.method not in (ASHA, MEDIAN):
+        return FIFOScheduler()
+    return Recorded(tune_scheduler(rule, metric, max_iter, eval_period_iters), folders, rule.method)
+
+
+def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters: int) -> TrialScheduler:
+    """Returns Ray Tune's own ASHA or median rule; see :func:`build_scheduler`."""
     grace = min(rule.grace_period_iters or max(eval_period_iters, max_iter // 4), max_iter)
     common: dict[str, Any] = {"time_attr": ITERATION, "metric": metric, "mode": "max", "grace_period": grace}
     if rule.method == ASHA:
         # A scheduler ends trials that reach its max_t; ours end by themselves, after the test evaluation.
-        inner: TrialScheduler = AsyncHyperBandScheduler(
-            max_t=max_iter + 1, reduction_factor=rule.reduction_factor, **common
-        )
-    elif rule.method == MEDIAN:
-        inner = MedianStoppingRule(min_samples_required=2, hard_stop=True, **common)
-    else:
-        return FIFOScheduler()
-    return Recorded(inner, folders, rule.method)
+        return AsyncHyperBandScheduler(max_t=max_iter + 1, reduction_factor=rule.reduction_factor, **common)
+    return MedianStoppingRule(min_samples_required=2, hard_stop=True, **common)
 
 
 class Recorded(TrialScheduler):
@@ -89,11 +90,3 @@ class Recorded(TrialScheduler):
 
     def debug_string(self) -> str:
         return self.inner.debug_string()
-
-
-def record_stop(folder: TrialFolder, iteration: int, reason: str) -> None:
-    """Writes that a trial is stopped, unless it has ended already; its process loses the right to write."""
-    if folder.status().status in (*ENDED_WELL, FAILED):
-        return
-    claimed = folder.claim()
-    claimed.write_status(replace(folder.status(), status=STOPPED, iteration=iteration, reason=reason))

@@ -112,7 +112,7 @@ def schedule(subject: Subject) -> Iterator[str]:
 
 def early_stopping(subject: Subject) -> Iterator[str]:
     rule = subject.spec.stop
-    if rule.method == "none":
+    if rule.method == "none" or not rule.is_stated:
         return
     for trial in subject.variants:
         if trial.eval_period_iters >= trial.max_iter:

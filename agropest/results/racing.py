@@ -1,0 +1,249 @@
+"""Racing: which variants of a sweep need not be trained further, as a pure function of the stored evaluations.
+
+A variant is out as soon as, at an iteration that both have been evaluated at, the paired bootstrap on the validation
+images says that it is worse than another one that is still in the race:
+
+    (1)  d - margin > z * se
+
+d: difference of the metric on the same images; se: its standard deviation over the same resamples of these images;
+z: the quantile of the normal distribution (widened as Student's t for few images) at level / (looks * rivals).
+
+The error is spent over the looks (iterations at which the variant may be stopped) and the rivals (the other variants)
+in equal parts, by Bonferroni's inequality, whatever their dependence: a variant that no other is better than, by the
+metric on all images of the kind, is stopped with a chance of at most ``level`` in the whole sweep.
+
+The margin is for what the images cannot tell: a variant may be behind before its learning rate decays and ahead
+afterwards. It is ``allowance`` * (the rival's metric) * (the share of the decay that is still to come), and a fifteenth
+of that between variants whose schedule, augmentation and backbone are the same. Once the last decay is past it is
+nothing. Variants whose schedules, augmentation or backbones differ are not compared in the first quarter at all: they
+rise at different speeds. benchmarks/bench_stopping.py measures what this costs, and what it saves.
+
+Order does not matter. Who is in the race at an iteration is settled by the iterations before: nobody is judged at an
+iteration before everyone who is still in has been evaluated at all earlier ones, and what a variant did after it was
+out counts for nothing. So any order of arrival, and any replay from the store, ends with the same stops.
+
+Sources: Maron and Moore, Hoeffding races (NIPS 1994); Birattari et al., A racing algorithm for configuring
+metaheuristics (GECCO 2002), which blocks on instances as this does on images; O'Brien and Fleming (Biometrics 1979) and
+Lan and DeMets (Biometrika 1983) on spending an error over looks. Here all images are looked at each time, so the
+looks are anything but independent, and the equal split is the plain, safe one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+# Between variants whose learning curves have the same shape, and the share of the schedule before which others wait.
+SAME_CURVE, EARLY = 1 / 15, 0.25
+# With fewer validation images the bootstrap itself says too little.
+FEWEST_SOURCES = 30
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A variant's metric at one iteration.
+
+    Attributes:
+        value: on the images as they are, percent.
+        replicates: on each resample of them, [R]; resample r is the same images for every variant.
+    """
+
+    value: float
+    replicates: FloatArray
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One variant of the race.
+
+    Attributes:
+        name: its label.
+        evaluates_at: every iteration at which it is evaluated, the last one included, ascending.
+        samples: by iteration, those at which every one of its seeds has been evaluated.
+        first_look: no decision on it before this iteration.
+        decay_to_come: by iteration, share of the learning rate's decay that is still ahead, in [0, 1].
+        curve: what the shape of its learning curve depends on; only compared.
+        is_over: no more evaluations will come (it has failed, or is left out of this launch).
+    """
+
+    name: str
+    evaluates_at: tuple[int, ...]
+    samples: Mapping[int, Sample]
+    first_look: int = 0
+    decay_to_come: Mapping[int, float] = field(default_factory=dict)
+    curve: str = ""
+    is_over: bool = False
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Iterations at which it may be stopped; at the last there is nothing left to save."""
+        return tuple(t for t in self.evaluates_at[:-1] if t >= self.first_look)
+
+
+@dataclass(frozen=True)
+class RaceRule:
+    """How the race is run.
+
+    Attributes:
+        level: the highest chance that a variant that none is better than is ever stopped.
+        num_entrants: of the whole sweep: what the level is divided by does not depend on who has arrived.
+        num_sources: independent validation images.
+        allowance: margin before the decay, as a share of the rival's metric.
+        indifference: difference in percent points that does not matter, taken off the margin.
+    """
+
+    level: float
+    num_entrants: int
+    num_sources: int
+    allowance: float = 0.0
+    indifference: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a variant is out.
+
+    Attributes:
+        iteration: at which it was compared.
+        rival: the variant it is worse than.
+        difference: of the metric to that variant's, percent points; negative.
+        std_error: of the difference; not a number where none was asked for.
+        needed: how far behind it had to be.
+    """
+
+    iteration: int
+    rival: str
+    difference: float
+    std_error: float
+    needed: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.std_error):
+            return f"{-self.difference:.2f} behind {self.rival}, the last to go on, at iteration {self.iteration}"
+        return (
+            f"worse than {self.rival} at iteration {self.iteration}: {self.difference:+.2f} "
+            f"(standard error {self.std_error:.2f}, {-self.needed:+.2f} was enough)"
+        )
+
+
+Known = dict[tuple[str, str, int], Stop | None]
+
+
+def race(entrants: Sequence[Entrant], rule: RaceRule, known: Known | None = None) -> dict[str, Stop]:
+    """Returns who is out, by name, as far as the stored evaluations settle it; more evaluations only add to it.
+
+    Args:
+        known: comparisons of an earlier call with the same rule, by entrant, rival and iteration; is added to.
+    """
+    known = {} if known is None else known
+    out: dict[str, Stop] = {}
+    if rule.num_sources < FEWEST_SOURCES:
+        return out
+    for iteration in sorted({t for entrant in entrants for t in entrant.evaluates_at}):
+        racing = [entrant for entrant in entrants if entrant.name not in out]
+        arrived = [entrant for entrant in racing if iteration in entrant.samples]
+        for entrant in arrived:
+            stop = judge(entrant, arrived, iteration, rule, known)
+            if stop is not None:
+                out[entrant.name] = stop
+        missing = [e for e in racing if iteration in e.evaluates_at and iteration not in e.samples and not e.is_over]
+        if missing:
+            break
+    return out
+
+
+def judge(entrant: Entrant, rivals: Sequence[Entrant], iteration: int, rule: RaceRule, known: Known) -> Stop | None:
+    """Returns why an entrant is out at an iteration, by the rival that is furthest beyond what is needed, or None."""
+    if iteration not in entrant.looks:
+        return None
+    error = rule.level / (len(entrant.looks) * max(rule.num_entrants - 1, 1))
+    quantile = student_quantile(error, rule.num_sources - 1)
+    stops = []
+    for rival in rivals:
+        key = (entrant.name, rival.name, iteration)
+        if rival is not entrant and key not in known:
+            known[key] = _compare(entrant, rival, iteration, rule, quantile)
+        if rival is not entrant and (stop := known[key]) is not None:
+            stops.append(stop)
+    return max(stops, key=lambda stop: (-stop.difference - stop.needed, stop.rival), default=None)
+
+
+def _compare(entrant: Entrant, rival: Entrant, iteration: int, rule: RaceRule, quantile: float) -> Stop | None:
+    ours, theirs = entrant.samples[iteration], rival.samples[iteration]
+    ahead = theirs.value - ours.value
+    if not ahead > 0:  # nor when one of them is not a number
+        return None
+    same_curve = entrant.curve == rival.curve
+    if not same_curve and iteration < EARLY * entrant.evaluates_at[-1]:
+        return None
+    differences = theirs.replicates - ours.replicates
+    std_error = float(np.std(differences[~np.isnan(differences)], ddof=1))
+    still = max(entrant.decay_to_come.get(iteration, 0.0), rival.decay_to_come.get(iteration, 0.0))
+    share = rule.allowance * (SAME_CURVE if same_curve else 1.0)
+    needed = quantile * std_error + share * still * theirs.value - rule.indifference
+    return Stop(iteration, rival.name, -ahead, std_error, needed) if ahead > needed else None
+
+
+def student_quantile(error: float, degrees: int) -> float:
+    """Returns the one-sided quantile of Student's t: the normal one, widened (Abramowitz and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf(1.0 - error)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    return z + first / degrees + second / degrees**2
+
+
+def halving(entrants: Sequence[Entrant], reduction_factor: float) -> dict[str, Stop]:
+    """Returns who is out by HyperBand's rule: brackets of successive halving, each from another first rung.
+
+    Li et al., Hyperband (JMLR 2018), section 3, with a rung at the first evaluation past each share eta^-k of the
+    schedule. The brackets are filled in the order of the entrants, the most aggressive first. A rung is decided when
+    everyone in the bracket who is still in has reached it, so that the order of arrival does not matter.
+    """
+    out: dict[str, Stop] = {}
+    for first_rung, members in _brackets(entrants, reduction_factor):
+        out.update(_halve_bracket(members, first_rung, reduction_factor))
+    return out
+
+
+def _brackets(entrants: Sequence[Entrant], eta: float) -> list[tuple[int, list[Entrant]]]:
+    """Returns (number of rungs before the end, members) of each bracket."""
+    num_looks = max((len(entrant.evaluates_at) for entrant in entrants), default=1)
+    most = int(math.log(num_looks) / math.log(eta) + 1e-9)
+    brackets, rest, number = [], list(entrants), most
+    while rest:
+        size = math.ceil((most + 1) / (number + 1) * eta**number)
+        brackets.append((number, rest[:size]))
+        rest = rest[size:]
+        number = number - 1 if number else most
+    return brackets
+
+
+def _halve_bracket(members: Sequence[Entrant], num_rungs: int, eta: float) -> dict[str, Stop]:
+    out: dict[str, Stop] = {}
+    for rung in range(num_rungs, 0, -1):
+        racing = [entrant for entrant in members if entrant.name not in out]
+        at = {entrant.name: _rung_iteration(entrant, eta**-rung) for entrant in racing}
+        here = [entrant for entrant in racing if at[entrant.name] in entrant.samples]
+        if any(not entrant.is_over for entrant in racing if entrant not in here):
+            break
+        values = {entrant.name: entrant.samples[at[entrant.name]].value for entrant in here}
+        ranked = sorted(here, key=lambda entrant: -values[entrant.name])  # stable: of equals the first in the plan
+        keep = max(1, int(len(here) / eta))
+        for entrant in ranked[keep:]:
+            last = ranked[keep - 1]
+            behind = values[entrant.name] - values[last.name]
+            out[entrant.name] = Stop(at[entrant.name], last.name, behind, math.nan, 0.0)
+    return out
+
+
+def _rung_iteration(entrant: Entrant, share: float) -> int:
+    """Returns the first evaluation at or past a share of the schedule, and not before the first look."""
+    least = max(share * entrant.evaluates_at[-1] - 1e-6, entrant.first_look)
+    return next((t for t in entrant.evaluates_at if t >= least), entrant.evaluates_at[-1])

@@ -1,0 +1,158 @@
+"""How the variants of a sweep stand, read from the store evaluation by evaluation, and who is out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from agropest.data.dataset import Dataset
+from agropest.results.bootstrap import over_seeds, replicate
+from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.matching import Targets, match, read_targets
+from agropest.results.metric import basis_of
+from agropest.results.racing import FEWEST_SOURCES, Entrant, Known, RaceRule, Sample, Stop, halving, race
+from agropest.results.store import ENDED_WELL, FAILED, STOPPED, Store, TrialFolder
+from agropest.sweep.learning_rate import curve_key, decay_to_come
+from agropest.sweep.spec import SweepSpec
+from agropest.sweep.stop_rule import HYPERBAND, RACE, StopRule
+from agropest.sweep.trial import TrialSpec
+
+RESAMPLES = 1000
+METHODS = (RACE, HYPERBAND)
+
+
+class Standings:
+    """Reads what the trials have stored; each evaluation's boxes are read and resampled once.
+
+    Args:
+        rule: with one of ``METHODS``.
+        trials: of the whole sweep.
+        left_out: names of those that this launch does not run: nobody waits for them.
+        metric: of the sweep.
+    """
+
+    def __init__(
+        self,
+        rule: StopRule,
+        trials: Sequence[TrialSpec],
+        left_out: set[str],
+        dataset: Dataset,
+        store: Store,
+        metric: str,
+    ) -> None:
+        self.rule, self.left_out, self.store, self.metric = rule, left_out, store, metric
+        self._annotations = dataset.splits["valid"].annotations
+        self._by_label: dict[str, list[TrialSpec]] = {}
+        for trial in trials:
+            self._by_label.setdefault(trial.label, []).append(trial)
+        self._outlines = {label: _outline(label, ts[0], rule) for label, ts in self._by_label.items()}
+        self._stored: dict[str, set[int]] = {}
+        self._status: dict[str, str] = {}
+        self._samples: dict[tuple[str, int], Sample] = {}
+        self._known: Known = {}
+        for trial in trials:
+            self.note(trial)
+
+    def reached(self, name: str) -> int:
+        """Returns the iteration of a trial's last evaluation, or 0."""
+        return max(self._stored[name], default=0)
+
+    def note(self, trial: TrialSpec) -> None:
+        """Reads how a trial stands now."""
+        folder = self.store.folder(trial)
+        before = self._status.get(trial.name)
+        self._stored[trial.name] = {record.iteration for record in folder.read_evaluations("valid")}
+        self._status[trial.name] = folder.status().status
+        if FAILED in (before, self._status[trial.name]) and before != self._status[trial.name]:
+            self._known.clear()  # a seed less, or one more
+
+    def still_in(self, pending: Sequence[TrialSpec]) -> list[TrialSpec]:
+        """Returns the trials that are not out by what is stored; of the others it is written that they are stopped."""
+        out = self.decide()
+        for trial in pending:
+            if trial.label in out:
+                record_stop(self.store.folder(trial), self.reached(trial.name), f"stopped early: {out[trial.label]}")
+        return [trial for trial in pending if trial.label not in out]
+
+    def decide(self) -> Mapping[str, Stop]:
+        """Returns who is out, by label."""
+        entrants = [self._entrant(label, trials) for label, trials in self._by_label.items()]
+        if self.rule.method == HYPERBAND:
+            return halving(entrants, self.rule.reduction_factor)
+        race_rule = RaceRule(
+            level=self.rule.level,
+            num_entrants=len(entrants),
+            num_sources=self.num_sources,
+            allowance=self.rule.allowance,
+            indifference=self.rule.indifference,
+        )
+        return race(entrants, race_rule, self._known)
+
+    @property
+    def num_sources(self) -> int:
+        """Independent validation images."""
+        return self._targets.num_groups
+
+    @cached_property
+    def _targets(self) -> Targets:
+        return read_targets(GroundTruth.from_coco(self._annotations))
+
+    def _entrant(self, label: str, trials: Sequence[TrialSpec]) -> Entrant:
+        """Returns a variant: at an iteration, the mean over its seeds, once all of them have been evaluated there."""
+        counted = [t for t in trials if self._status[t.name] != FAILED and t.name not in self.left_out]
+        arrived = set.intersection(*(self._stored[trial.name] for trial in counted)) if counted else set()
+        outline = self._outlines[label]
+        samples = {t: _mean([self._sample(trial, t) for trial in counted]) for t in sorted(arrived)}
+        return replace(outline, samples=samples, is_over=all(self._status[t.name] in ENDED_WELL for t in counted))
+
+    def _sample(self, trial: TrialSpec, iteration: int) -> Sample:
+        key = (trial.name, iteration)
+        if key not in self._samples:
+            folder = self.store.folder(trial)
+            record = next(r for r in folder.read_evaluations("valid") if r.iteration == iteration)
+            basis = basis_of(self.metric)
+            boxes = Boxes.load(folder.boxes_path(record))
+            found = match(self._targets, boxes, trial.config["TEST.DETECTIONS_PER_IMAGE"], [basis.area])
+            resamples = RESAMPLES if self.rule.method == RACE else 1  # HyperBand looks at the metric alone
+            drawn = replicate(found, basis, resamples, 0, trial.config["TEST.DEPLOYED_SCORE_THRESH"])
+            value, replicates = drawn.of(self.metric)
+            self._samples[key] = Sample(float("nan") if value is None else value, replicates)
+        return self._samples[key]
+
+
+def open_standings(
+    spec: SweepSpec, trials: Sequence[TrialSpec], left_out: set[str], dataset: Dataset, store: Store
+) -> Standings | None:
+    """Returns the standings of a sweep that is stopped by them; None where another rule stops, or nothing can be."""
+    outlines = {trial.label: _outline(trial.label, trial, spec.stop) for trial in reversed(trials)}
+    if spec.stop.method not in METHODS or len(outlines) < 2 or not any(one.looks for one in outlines.values()):
+        return None
+    standings = Standings(spec.stop, trials, left_out, dataset, store, spec.metric)
+    return None if spec.stop.method == RACE and standings.num_sources < FEWEST_SOURCES else standings
+
+
+def record_stop(folder: TrialFolder, iteration: int, reason: str) -> None:
+    """Writes that a trial is stopped, unless it has ended already; its process loses the right to write."""
+    if folder.status().status in (*ENDED_WELL, FAILED):
+        return
+    claimed = folder.claim()
+    claimed.write_status(replace(folder.status(), status=STOPPED, iteration=iteration, reason=reason))
+
+
+def _outline(label: str, trial: TrialSpec, rule: StopRule) -> Entrant:
+    """Returns a variant without its evaluations."""
+    looks = (*range(trial.eval_period_iters, trial.max_iter, trial.eval_period_iters), trial.max_iter)
+    first_look = rule.grace_period_iters
+    if not first_look and rule.method == RACE:
+        first_look = max(int(trial.config["SOLVER.WARMUP_ITERS"]), trial.max_iter // 10)
+    to_come = {t: decay_to_come(trial.config, t) for t in looks}
+    return Entrant(label, looks, {}, first_look, to_come, curve_key(trial.config))
+
+
+def _mean(samples: Sequence[Sample]) -> Sample:
+    """Returns the mean over seeds; its replicates hold the draw of the seeds, too, where there are several."""
+    replicates = np.stack([sample.replicates for sample in samples])
+    return Sample(float(np.mean([sample.value for sample in samples])), over_seeds(replicates, "variant"))

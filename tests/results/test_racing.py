@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from agropest.results.racing import Entrant, RaceRule, Sample, halving, race, student_quantile
+
+LOOKS = (100, 200, 300, 400)
+RULE = RaceRule(level=0.05, num_entrants=3, num_sources=1000)
+
+
+def sample(value: float, noise: float = 1.0, seed: int = 0) -> Sample:
+    """A metric whose replicates have a standard deviation of about ``noise``, other draws than another seed's."""
+    return Sample(value, value + noise * np.random.default_rng(seed).standard_normal(500))
+
+
+def entrant(name: str, values: Mapping[int, float], **more: object) -> Entrant:
+    seed = int.from_bytes(name.encode())
+    samples = {t: sample(v, seed=seed) for t, v in values.items()}
+    return Entrant(name, LOOKS, samples, **more)  # type: ignore[arg-type]
+
+
+def flat(name: str, value: float, until: int = 400, **more: object) -> Entrant:
+    return entrant(name, {t: value for t in LOOKS if t <= until}, **more)
+
+
+def test_a_variant_is_out_once_the_bootstrap_says_it_is_worse() -> None:
+    out = race([flat("a", 40), flat("b", 30), flat("c", 39)], RULE)
+    assert set(out) == {"b"}
+    assert (out["b"].iteration, out["b"].rival) == (100, "a")
+    assert out["b"].difference == -10
+    # Two independent standard deviations of 1; 0.05 over 3 looks and 2 rivals.
+    assert out["b"].std_error == pytest.approx(2**0.5, rel=0.1)
+    assert out["b"].needed == pytest.approx(NormalDist().inv_cdf(1 - 0.05 / 6) * out["b"].std_error, rel=0.01)
+    assert "worse than a at iteration 100: -10.00" in str(out["b"])
+
+
+def test_pairing_is_what_counts_not_how_uncertain_each_is() -> None:
+    noise = np.random.default_rng(0).standard_normal(500) * 5
+    close = [Entrant(n, LOOKS, {100: Sample(v, v + noise)}, is_over=True) for n, v in (("a", 40.0), ("b", 39.9))]
+    assert set(race(close, RULE)) == {"b"}
+
+
+def test_nothing_is_decided_at_the_last_evaluation_nor_in_the_grace_period() -> None:
+    assert race([entrant("a", {400: 40}, is_over=True), entrant("b", {400: 10}, is_over=True)], RULE) == {}
+    out = race([flat("a", 40), flat("b", 10, first_look=250)], RULE)
+    assert out["b"].iteration == 300
+
+
+def test_what_the_decay_may_still_give_is_allowed_for() -> None:
+    rule = RaceRule(level=0.05, num_entrants=2, num_sources=1000, allowance=0.3)
+    to_come = {100: 1.0, 200: 1.0, 300: 0.09, 400: 0.0}
+    other = flat("a", 40, decay_to_come=to_come, curve="x")
+    behind = flat("b", 30, decay_to_come=to_come, curve="y")
+    alike = flat("b", 30, decay_to_come=to_come, curve="x")
+    assert race([other, behind], rule)["b"].iteration == 300  # 12 AP may come until then
+    assert race([other, alike], rule)["b"].iteration == 100  # of equal schedules a third of that
+    winner = entrant("b", {100: 30, 200: 30, 300: 42, 400: 43}, decay_to_come=to_come, curve="y")
+    assert race([other, winner], rule) == {}
+
+
+def test_indifference_stops_what_cannot_be_better_by_enough_but_never_the_leader() -> None:
+    noise = np.random.default_rng(0).standard_normal(500)
+    equal = [Entrant(n, LOOKS, {100: Sample(v, v + 0.1 * s * noise)}, is_over=True) for n, v, s in
+             (("a", 40.0, 1), ("b", 39.95, 2), ("c", 40.05, 3))]  # fmt: skip
+    assert race(equal, RULE) == {}
+    rule = RaceRule(level=0.05, num_entrants=3, num_sources=1000, indifference=1.0)
+    assert set(race(equal, rule)) == {"a", "b"}
+
+
+def test_what_is_not_a_number_is_never_stopped_nor_stops_anyone() -> None:
+    assert race([flat("a", 40), flat("b", float("nan"))], RULE) == {}
+
+
+def test_too_few_images_decide_nothing() -> None:
+    few = RaceRule(level=0.05, num_entrants=2, num_sources=29)
+    assert race([flat("a", 40), flat("b", 10)], few) == {}
+
+
+def test_any_order_of_arrival_ends_with_the_same_stops() -> None:
+    """d beats b at 100; b, had it gone on, would have beaten c at 200, where d does not: b must not count there."""
+    values = {
+        "b": {100: 30, 200: 60, 300: 60, 400: 60},
+        "c": {100: 38, 200: 40, 300: 40, 400: 40},
+        "d": {100: 40, 200: 40, 300: 40, 400: 40},
+    }
+    arrivals = [(name, t) for name in values for t in LOOKS]
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        order = sorted(rng.permutation(len(arrivals)), key=lambda i: arrivals[i][1] + 250 * rng.random())
+        seen: dict[str, dict[int, float]] = {name: {} for name in values}
+        out: dict[str, int] = {}
+        for index in order:
+            name, t = arrivals[index]
+            seen[name][t] = values[name][t]
+            now = {n: s.iteration for n, s in race([entrant(n, seen[n]) for n in values], RULE).items()}
+            assert now.items() >= out.items()  # nobody comes back
+            out = now
+        assert out == {"b": 100}
+
+
+def test_what_failed_is_not_waited_for() -> None:
+    entrants = [flat("a", 40), flat("b", 39, until=100), flat("c", 0, first_look=300)]
+    assert race(entrants, RULE) == {}  # b has yet to come to 200
+    entrants[1] = flat("b", 39, until=100, is_over=True)
+    assert set(race(entrants, RULE)) == {"c"}
+
+
+def test_equal_variants_are_stopped_more_rarely_than_the_level() -> None:
+    """500 sweeps of 4 equal variants: the error of every variant, over all looks, which are independent here."""
+    rng = np.random.default_rng(1)
+    rule = RaceRule(level=0.2, num_entrants=4, num_sources=1000)
+    stopped = 0
+    for _ in range(500):
+        entrants = []
+        for name in "abcd":
+            samples = {}
+            for t in LOOKS:
+                value = rng.standard_normal()
+                samples[t] = Sample(40 + value, 40 + value + rng.standard_normal(60))
+            entrants.append(Entrant(name, LOOKS, samples))
+        stopped += len(race(entrants, rule))
+    assert 0.08 < stopped / 2000 <= 0.2
+
+
+def test_the_quantile_is_students() -> None:
+    # t tables: one-sided 0.025 with 30 degrees of freedom 2.042, 0.001 with 60: 3.232.
+    assert student_quantile(0.025, 30) == pytest.approx(2.042, abs=0.002)
+    assert student_quantile(0.001, 60) == pytest.approx(3.232, abs=0.005)
+
+
+def test_hyperband_halves_a_bracket_once_all_of_it_has_arrived() -> None:
+    values = {"a": 10.0, "b": 30.0, "c": 20.0, "d": 40.0}
+    assert halving([flat(n, v, until=100 if n != "d" else 0) for n, v in values.items()], 2.0) == {}
+    out = halving([flat(n, v, until=100) for n, v in values.items()], 2.0)
+    assert {n: s.iteration for n, s in out.items()} == {"a": 100, "c": 100}
+    for order in itertools.permutations(values):
+        out = halving([flat(n, values[n]) for n in order], 2.0)
+        assert {n: s.iteration for n, s in out.items()} == {"a": 100, "c": 100, "b": 200}

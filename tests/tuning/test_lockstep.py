@@ -1,0 +1,168 @@
+"""Race and HyperBand: trials make way for each other, go on from their checkpoints, and are stopped on record."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ray.tune.schedulers import TrialScheduler
+
+from agropest.data.dataset import Dataset, load_dataset
+from agropest.data.demo import draw_demo_dataset
+from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import SweepSpec, load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.tuning.lockstep import Lockstep
+from agropest.tuning.standings import Standings, open_standings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_hyperband_through_a_launch(tiny_sweep: Path, tmp_path: Path) -> None:
+    text = tiny_sweep.read_text()
+    tiny_sweep.write_text(
+        text + "  slow: {SOLVER.BASE_LR: 0.001}\n  slower: {SOLVER.BASE_LR: 0.0001}\n"
+        "stop: {method: hyperband, reduction_factor: 2}\n"
+    )
+    words = [tiny_sweep, "--results", "r", "--no-dashboard", "--set", "SOLVER.MAX_ITER=8"]
+    command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
+    # One bracket of four: two are out at the first of four evaluations, one at the second (perhaps already past it).
+    assert list(rows["status"]) == ["finished", "stopped", "stopped", "stopped"]
+    assert sorted(rows["iteration"])[:2] == [2, 2]
+    assert rows["iteration"][0] == 8
+    assert "stopped early: " in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def forty(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A data set with 40 validation images: enough for a race."""
+    folder = tmp_path_factory.mktemp("forty") / "insects"
+    draw_demo_dataset(folder, seed=4, train=2, valid=40, test=2, image_size_px=64)
+    return load_dataset(folder, tmp_path_factory.mktemp("converted"))
+
+
+def plan(tmp_path: Path, dataset: Dataset, more: str = "") -> tuple[SweepSpec, list[TrialSpec], Store]:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "config: {SOLVER: {MAX_ITER: 1000, STEPS: [600], WARMUP_ITERS: 10}, TEST.EVAL_PERIOD: 200}\n"
+        f"variants: {{good: {{}}, bad: {{MODEL.ROI_BOX_HEAD.FOCAL_GAMMA: 3.0}}}}\nseeds: [1]\n{more}"
+    )
+    spec = load_sweep(path)
+    return spec, expand_trials(spec, dataset.fingerprint, dataset.class_names), Store(tmp_path / "results")
+
+
+def evaluate(store: Store, trial: TrialSpec, dataset: Dataset, iteration: int, share: float) -> None:
+    """Stores an evaluation that finds a share of the objects, exactly."""
+    truth = GroundTruth.from_coco(dataset.splits["valid"].annotations)
+    some = [a for i, a in enumerate(truth.annotations) if (i * 7919) % 100 < 100 * share]
+    boxes = Boxes(
+        np.array([a["image_id"] for a in some]),
+        np.array([a["category_id"] for a in some]),
+        np.array([a["bbox"] for a in some], dtype=np.float32).reshape(-1, 4),
+        np.full(len(some), 0.9, dtype=np.float32),
+    )
+    folder = store.folder(trial).claim()
+    folder.write_status(Status(RUNNING, iteration))
+    record = EvaluationRecord("valid", iteration, {"AP": 100 * share}, len(boxes), len(truth.images), 0.1)
+    folder.write_evaluation(record, boxes.save)
+
+
+def test_the_race_is_read_from_the_store_and_the_next_launch_begins_with_its_stops(
+    forty: Dataset, tmp_path: Path
+) -> None:
+    spec, (good, bad), store = plan(tmp_path, forty)
+    assert spec.stop.method == "race"
+    for iteration in (200, 400):
+        evaluate(store, good, forty, iteration, 0.9)
+        evaluate(store, bad, forty, iteration, 0.2)
+    standings = open_standings(spec, [good, bad], set(), forty, store)
+    assert standings is not None
+    stop = standings.decide()["bad"]
+    assert (stop.iteration, stop.rival) == (200, "good")
+    assert stop.std_error > 1
+    assert standings.still_in([good, bad]) == [good]
+    status = store.folder(bad).status()
+    assert (status.status, status.iteration) == (STOPPED, 400)
+    assert "stopped early: worse than good at iteration 200" in status.reason
+
+
+def test_a_sweep_that_cannot_be_raced_is_not(forty: Dataset, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, forty)
+    assert open_standings(spec, trials[:1], set(), forty, store) is None
+    assert open_standings(spec, trials, set(), tiny_dataset, store) is None  # 6 validation images
+    spec, trials, store = plan(tmp_path, forty, "stop: none\n")
+    assert open_standings(spec, trials, set(), forty, store) is None
+
+
+class Controller:
+    """As much of Tune's controller as the scheduler needs."""
+
+    def __init__(self, trials: list[TrialSpec]) -> None:
+        self.trials = [SimpleNamespace(config={"trial": t.name}, status="PENDING", label=t.label) for t in trials]
+
+    def get_trials(self) -> list[Any]:
+        return self.trials
+
+    def pause_trial(self, trial: Any, should_checkpoint: bool) -> None:
+        trial.status = "PAUSED"
+
+    def stop_trial(self, trial: Any) -> None:
+        trial.status = "TERMINATED"
+
+
+def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(forty: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, forty)
+    good, bad = trials
+    controller = Controller(trials)
+    first, second = controller.trials
+    folders = {trial.name: store.folder(trial) for trial in trials}
+    scheduler = Lockstep(trials, Standings(spec.stop, trials, set(), forty, store, "AP"), folders)
+    assert scheduler.choose_trial_to_run(controller) is first
+    first.status = "RUNNING"
+    evaluate(store, good, forty, 200, 0.9)
+    assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.NOOP
+    assert (first.status, scheduler.choose_trial_to_run(controller)) == ("PAUSED", second)
+    second.status = "RUNNING"
+    evaluate(store, bad, forty, 200, 0.2)
+    assert scheduler.on_trial_result(controller, second, {"iteration": 200}) == TrialScheduler.STOP
+    assert store.folder(bad).status().status == STOPPED
+    second.status = "TERMINATED"
+    scheduler.on_trial_complete(controller, second, {})
+    assert scheduler.choose_trial_to_run(controller) is first
+    first.status = "RUNNING"
+    # It goes on: what it had told before is told again, and nobody waits any more.
+    assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.CONTINUE
+    evaluate(store, good, forty, 400, 0.9)
+    assert scheduler.on_trial_result(controller, first, {"iteration": 400}) == TrialScheduler.CONTINUE
+
+
+def test_a_paused_trial_that_is_out_is_ended_where_it_waits(forty: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, forty)
+    good, bad = trials
+    controller = Controller([bad, good])
+    waiting, running = controller.trials
+    folders = {trial.name: store.folder(trial) for trial in trials}
+    scheduler = Lockstep(trials, Standings(spec.stop, trials, set(), forty, store, "AP"), folders)
+    waiting.status = "RUNNING"
+    evaluate(store, bad, forty, 200, 0.2)
+    assert scheduler.on_trial_result(controller, waiting, {"iteration": 200}) == TrialScheduler.NOOP
+    running.status = "RUNNING"
+    evaluate(store, good, forty, 200, 0.9)
+    assert scheduler.on_trial_result(controller, running, {"iteration": 200}) == TrialScheduler.CONTINUE
+    assert waiting.status == "TERMINATED"
+    status = store.folder(bad).status()
+    assert (status.status, status.iteration) == (STOPPED, 200)
+    assert not math.isnan(status.time_s)
+    assert store.folder(good).status().status != FINISHED
