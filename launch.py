@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agropest.tuning.connection import RayOptions
 
 LOG_COLUMNS = 160
+PAGE_REFRESH_S = 10
 EXIT_OK, EXIT_TRIALS, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
@@ -203,45 +204,47 @@ def run(
     spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, ray: RayOptions, console: Console
 ) -> int:
     """Runs what is missing, writes the tables, shows the ranking."""
+    from agropest.report.export import write_exports
     from agropest.report.notes import notes_by_text
-    from agropest.report.published import published_rows, published_table, write_published
-    from agropest.report.sweep_table import comparison_table, effects_table, write_tables
+    from agropest.report.page import NAME, write_page
+    from agropest.report.published import published_rows, published_table
+    from agropest.report.sweep_table import comparison_table, effects_table
     from agropest.report.tensorboard import write_tensorboard
     from agropest.report.verdicts import remarks
-    from agropest.results.boxes import GroundTruth
     from agropest.results.ranking import rank_trials
     from agropest.results.sweep_comparison import compare_trials
+    from agropest.results.sweep_record import describe_sweep, write_sweep_record
     from agropest.tuning.run import run_trials
     from agropest.tuning.watch import Rewritten
 
     folder = store.sweep_folder(spec.name)
+    record = describe_sweep(spec, trials, dataset)
+    write_sweep_record(record, store)  # what export needs, were this killed
     write_events = functools.partial(write_tensorboard, trials, store, folder / "tensorboard", spec.metric)
+    show = functools.partial(write_page, record, store, running=True, refresh_s=PAGE_REFRESH_S)
     live = [Rewritten("the TensorBoard runs", write_events, period_s=10)]
+    live += [Rewritten("the page", show, period_s=PAGE_REFRESH_S)]
     outcome = run_trials(spec, trials, dataset, store, ray, live)
     for files in live:
         files.finish()
     rows = rank_trials(trials, store, spec.metric)
-    truths = {
-        name: GroundTruth.from_coco(dataset.split(name).annotations) for name in dataset.splits if name != "train"
-    }
-    comparison = compare_trials(trials, store, truths, spec.metric, spec.baseline, spec.guards)
-    write_tables(comparison, rows, folder, spec.question or spec.name)
+    comparison = compare_trials(trials, store, record.ground_truths(), spec.metric, spec.baseline, spec.guards)
+    write_exports(record, store, comparison, rows)
     console.print(comparison_table(comparison, rows, spec.question or spec.name))
     if comparison.effects:
         console.print(effects_table(comparison))
     for line in (comparison.sentence, *remarks(comparison)):
         console.print(line, markup=False, highlight=False)
     if spec.reference.runs:
-        beside = published_rows(spec.reference, rows)
-        write_published(beside, spec.reference.note, folder)
-        console.print(published_table(beside, spec.reference.note))
+        console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))
     for text, names in notes_by_text(rows):
         console.print(f"{names}: {text}", markup=False, highlight=False)
     for row in rows:
         if row.reason and row.status == "failed":
             console.print(f"{row.label}/s{row.seed} failed: {row.reason}", markup=False, highlight=False)
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv", highlight=False, soft_wrap=True)
+    console.print(f"Page: {shown / NAME}", highlight=False, soft_wrap=True)
+    console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...", highlight=False, soft_wrap=True)
     console.print(f"Look closer: tensorboard --logdir {shown / 'tensorboard'}", highlight=False, soft_wrap=True)
     if outcome.interrupted:
         return EXIT_INTERRUPTED

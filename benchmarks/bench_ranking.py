@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agropest.report.sweep_table import write_tables
+from agropest import files
+from agropest.report.sweep_table import table_texts
 from agropest.results.average_precision import AP, AP_DEPLOYED, evaluate
 from agropest.results.boxes import GroundTruth
 from agropest.results.ranking import rank_trials
@@ -56,7 +57,8 @@ def rank(root: Path, trials: list[TrialSpec], truths: dict[str, GroundTruth]) ->
     started = time.perf_counter()
     store = Store(root)
     comparison = compare_trials(trials, store, truths, AP, "baseline")
-    write_tables(comparison, rank_trials(trials, store, AP), store.sweep_folder("bench"), "bench")
+    for name, text in table_texts(comparison, rank_trials(trials, store, AP), "bench").items():
+        files.write_text(store.sweep_folder("bench") / name, text)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     ties = sum(one.ties_with_best for one in comparison.variants)

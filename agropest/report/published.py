@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.table import Table
 
-from agropest import files
-from agropest.report.tables import Rows, _percent, _shown, to_csv, to_markdown
+from agropest.report.csv_text import to_csv
+from agropest.report.markdown import plain
+from agropest.report.tables import Rows, _percent, _shown, to_markdown
 from agropest.results.average_precision import AP, AP50, AP75
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
@@ -43,14 +43,12 @@ def published_rows(reference: Reference, trials: Sequence[RankedTrial]) -> Rows:
     ]
 
 
-def write_published(rows: Rows, note: str, folder: Path) -> None:
-    """Writes published.csv and published.md, each atomically.
-
-    Args:
-        folder: of the sweep.
-    """
-    files.write_text(folder / "published.csv", to_csv(rows))
-    files.write_text(folder / "published.md", f"# Published beside measured\n\n{note}\n\n{to_markdown(rows)}")
+def published_texts(rows: Rows, note: str) -> dict[str, str]:
+    """Returns published.csv and published.md, by file name; nothing where nothing was published."""
+    if not rows:
+        return {}
+    markdown = f"# Published beside measured\n\n{plain(note)}\n\n{to_markdown(rows)}"
+    return {"published.csv": to_csv(rows), "published.md": markdown}
 
 
 def published_table(rows: Rows, note: str) -> Table:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
-from agropest import files
-from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_csv, to_markdown, trial_remarks
+from agropest.report.csv_text import to_csv
+from agropest.report.markdown import plain
+from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
 from agropest.report.verdicts import NOTHING, estimate_text, interval_text, number, probability, remarks, signed
 from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
 from agropest.results.inference import Difference, Estimate
@@ -22,30 +22,30 @@ from agropest.results.store import FINISHED
 BASELINE = "baseline"
 
 
-def write_tables(comparison: Comparison, trials: Sequence[RankedTrial], folder: Path, heading: str) -> None:
-    """Writes comparison.csv, effects.csv (of factors), ranking.csv, per_class.csv and ranking.md, each atomically.
+def table_texts(comparison: Comparison, trials: Sequence[RankedTrial], heading: str) -> dict[str, str]:
+    """Returns ranking.csv, comparison.csv, per_class.csv, effects.csv (of factors) and ranking.md, by file name.
 
     Args:
-        folder: of the sweep.
         heading: first line of the Markdown.
     """
     compared, effects, ranking = comparison_rows(comparison), effect_rows(comparison), ranking_rows(trials)
-    files.write_text(folder / "comparison.csv", to_csv(compared))
-    files.write_text(folder / "ranking.csv", to_csv(ranking))
-    files.write_text(folder / "per_class.csv", to_csv(per_class_rows(trials)))
-    if effects:
-        files.write_text(folder / "effects.csv", to_csv(effects))
-    notes = [f"- {trial.label}/s{trial.seed}: {text}" for trial in trials for text in trial_remarks(trial)]
+    notes = [f"- {plain(f'{trial.label}/s{trial.seed}: {text}')}" for trial in trials for text in trial_remarks(trial)]
     parts = [
-        f"# {heading}",
-        comparison.sentence,
+        f"# {plain(heading)}",
+        plain(comparison.sentence),
         to_markdown(compared).rstrip(),
         *((f"## What each factor does\n\n{to_markdown(effects).rstrip()}",) if effects else ()),
-        "\n".join(f"- {line}" for line in remarks(comparison)),
+        "\n".join(f"- {plain(line)}" for line in remarks(comparison)),
         f"## Trials\n\n{to_markdown(ranking).rstrip()}",
         "\n".join(notes),
     ]
-    files.write_text(folder / "ranking.md", "\n\n".join(part for part in parts if part) + "\n")
+    return {
+        "ranking.csv": to_csv(ranking),
+        "comparison.csv": to_csv(compared),
+        "per_class.csv": to_csv(per_class_rows(trials)),
+        **({"effects.csv": to_csv(effects)} if effects else {}),
+        "ranking.md": "\n\n".join(part for part in parts if part) + "\n",
+    }
 
 
 def comparison_rows(comparison: Comparison) -> Rows:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
+from agropest.report.markdown import plain
 from agropest.results.average_precision import AP_DEPLOYED, AP_NAMES, CLASS_PREFIX
 from agropest.results.ranking import RankedTrial
 
@@ -60,22 +59,12 @@ def per_class_rows(trials: Sequence[RankedTrial]) -> Rows:
     ]
 
 
-def to_csv(rows: Rows) -> str:
-    """Returns RFC 4180 text with a header; empty without rows."""
-    buffer = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue()
-
-
 def to_markdown(rows: Rows) -> str:
-    """Returns a table; a pipe inside a cell is escaped."""
+    """Returns a table; what would break it, or be more than text, is escaped."""
     if not rows:
         return "(no trials)\n"
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(_shown(value).replace("|", "\\|") for value in row.values()) + " |" for row in rows]
+    lines += ["| " + " | ".join(plain(_shown(value)) for value in row.values()) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.inference import Estimate, Interval
+from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Estimate, Interval
 
 NOTHING = "-"
+MOST_NAMED = 6  # in a sentence
 
 
 def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
@@ -42,13 +43,56 @@ def remarks(comparison: Comparison) -> list[str]:
         + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T). "
         "'detectable': the smallest true difference that would have been called with 80 % probability."
     ]
+    by_note: dict[str, list[str]] = {}
     for variant in comparison.variants:
-        lines += [f"{variant.label}: {note}" for note in variant.notes if not note.startswith("one seed")]
+        for note in variant.notes:
+            by_note.setdefault(note, []).append(variant.label)
+    for note, labels in by_note.items():
+        everybody = len(labels) == len(comparison.variants)
+        lines.append(f"{'every variant' if everybody else ', '.join(labels)}: {note}")
+    for variant in comparison.variants:
         for guard in variant.guards:
             told = f"{signed(guard.difference.value)} ({interval_text(guard.difference.interval, True)})"
             allowed = f"at most -{guard.max_drop:g} allowed"
             lines.append(f"{variant.label}: guard on {guard.class_name}: {guard.state}, {told}, {allowed}")
     return lines
+
+
+def headline(comparison: Comparison) -> str:
+    """Returns what is known in one sentence that stays short: verdicts by name, what is unclear only counted."""
+    judged = [one for one in comparison.variants if one.rank is not None and one.difference is not None]
+    if len(judged) <= MOST_NAMED:
+        return comparison.sentence
+    parts = []
+    for verdict in (BETTER, WORSE):
+        named = [
+            (one.label, one.difference.value) for one in judged if one.difference and one.difference.verdict == verdict
+        ]
+        if named:
+            told = ", ".join(f"{label} ({signed(value)})" for label, value in named[:MOST_NAMED])
+            more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+            parts.append(f"{verdict} than {comparison.baseline}: {told}{more}")
+    unclear = [one.difference for one in judged if one.difference and one.difference.verdict == INCONCLUSIVE]
+    if unclear:
+        values = [difference.value for difference in unclear]
+        seen = sorted(difference.detectable for difference in unclear)[len(unclear) // 2]
+        parts.append(
+            f"not established either way: {len(unclear)} variants ({signed(min(values))} to {signed(max(values))}, "
+            f"where a true difference is seen from about {seen:.1f})"
+        )
+    sample = f"{comparison.num_images} images with {comparison.num_boxes} boxes"
+    return f"By {comparison.metric} on {sample}: {'; '.join(parts)}."
+
+
+def tie_sentence(comparison: Comparison) -> str:
+    """Returns which variants are not distinguishable from the best; empty where that is one alone."""
+    labels = tie_group(comparison.variants)
+    if len(labels) < 2:
+        return ""
+    ranked = sum(one.rank is not None for one in comparison.variants)
+    if len(labels) > 2 * MOST_NAMED:
+        return f"{len(labels)} of {ranked} finished variants are not distinguishable from the best ({labels[0]})."
+    return f"Not distinguishable from the best: {', '.join(labels)}."
 
 
 def tie_group(variants: Sequence[ComparedVariant]) -> list[str]:

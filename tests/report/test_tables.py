@@ -4,7 +4,8 @@ import io
 
 import pandas as pd
 
-from agropest.report.tables import per_class_rows, ranking_rows, to_csv, to_markdown
+from agropest.report.csv_text import to_csv
+from agropest.report.tables import per_class_rows, ranking_rows, to_markdown
 from agropest.results.ranking import RankedTrial
 
 BEST = RankedTrial(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import SweepFileError
-from agropest.report.published import published_rows, write_published
+from agropest.report.published import published_rows, published_texts
 from agropest.results.ranking import RankedTrial
 from agropest.sweep.spec import load_sweep
 
@@ -30,7 +30,7 @@ def test_the_study_shows_what_it_published() -> None:
         assert sum(classes) / 12 == pytest.approx(run["test"]["AP"], abs=0.01)
 
 
-def test_published_beside_measured(tmp_path: Path) -> None:
+def test_published_beside_measured() -> None:
     reference = load_sweep(ROOT / "sweeps" / "study.yaml").reference
     rows = published_rows(reference, [row("run1"), row("run2", "stopped"), row("other")])
     assert {r["label"] for r in rows} == {"run1", "run2"}
@@ -39,11 +39,10 @@ def test_published_beside_measured(tmp_path: Path) -> None:
     assert (ap["published"], ap["measured"], ap["deployed"], ap["difference"]) == (43.35, 44.0, 43.0, 0.65)
     assert by["run1", "test", "APs"]["published"] == by["run1", "test", "APs"]["measured"] == "n/a"
     assert by["run2", "test", "AP"]["measured"] is None  # it was stopped: its figures are no reproduction
-    write_published(rows, reference.note, tmp_path)
-    assert (
-        "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | 0.65 |" in (tmp_path / "published.md").read_text()
-    )
-    assert (tmp_path / "published.csv").read_text().startswith("label,seed,status,split,metric,published,measured,")
+    texts = published_texts(rows, reference.note)
+    assert "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | 0.65 |" in texts["published.md"]
+    assert texts["published.csv"].startswith("label,seed,status,split,metric,published,measured,")
+    assert published_texts([], "") == {}
 
 
 def test_every_fault_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""``python -m agropest export results/SWEEP``: the tables, the training record and the page of a sweep, again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write a sweep's tables (CSV, Markdown, LaTeX, JSON), training record and HTML page again"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="results/SWEEP", help="the folder of a sweep that was launched")
+    parser.add_argument("--format", metavar="csv,md,...", help="of csv, md, latex, json, html; several by commas (all)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from agropest.errors import AgropestError, fault, nearest
+    from agropest.report.export import FORMATS, export_sweep
+
+    wanted = [word.strip() for word in arguments.format.split(",")] if arguments.format is not None else list(FORMATS)
+    unknown = [word for word in wanted if word not in FORMATS]
+    if unknown:
+        rule = f"expected some of {', '.join(FORMATS)}"
+        raise AgropestError(*(fault("--format", rule, word, nearest(word, FORMATS)) for word in unknown))
+    names = export_sweep(arguments.sweep, wanted)
+    print(f"written to {arguments.sweep}: {', '.join(names)}")
+    return 0

@@ -1,0 +1,32 @@
+"""CSV after RFC 4180 that pandas and a spreadsheet open unharmed.
+
+A word that a spreadsheet would take for a formula (it begins with ``= + - @``, a tab or a carriage return; OWASP, "CSV
+injection") gets an apostrophe before it; numbers are left as they are. A file with other letters than ASCII begins with
+a byte order mark, without which Excel shows them wrong, and which pandas skips.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def to_csv(rows: Sequence[Mapping[str, str | int | float | None]]) -> str:
+    """Returns the rows below a header of the first one's keys, lines ending in CR LF; empty without rows."""
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow([safe_cell(name) for name in rows[0]])
+    writer.writerows([safe_cell(row[name]) for name in rows[0]] for row in rows)
+    text = buffer.getvalue()
+    return text if text.isascii() else BYTE_ORDER_MARK + text
+
+
+def safe_cell(value: str | int | float | None) -> str | int | float | None:
+    """Returns the value, with an apostrophe before a word that looks like a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -1,0 +1,133 @@
+"""Everything that is written of a sweep when it has ended, and whenever somebody asks for it again.
+
+results/<sweep>/
+  ranking.csv, comparison.csv, per_class.csv, changes.csv, effects.csv, published.csv     csv
+  ranking.md, per_class.md, record.md, published.md                                        md
+  ranking.tex, per_class.tex                                                               latex
+  report.json                                                                              json
+  index.html                                                                               html
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agropest import files
+from agropest.report.config_changes import config_changes
+from agropest.report.cost import sweep_cost
+from agropest.report.csv_text import to_csv
+from agropest.report.latex import per_class_latex, ranking_latex
+from agropest.report.observations import class_counts, observations
+from agropest.report.page import with_evaluations, write_page
+from agropest.report.published import published_rows, published_texts
+from agropest.report.sweep_table import table_texts
+from agropest.report.tables import Rows
+from agropest.report.training_record import baseline_classes, per_class_markdown, training_record
+from agropest.results.comparison import Comparison
+from agropest.results.ranking import RankedTrial, rank_trials
+from agropest.results.store import Store
+from agropest.results.sweep_comparison import compare_trials
+from agropest.results.sweep_record import SweepRecord, read_sweep_record
+
+SUFFIXES = {"csv": ".csv", "md": ".md", "latex": ".tex", "json": ".json", "html": ".html"}
+FORMATS = tuple(SUFFIXES)
+
+
+def export_sweep(folder: Path, formats: Sequence[str] = FORMATS) -> list[str]:
+    """Writes what a sweep's folder is asked for, each file atomically; returns the names of the files.
+
+    Args:
+        folder: results/<sweep>.
+        formats: of ``FORMATS``.
+
+    Raises:
+        StoreError: the folder is not that of a sweep.
+        DataError: the ground truth is not there any more.
+    """
+    record = read_sweep_record(folder)
+    store = Store(Path(folder).resolve().parent)
+    comparison = compare_trials(
+        record.trials, store, record.ground_truths(), record.metric, record.baseline, record.guards
+    )
+    trials = rank_trials(record.trials, store, record.metric)
+    return write_exports(record, store, comparison, trials, formats)
+
+
+def write_exports(
+    record: SweepRecord,
+    store: Store,
+    comparison: Comparison,
+    trials: Sequence[RankedTrial],
+    formats: Sequence[str] = FORMATS,
+) -> list[str]:
+    """Writes the files of :func:`export_sweep` from what is known already; returns their names."""
+    folder = store.sweep_folder(record.name)
+    base = baseline_classes(comparison, trials)
+    texts = {
+        **table_texts(comparison, trials, record.title),
+        **published_texts(published_rows(record.reference, trials), record.reference.note),
+        "changes.csv": to_csv(change_rows(comparison)),
+        "record.md": training_record(record, comparison, trials, sweep_cost(with_evaluations(record, store, trials))),
+        "per_class.md": per_class_markdown(comparison, base, record.title),
+        "ranking.tex": ranking_latex(comparison, record.title),
+        "per_class.tex": per_class_latex(comparison, base, record.title),
+        "report.json": json.dumps(report_content(record, comparison, trials), indent=1, ensure_ascii=False) + "\n",
+    }
+    suffixes = tuple(SUFFIXES[one] for one in formats)
+    wanted = {name: text for name, text in texts.items() if name.endswith(suffixes)}
+    for name, text in wanted.items():
+        files.write_text(folder / name, text)
+    page = [write_page(record, store, comparison).name] if "html" in formats else []
+    return [*wanted, *page]
+
+
+def change_rows(comparison: Comparison) -> Rows:
+    """Returns the change of every class's AP to the baseline's, with its interval, for every variant."""
+    return [
+        {
+            "label": variant.label,
+            "rank": variant.rank,
+            "status": variant.status,
+            "class": name,
+            "change": _rounded(one.value),
+            "change_low": _rounded(one.interval.low if one.interval else None),
+            "change_high": _rounded(one.interval.high if one.interval else None),
+        }
+        for variant in comparison.variants
+        for name, one in variant.per_class.items()
+    ]
+
+
+def report_content(record: SweepRecord, comparison: Comparison, trials: Sequence[RankedTrial]) -> dict[str, Any]:
+    """Returns everything that is known as JSON: AP in percent, null where there is no ground truth or no figure."""
+    own = {one.label: [trial for trial in trials if trial.label == one.label] for one in comparison.variants}
+    return {
+        "sweep": record.name,
+        "question": record.question,
+        "launched": record.launched,
+        "environment": dict(record.environment),
+        "data": {"name": record.data_name, "class_names": list(record.class_names)},
+        "comparison": _finite(asdict(comparison)),
+        "trials": [_finite(asdict(trial)) for trial in trials],
+        "changes": [asdict(change) for change in config_changes(record.trials, record.baseline)],
+        "classes": {one.label: asdict(class_counts(one)) for one in comparison.variants if one.per_class},
+        "observations": {one.label: observations(one, comparison, own[one.label]) for one in comparison.variants},
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _finite(value: Any) -> Any:
+    """Returns the value with null in place of NaN and infinity, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,369 @@
+"""The parts of a sweep's page: what is known of the sweep in, charts and table rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
+from agropest.report.cost import SweepCost
+from agropest.report.details import Detail
+from agropest.report.tables import Rows
+from agropest.report.verdicts import interval_text, number, probability, signed
+from agropest.results.average_precision import AP, AP50, AP_DEPLOYED, CLASS_PREFIX
+from agropest.results.comparison import Comparison
+from agropest.results.curves import THRESHOLDS
+from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Difference
+from agropest.results.metric import metric_value
+from agropest.results.ranking import RankedTrial
+from agropest.results.store import FINISHED, STOPPED, EvaluationRecord
+from agropest.results.weighted import RECALL_POINTS
+
+VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down"), INCONCLUSIVE: ("unclear", "circle")}
+DEEPEST = 10.0  # percentage points at which the heat map's colour is full
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: what is shown, what it is sorted by (None: after everything), and its style class and shade."""
+
+    text: str
+    sort: float | str | None = None
+    class_: str = ""
+    shade: float = 0.0
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """A table: headings, whether each is a number, rows of cells."""
+
+    headings: Sequence[str]
+    numeric: Sequence[bool]
+    rows: Sequence[Sequence[Cell]]
+
+
+def ranking_chart(comparison: Comparison) -> str:
+    """Returns every variant's metric with its interval."""
+    rows = [
+        IntervalRow(
+            label=one.label,
+            value=one.estimate.value,
+            low=one.estimate.interval.low if one.estimate.interval else None,
+            high=one.estimate.interval.high if one.estimate.interval else None,
+            class_="baseline" if one.label == comparison.baseline else "tied" if one.ties_with_best else "mark",
+            shape="square" if one.label == comparison.baseline else "circle" if one.rank else "cross",
+            note="baseline" if one.label == comparison.baseline else one.status if one.rank is None else "",
+        )
+        for one in comparison.variants
+        if one.estimate.value is not None
+    ]
+    base = next((one.estimate.value for one in comparison.variants if one.label == comparison.baseline), None)
+    return interval_chart(rows, f"validation {comparison.metric}, 95 % interval", base, comparison.baseline)
+
+
+def difference_chart(comparison: Comparison) -> str:
+    """Returns every variant's difference to the baseline; empty where there is none."""
+    rows = [
+        difference_row(one.label, one.difference, "" if one.rank else f" ({one.status})")
+        for one in comparison.variants
+        if one.difference is not None
+    ]
+    rows.sort(key=lambda row: -row.value)
+    label = f"{comparison.metric} minus that of {comparison.baseline}, percentage points, 95 % interval"
+    return interval_chart(rows, label, 0.0, comparison.baseline) if rows else ""
+
+
+def effects_chart(comparison: Comparison) -> str:
+    """Returns what each factor does; empty where the sweep has no factors, or their variants have not finished."""
+    rows = [
+        difference_row(f"{' × '.join(effect.factors)} ({effect.kind})", effect.difference)
+        for effect in comparison.effects
+    ]
+    return (
+        interval_chart(rows, f"{comparison.metric}, percentage points, 95 % interval", 0.0, "no effect") if rows else ""
+    )
+
+
+def difference_row(label: str, difference: Difference, remark: str = "") -> IntervalRow:
+    """Returns a difference as a row of an interval chart, its verdict as mark and in words."""
+    class_, shape = VERDICT_MARKS[difference.verdict]
+    interval = difference.interval
+    return IntervalRow(label, difference.value, interval.low, interval.high, class_, shape, difference.verdict + remark)
+
+
+def variant_table(comparison: Comparison) -> TableOf:
+    """Returns what is known of each variant."""
+    metric = comparison.metric
+    headings = ["#", "variant", "status", "seeds", metric, "95 %", "seed sd", f"vs {comparison.baseline}", "95 % of it"]
+    headings += ["p adj.", "verdict", "detectable", "tied with best", f"test {metric}", "val − test", "guards"]
+    rows = []
+    for one in comparison.variants:
+        told = one.difference
+        verdict = "baseline" if one.label == comparison.baseline else told.verdict if told else ""
+        at_equal = " (equal iterations)" if told and one.equal_iterations else ""
+        test = one.test.value if one.test else None
+        gap = one.gap.value if one.gap else None
+        guards = "; ".join(f"{guard.class_name}: {guard.state}" for guard in one.guards)
+        rows.append(
+            [
+                Cell(str(one.rank) if one.rank else "–", one.rank),
+                Cell(one.label, one.label.lower(), "name"),
+                Cell(one.status, one.status),
+                Cell(str(len(one.seeds)), len(one.seeds)),
+                _number(one.estimate.value),
+                Cell(
+                    interval_text(one.estimate.interval), one.estimate.interval.low if one.estimate.interval else None
+                ),
+                _number(one.seed_spread, missing="–"),
+                Cell(signed(told.value), told.value) if told else _nothing(),
+                Cell(interval_text(told.interval, True), told.interval.low) if told else _nothing(),
+                Cell(probability(told.p_adjusted), told.p_adjusted) if told else _nothing(),
+                Cell(verdict + at_equal, verdict, f"verdict {verdict}"),
+                Cell(f"{told.detectable:.1f}", told.detectable) if told else _nothing(),
+                Cell("yes" if one.ties_with_best else "–", "0" if one.ties_with_best else "1"),
+                _number(test, missing="–"),
+                Cell(signed(gap), gap) if gap is not None else _nothing(),
+                Cell(guards or "–", guards, "broken" if "broken" in guards else ""),
+            ]
+        )
+    numeric = [heading not in ("variant", "status", "verdict", "tied with best", "guards") for heading in headings]
+    always = ("#", "variant", "status", metric)
+    keep = [
+        i
+        for i, heading in enumerate(headings)
+        if heading in always or any(row[i].text not in ("–", "", "0", "1") for row in rows)
+    ]
+    body = [[row[i] for i in keep] for row in rows]
+    return TableOf([headings[i] for i in keep], [numeric[i] for i in keep], body)
+
+
+def trial_table(rows: Sequence[RankedTrial], metric: str) -> TableOf:
+    """Returns every trial, each seed by itself."""
+    names = list(dict.fromkeys([metric, AP, AP50, "AP75", "APs", "APm", "APl", AP_DEPLOYED]))
+    headings = ["#", "trial", "seed", "status", "iterations", "of", *(f"val {name}" for name in names), "at"]
+    headings += [f"test {name}" for name in names[:3]] + ["time", "remark"]
+    told = []
+    for row in rows:
+        remark = "; ".join(text for text in (row.reason, *row.notes) if text)
+        cells = [
+            Cell(str(row.rank) if row.rank else "–", row.rank),
+            Cell(row.label, row.label.lower(), "name"),
+            Cell(str(row.seed), row.seed),
+            Cell(row.status, row.status, row.status),
+            Cell(str(row.iteration), row.iteration),
+            Cell(str(row.max_iter), row.max_iter),
+        ]
+        cells += [_metric(row.valid, name) for name in names]
+        cells.append(Cell(str(row.val_iteration or "–"), row.val_iteration))
+        cells += [_metric(row.test, name) for name in names[:3]]
+        cells += [Cell(f"{row.time_s:.0f} s", row.time_s), Cell(remark, remark.lower() or None, "remark")]
+        told.append(cells)
+    numeric = [heading not in ("trial", "status", "remark") for heading in headings]
+    return TableOf(headings, numeric, told)
+
+
+def learning_curves(
+    rows: Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]], metric: str, shown: Sequence[str]
+) -> str:
+    """Returns validation metric over iterations; the variants in ``shown`` stand out, in that order."""
+    styles = {label: number for number, label in enumerate(shown)}
+    several = len({row.seed for row, _ in rows}) > 1
+    lines = [
+        Line(
+            f"{row.label} (seed {row.seed})" if several else row.label,
+            [(float(record.iteration), metric_value(record.metrics, metric)) for record in records],
+            styles.get(row.label),
+            row.status == STOPPED,
+        )
+        for row, records in rows
+        if records
+    ]
+    lines.sort(key=lambda line: (line.style is None, line.style or 0))
+    return line_chart(lines, "iterations", f"validation {metric}") if lines else ""
+
+
+def heat_map(comparison: Comparison | None, rows: Sequence[RankedTrial], baseline: str) -> TableOf | None:
+    """Returns the difference of every class's AP to the baseline's; None where there is none.
+
+    From the comparison where there is one, a cell whose interval leaves out 0 then is marked; else from the trials.
+    """
+    told = _compared_classes(comparison) if comparison else _trial_classes(rows, baseline)
+    classes = list(dict.fromkeys(name for one in told.values() for name in one))
+    if not classes:
+        return None
+    body = [
+        [Cell(label, label.lower(), "name"), *(_shaded(*one[name]) if name in one else _nothing() for name in classes)]
+        for label, one in told.items()
+        if one
+    ]
+    return TableOf(["variant", *classes], [False, *(True for _ in classes)], body)
+
+
+def _compared_classes(comparison: Comparison) -> dict[str, dict[str, tuple[float, bool]]]:
+    told = {}
+    for one in comparison.variants:
+        told[one.label] = {
+            name: (
+                estimate.value,
+                estimate.interval is not None and (estimate.interval.low > 0 or estimate.interval.high < 0),
+            )
+            for name, estimate in one.per_class.items()
+            if estimate.value is not None
+        }
+    return told
+
+
+def _trial_classes(rows: Sequence[RankedTrial], baseline: str) -> dict[str, dict[str, tuple[float, bool]]]:
+    base = {row.seed: row.valid for row in rows if row.label == baseline and row.status == FINISHED}
+    told = {}
+    for row in rows:
+        if row.status == FINISHED and row.label != baseline and row.seed in base:
+            other = base[row.seed]
+            pairs = {
+                name: (value, other.get(name)) for name, value in row.valid.items() if name.startswith(CLASS_PREFIX)
+            }
+            told[f"{row.label} (seed {row.seed})"] = {
+                name.removeprefix(CLASS_PREFIX): (value - before, False)
+                for name, (value, before) in pairs.items()
+                if value is not None and before is not None
+            }
+    return told
+
+
+def _shaded(value: float, is_clear: bool) -> Cell:
+    class_ = "up" if value > 0 else "down"
+    return Cell(
+        signed(value) + ("*" if is_clear else ""), value, class_, round(min(abs(value) / DEEPEST, 1.0) * 0.7, 2)
+    )
+
+
+def precision_chart(details: Sequence[Detail]) -> str:
+    """Returns precision over recall at IoU 0.5."""
+    lines = [
+        Line(detail.name, list(zip(RECALL_POINTS.tolist(), detail.precision.tolist(), strict=True)), style)
+        for style, detail in enumerate(details)
+    ]
+    return line_chart(lines, "recall", "precision, IoU 0.5, mean of classes", (0, 1), (0, 1.02), marks=False)
+
+
+def threshold_chart(details: Sequence[Detail]) -> str:
+    """Returns AP over the score threshold."""
+    lines = [
+        Line(detail.name, list(zip(THRESHOLDS, detail.by_threshold, strict=True)), style)
+        for style, detail in enumerate(details)
+    ]
+    return line_chart(lines, "score threshold: only boxes at or above it count", "validation AP", marks=False)
+
+
+def confusion_table(detail: Detail) -> TableOf:
+    """Returns counts; a row's cells are shaded by their share of it."""
+    names = [*detail.confusion.class_names, "background"]
+    body = []
+    for i, (name, row) in enumerate(zip(names, detail.confusion.counts.tolist(), strict=True)):
+        total = sum(row) or 1
+        cells = [
+            Cell(str(count) if count else "·", count, "right" if i == j else "wrong", round(0.7 * count / total, 2))
+            for j, count in enumerate(row)
+        ]
+        body.append([Cell(name, None, "name"), *cells])
+    return TableOf(["truth ↓ predicted →", *names], [False, *(True for _ in names)], body)
+
+
+def behaviour_table(details: Sequence[Detail]) -> TableOf:
+    """Returns boxes, calibration and error types of the trials in detail."""
+    types = list(details[0].errors.counts) if details else []
+    headings = ["trial", "threshold", "boxes", "images with boxes", "above 0.8", "calibration error", "AP50"]
+    headings += [f"{name} ({_plain_type(name)})" for name in types]
+    rows = []
+    for detail in details:
+        share, ece = detail.summary.share_confident, detail.calibration.ece
+        cells = [
+            Cell(detail.name, detail.name.lower(), "name"),
+            Cell(f"{detail.threshold:g}", detail.threshold),
+            Cell(str(detail.summary.num_boxes), detail.summary.num_boxes),
+            Cell(str(detail.summary.num_images), detail.summary.num_images),
+            Cell("n/a" if share is None else f"{share:.0%}", share),
+            Cell("n/a" if ece is None else f"{ece:.3f}", ece),
+            _number(detail.errors.ap50),
+        ]
+        cells += [
+            Cell(f"{detail.errors.counts[name]} ({detail.errors.delta_ap[name]:+.1f})", detail.errors.delta_ap[name])
+            for name in types
+        ]
+        rows.append(cells)
+    return TableOf(headings, [False, *(True for _ in headings[1:])], rows)
+
+
+def _plain_type(name: str) -> str:
+    words = {"Cls": "class", "Loc": "place", "Both": "both", "Dupe": "twice", "Bkg": "nothing there", "Miss": "missed"}
+    return words.get(name, name)
+
+
+def cost_table(cost: SweepCost) -> TableOf:
+    """Returns what each trial has cost; the time is shaded by its share of the longest."""
+    headings = [
+        "trial",
+        "seed",
+        "status",
+        "time",
+        "iterations",
+        "images/s",
+        "evaluation",
+        "iterations saved",
+        "time saved",
+    ]
+    longest = max((one.time_s for one in cost.trials), default=0.0) or 1.0
+    rows = [
+        [
+            Cell(one.label, one.label.lower(), "name"),
+            Cell(str(one.seed), one.seed),
+            Cell(one.status, one.status, one.status),
+            Cell(f"{one.time_s:.0f} s", one.time_s, "bar", round(one.time_s / longest, 3)),
+            Cell(str(one.iteration), one.iteration),
+            Cell("–" if one.images_per_s is None else f"{one.images_per_s:.1f}", one.images_per_s),
+            Cell(f"{one.evaluation_s:.0f} s", one.evaluation_s),
+            Cell(str(one.saved_iters or "–"), one.saved_iters),
+            Cell(f"{one.saved_s:.0f} s" if one.saved_s else "–", one.saved_s),
+        ]
+        for one in cost.trials
+    ]
+    return TableOf(headings, [heading not in ("trial", "status") for heading in headings], rows)
+
+
+def published_table(rows: Rows) -> TableOf | None:
+    """Returns published figures beside measured ones; None where nothing was published."""
+    if not rows:
+        return None
+    headings = ["trial", "seed", "split", "metric", "published", "measured", "measured at deployed score", "difference"]
+    keys = ("label", "seed", "split", "metric", "published", "measured", "deployed", "difference")
+    numeric = [heading not in ("trial", "split", "metric") for heading in headings]
+    body = [[_plain_cell(row[key], key == "difference") for key in keys] for row in rows]
+    return TableOf(headings, numeric, body)
+
+
+def _plain_cell(value: str | int | float | None, is_difference: bool = False) -> Cell:
+    if value is None:
+        return _nothing()
+    if isinstance(value, float):
+        return Cell(signed(value) if is_difference else number(value), value)
+    return Cell(str(value), None if value == "n/a" else value)
+
+
+def grouped(rows: Sequence[Any], key: str) -> list[tuple[str, list[Any]]]:
+    """Returns consecutive rows with the same ``key`` together."""
+    return [(str(name), list(group)) for name, group in groupby(rows, key=lambda row: getattr(row, key))]
+
+
+def _number(value: float | None, missing: str = "n/a") -> Cell:
+    return Cell(missing if value is None else number(value), value)
+
+
+def _metric(metrics: Mapping[str, float | None], name: str) -> Cell:
+    value = metric_value(metrics, name)
+    return Cell("–" if not metrics or (value is None and name not in metrics) else number(value), value)
+
+
+def _nothing() -> Cell:
+    return Cell("–")

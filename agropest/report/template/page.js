@@ -1,0 +1,57 @@
+"use strict";
+// Tables sort by the button in a heading: first click ascending for words, descending for numbers; what is missing stays last.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  table.querySelectorAll("thead th").forEach((heading, column) => {
+    const numeric = heading.classList.contains("number");
+    heading.querySelector("button").addEventListener("click", () => {
+      const before = heading.getAttribute("aria-sort");
+      const down = before ? before === "ascending" : numeric;
+      const value = (row) => row.cells[column].dataset.sort;
+      const rows = [...body.rows];
+      rows.sort((a, b) => {
+        const [one, two] = [value(a), value(b)];
+        if (one === undefined || two === undefined) return (one === undefined) - (two === undefined);
+        const order = numeric ? Number(one) - Number(two) : one.localeCompare(two);
+        return down ? -order : order;
+      });
+      for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+      body.append(...rows);
+    });
+  });
+}
+
+// Boxes of the two chosen trials over the pictures.
+const data = document.getElementById("boxes-data");
+if (data) {
+  const pictures = JSON.parse(data.textContent);
+  const classes = JSON.parse(document.getElementById("classes-data").textContent);
+  const choices = [document.getElementById("left"), document.getElementById("right")];
+  const add = (parent, name, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== undefined) element.textContent = text;
+    parent.append(element);
+  };
+  const rect = (parent, kind, [x, y, width, height]) => add(parent, "rect", { class: kind, x, y, width, height });
+  const draw = () => {
+    for (const svg of document.querySelectorAll("svg.picture")) {
+      const picture = pictures[svg.dataset.number];
+      const layer = svg.querySelector(".drawn");
+      const size = svg.viewBox.baseVal.width / 18;
+      layer.replaceChildren();
+      for (const [, ...box] of picture.truth) {
+        rect(layer, "under", box);
+        rect(layer, "truth", box);
+      }
+      for (const [kind, x, y, width, height, score, right] of picture.found[choices[svg.dataset.side].value]) {
+        rect(layer, right ? "right" : "wrong", [x, y, width, height]);
+        const words = `${right ? "" : "✗ "}${kind < 0 ? "?" : classes[kind]} ${score.toFixed(2)}`;
+        add(layer, "text", { x: x + size / 4, y: Math.max(y + size, size), "font-size": size, style: `font-size:${size}px` }, words);
+      }
+    }
+  };
+  for (const choice of choices) choice.addEventListener("change", draw);
+  draw();
+}

@@ -1,0 +1,115 @@
+"""A small sweep in a store, as launches leave it: two finished variants, one stopped, one failed; hostile names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agropest import files
+from agropest.results.average_precision import evaluate
+from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
+from agropest.results.sweep_record import SplitRecord, SweepRecord, write_sweep_record
+from agropest.sweep.guard import Guard
+from agropest.sweep.reference import Reference
+from agropest.sweep.trial import TrialSpec
+
+HOSTILE = '</script><script>alert("x")</script>'
+CLASSES = ("ant", HOSTILE, "=HYPERLINK(1)|&amp;", "Käfer_{50%}\\")
+CONFIG = {"SOLVER.MAX_ITER": 30, "TEST.EVAL_PERIOD": 10, "SOLVER.BASE_LR": 0.01, "MODEL.WEIGHTS": "", "SEED": 1}
+
+
+def draw_truth(random: np.random.Generator, root: Path, prefix: str, num_images: int) -> GroundTruth:
+    """Returns ground truth with a picture for every image but the last."""
+    images, annotations = [], []
+    for number in range(1, num_images + 1):
+        name = f"{prefix}-{number}.jpg"
+        images.append({"id": number, "file_name": name})
+        if number < num_images:
+            Image.new("RGB", (120, 80), (40, 3 * number, 90)).save(root / name)
+        for _ in range(2):
+            bbox = [float(v) for v in (*random.uniform(0, 40, 2), *random.uniform(15, 40, 2))]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(random.integers(1, 5)),
+                    "bbox": bbox,
+                    "area": bbox[2] * bbox[3],
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": number, "name": name} for number, name in enumerate(CLASSES, start=1)]
+    return GroundTruth(images, categories, annotations)
+
+
+def detect(random: np.random.Generator, truth: GroundTruth, noise: float) -> Boxes:
+    """Returns every annotation, moved about; one in five as another class."""
+    bbox = np.array([a["bbox"] for a in truth.annotations]) + random.normal(0, noise, (len(truth.annotations), 4))
+    category = np.array([a["category_id"] for a in truth.annotations])
+    other = random.random(len(category)) < 0.2
+    return Boxes(
+        np.array([a["image_id"] for a in truth.annotations], dtype=np.int64),
+        np.where(other, category % 4 + 1, category).astype(np.int64),
+        np.maximum(bbox, 1).astype(np.float32),
+        random.uniform(0.3, 1, len(category)).astype(np.float32),
+    )
+
+
+def put(folder: TrialFolder, split: str, iteration: int, truth: GroundTruth, boxes: Boxes) -> None:
+    metrics = evaluate(truth, boxes) | {"AP_deployed": evaluate(truth, boxes.at_threshold(0.5))["AP"]}
+    record = EvaluationRecord(split, iteration, metrics, len(boxes), len(truth.images), 0.5, 12.5)
+    folder.write_evaluation(record, boxes.save)
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """results/<sweep> of that sweep; not to be written to but by exports."""
+    root = tmp_path_factory.mktemp("report")
+    store, random = Store(root / "results"), np.random.default_rng(0)
+    pictures = root / "pictures"
+    pictures.mkdir()
+    truths = {name: draw_truth(random, pictures, name, number) for name, number in (("valid", 24), ("test", 12))}
+    splits = {}
+    for name, truth in truths.items():
+        path = store.root / "data" / "set" / "annotations" / f"{name}.json"
+        files.write_json(path, truth.to_coco())
+        splits[name] = SplitRecord(path, pictures, len(truth.images), len(truth.annotations))
+    trials = []
+    for number, (label, status, noise) in enumerate(
+        [("base", FINISHED, 6), ("good", FINISHED, 1), ("slow", STOPPED, 5), ("bad", FAILED, 5)]
+    ):
+        changed = {"SOLVER.BASE_LR": 0.01 * (number + 1), "MODEL.WEIGHTS": f"{HOSTILE}{label}"}
+        overrides = changed if number else {}
+        trial = TrialSpec(label, 1, {**CONFIG, **overrides}, data="f" * 64, overrides=overrides)
+        folder = store.folder(trial).claim()
+        folder.write_spec(trial)
+        count = {FINISHED: 3, STOPPED: 1, FAILED: 0}[status]
+        for step in range(1, count + 1):
+            put(folder, "valid", 10 * step, truths["valid"], detect(random, truths["valid"], noise * (5 - step) / 2))
+        if status == FINISHED:
+            put(folder, "test", 30, truths["test"], detect(random, truths["test"], noise))
+        reason = f"the loss is NaN {HOSTILE}" if status == FAILED else ""
+        folder.write_status(Status(status, 10 * count, 4.0 * count + 1, reason))
+        trials.append(trial)
+    record = SweepRecord(
+        name="hostile",
+        question=f"Is {HOSTILE} better?",
+        baseline="base",
+        metric="AP",
+        design="",
+        stop="asha",
+        guards=(Guard("ant", 2.0),),
+        trials=tuple(trials),
+        resources={trial.name: "1 CPU" for trial in trials},
+        data_name=HOSTILE,
+        class_names=CLASSES,
+        splits=splits,
+        launched="2026-01-01T00:00:00+00:00",
+        environment={"Python": "3.11", "CPU": HOSTILE},
+        reference=Reference("as printed", {"base": {"test": {"AP": 40.0, "APs": None}}}),
+    )
+    return write_sweep_record(record, store).parent

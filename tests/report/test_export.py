@@ -1,0 +1,163 @@
+"""What export writes of a sweep with hostile names, read back by the programs it is meant for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agropest.__main__ import main
+from agropest.report.csv_text import to_csv
+from agropest.report.export import FORMATS, export_sweep
+from agropest.report.latex import escaped
+from agropest.report.markdown import code, plain
+
+EXPECTED = {
+    "ranking.csv",
+    "comparison.csv",
+    "per_class.csv",
+    "changes.csv",
+    "published.csv",
+    "ranking.md",
+    "per_class.md",
+    "record.md",
+    "published.md",
+    "ranking.tex",
+    "per_class.tex",
+    "report.json",
+    "index.html",
+}
+NAMES = ("ant", '</script><script>alert("x")</script>', "=HYPERLINK(1)|&amp;", "Käfer_{50%}\\")
+
+
+@pytest.fixture(scope="module")
+def exported(sweep: Path) -> Path:
+    """The folder with everything in it."""
+    assert set(export_sweep(sweep)) == EXPECTED
+    return sweep
+
+
+def test_every_file_is_there(exported: Path) -> None:
+    assert {path.name for path in exported.iterdir()} == EXPECTED | {"sweep.json"}
+    assert set(FORMATS) == {"csv", "md", "latex", "json", "html"}
+
+
+def test_pandas_and_a_spreadsheet_read_the_same_numbers(exported: Path) -> None:
+    changes = pd.read_csv(exported / "changes.csv")
+    assert set(changes["class"]) == {*NAMES[:2], "'" + NAMES[2], NAMES[3]}  # no cell begins a formula
+    assert changes["change"].dtype == float
+    text = (exported / "changes.csv").read_bytes()
+    assert text.startswith(b"\xef\xbb\xbf")  # letters outside ASCII: Excel needs the mark
+    assert text.count(b"\r\n") == text.count(b"\n") == len(changes) + 1
+    ranking = pd.read_csv(exported / "ranking.csv")
+    assert list(ranking["label"]) == ["good", "base", "slow", "bad"]
+    assert ranking["val_AP"].notna().tolist() == [True, True, True, False]
+    comparison = pd.read_csv(exported / "comparison.csv").set_index("label")
+    assert comparison.loc["good", "verdict"] == "better"
+    assert comparison.loc["good", "difference_low"] > 0
+
+
+def test_csv_quotes_and_leaves_numbers_alone() -> None:
+    rows = [{"a": 'x,"y"\nz', "b": -1.5, "c": None, "d": "-1"}]
+    assert to_csv(rows) == 'a,b,c,d\r\n"x,""y""\nz",-1.5,,\'-1\r\n'
+    assert next(csv.DictReader(io.StringIO(to_csv(rows), newline="")))["a"] == 'x,"y"\nz'
+    assert to_csv([]) == ""
+    for word in ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"):
+        assert to_csv([{"a": word}]).split("\r\n", 1)[1].lstrip('"').startswith("'")
+
+
+def test_the_training_record_says_what_the_numbers_say(exported: Path) -> None:
+    record = (exported / "record.md").read_text()
+    for piece in (
+        "## Configuration of base",
+        "| `SOLVER.BASE_LR` | `0.01` | `0.02` |",
+        "improved",
+        "degraded",
+        "Validation AP is higher than base's by",
+        "Seed 1: failed after 0 of 30 iterations",
+        "Seed 1: stopped after 10 of 30 iterations.",
+        "at iteration 10, which both have evaluated",
+        "One seed: the intervals say nothing about training again.",
+        "The guard on ant",
+    ):
+        assert piece in record, piece
+    assert "<script" not in re.sub("`[^`]*`", "", record)
+    rows = [line for line in record.splitlines() if line.startswith("| ")]
+    assert rows
+    assert all(len(re.findall(r"(?<!\\)\|", row)) >= 3 for row in rows)
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    assert plain("a|b *c* <d> `e`\n# f") == r"a\|b \*c\* &lt;d&gt; \`e\` # f"
+    assert plain("# a") == r"\# a"
+    assert plain("1. a") == r"\1. a"
+    assert plain("0.5 and -1") == "0.5 and -1"
+    assert code("a`b|c") == r"`` a`b\|c ``"
+
+
+def test_json_is_json(exported: Path) -> None:
+    told = json.loads((exported / "report.json").read_text(), parse_constant=lambda word: pytest.fail(word))
+    assert told["comparison"]["variants"][0]["label"] == "good"
+    assert told["classes"]["good"]["improved"] + told["classes"]["good"]["degraded"] > 0
+    assert [trial["label"] for trial in told["trials"]] == ["good", "base", "slow", "bad"]
+
+
+def test_latex_has_the_structure_of_a_booktabs_table(exported: Path) -> None:
+    for name in ("ranking.tex", "per_class.tex"):
+        text = (exported / name).read_text()
+        begin, end = text.index(r"\toprule"), text.index(r"\bottomrule")
+        columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1))  # type: ignore[union-attr]
+        rows = [line for line in text[begin:end].splitlines() if line.endswith(r" \\")]
+        assert len(rows) == 5  # the heading; four variants, or four classes
+        assert all(len(re.findall(r"(?<!\\)&", row)) == columns - 1 for row in rows)
+        assert "_{50%}" not in text
+
+
+def test_latex_escapes_every_special_letter() -> None:
+    assert escaped(r"a_b%c&d#e$f{g}") == r"a\_b\%c\&d\#e\$f\{g\}"
+    assert escaped("\\^~<>|") == (
+        r"\textbackslash{}\textasciicircum{}\textasciitilde{}\textless{}\textgreater{}\textbar{}"
+    )
+    assert escaped("Käfer 虫\n") == "Käfer U+866B "
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+def test_latex_compiles(exported: Path, tmp_path: Path) -> None:
+    every = "".join(escaped(chr(number)) + " " for number in range(32, 0x2100))
+    body = "\n".join(rf"\input{{{exported / name}}}" for name in ("ranking.tex", "per_class.tex"))
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body} {every}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert result.returncode == 0, result.stdout.decode(errors="replace")[-2000:]
+
+
+def test_the_command_writes_what_is_asked_for(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (exported / "index.html").stat().st_mtime_ns
+    assert main(["export", str(exported), "--format", "latex,json"]) == 0
+    assert "ranking.tex, per_class.tex, report.json" in capsys.readouterr().out
+    assert (exported / "index.html").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [
+        (("nowhere",), ("nowhere/sweep.json", "launching it again")),
+        (("nowhere", "--format", "pdf,csw"), ("expected some of csv, md", "got 'pdf'", "did you mean 'csv'?")),
+    ],
+)
+def test_bad_input_gets_one_clear_error(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], pieces: tuple[str, ...]
+) -> None:
+    assert main(["export", *words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    for piece in pieces:
+        assert piece in told
