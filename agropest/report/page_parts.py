@@ -97,12 +97,12 @@ def variant_table(comparison: Comparison) -> TableOf:
     """Returns what is known of each variant."""
     metric = comparison.metric
     headings = ["#", "variant", "status", "seeds", metric, "95 %", "seed sd", f"vs {comparison.baseline}", "95 % of it"]
-    headings += ["p adj.", "verdict", "detectable", "tied with best", f"test {metric}", "val − test", "guards"]
+    headings += ["p adj.", "verdict", "detectable", "tied", f"test {metric}", "val − test", "guards"]
     rows = []
     for one in comparison.variants:
         told = one.difference
         verdict = "baseline" if one.label == comparison.baseline else told.verdict if told else ""
-        at_equal = " (equal iterations)" if told and one.equal_iterations else ""
+        at_equal = " ‡" if told and one.equal_iterations else ""
         test = one.test.value if one.test else None
         gap = one.gap.value if one.gap else None
         guards = "; ".join(f"{guard.class_name}: {guard.state}" for guard in one.guards)
@@ -128,7 +128,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 Cell(guards or "–", guards, "broken" if "broken" in guards else ""),
             ]
         )
-    numeric = [heading not in ("variant", "status", "verdict", "tied with best", "guards") for heading in headings]
+    numeric = [heading not in ("variant", "status", "verdict", "tied", "guards") for heading in headings]
     always = ("#", "variant", "status", metric)
     keep = [
         i
