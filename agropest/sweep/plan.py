@@ -13,6 +13,8 @@ from agropest.sweep.trial import TrialSpec, weights_identity
 
 WEIGHTS = ("MODEL.WEIGHTS", "MODEL.TIMM.WEIGHTS")
 FITTED = "MODEL.ANCHOR_GENERATOR.FITTED"
+GIVEN_ANCHORS = ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS")
+NUM_CLASSES = ("MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.RETINANET.NUM_CLASSES")
 
 FitAnchors = Callable[[FlatConfig, int, str], FlatConfig]
 
@@ -36,6 +38,7 @@ def expand_trials(
     faults: list[str] = []
     configs = {variant.name: effective_config(spec, variant, len(class_names)) for variant in spec.variants}
     for variant in spec.variants:
+        _refuse_contradictions(spec, variant, configs[variant.name], len(class_names), faults)
         _fit_anchors(configs[variant.name], f"{spec.path}: {variant.name}", fit_anchors, faults)
         _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
     if faults:
@@ -69,8 +72,7 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
             config[key] = str(from_file)
     return {
         **config,
-        "MODEL.ROI_HEADS.NUM_CLASSES": num_classes,
-        "MODEL.RETINANET.NUM_CLASSES": num_classes,
+        **dict.fromkeys(NUM_CLASSES, num_classes),
         "DATASETS.TRAIN": ["train"],
         "DATASETS.TEST": ["valid"],
         "OUTPUT_DIR": "",
@@ -80,6 +82,24 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
 def differences(baseline: Mapping[str, Any], config: Mapping[str, Any]) -> FlatConfig:
     """Returns the keys of ``config`` whose value is not the baseline's."""
     return {key: value for key, value in config.items() if baseline.get(key) != value}
+
+
+def _refuse_contradictions(
+    spec: SweepSpec, variant: Variant, config: FlatConfig, num_classes: int, faults: list[str]
+) -> None:
+    """Adds what the sweep says and the plan would silently replace. (A base config's 80 classes are everybody's.)"""
+    for layer, where in ((spec.config, "config"), (variant.overrides, variant.name), (spec.pinned, "--set")):
+        for key in NUM_CLASSES:
+            if layer.get(key, num_classes) != num_classes:
+                rule = f"expected the data's number of classes, {num_classes}"
+                faults.append(
+                    fault(f"{spec.path}: {where}: {key}", rule, layer[key], "leave it out: it comes from the data")
+                )
+        for key in GIVEN_ANCHORS if config[FITTED] and where != "config" and FITTED not in layer else ():
+            if key in layer:
+                rule, fix = f"expected either it or {FITTED}", f"set {FITTED}: 0 beside it"
+                faults.append(fault(f"{spec.path}: {where}: {key}", rule, layer[key], fix))
+    faults[:] = dict.fromkeys(faults)  # config and --set are looked at once for each variant
 
 
 def _fit_anchors(config: FlatConfig, where: str, fit: FitAnchors | None, faults: list[str]) -> None:

@@ -102,3 +102,24 @@ def test_a_timm_backbones_weights_are_identity_too(tmp_path: Path) -> None:
     assert weights_identity("", str(tmp_path / "a.safetensors")).startswith(" + sha256:")
     with pytest.raises(EnvironmentFault, match=r"MODEL\.TIMM\.WEIGHTS"):
         weights_identity("", str(tmp_path / "none"))
+
+
+def test_what_the_plan_would_replace_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "config: {MODEL.ROI_HEADS.NUM_CLASSES: 7, MODEL.ANCHOR_GENERATOR.FITTED: 1}\n"
+        "variants:\n  baseline: {}\n  b: {MODEL.RETINANET.NUM_CLASSES: 2}\n"
+        "  c: {MODEL.ANCHOR_GENERATOR.SIZES: [[32, 64, 128, 256, 512]]}\n"
+        "  d: {MODEL.ANCHOR_GENERATOR.SIZES: [[32, 64, 128, 256, 512]], MODEL.ANCHOR_GENERATOR.FITTED: 0}\n"
+    )
+    fit = lambda config, per_level, where: {}  # noqa: E731
+    with pytest.raises(SweepFileError) as caught:
+        expand_trials(load_sweep(path), "f", ["one", "two", "three"], fit)
+    assert [line.split(" expected ")[0].removeprefix(f"{path}: ") for line in caught.value.faults] == [
+        "config: MODEL.ROI_HEADS.NUM_CLASSES:",
+        "b: MODEL.RETINANET.NUM_CLASSES:",
+        "c: MODEL.ANCHOR_GENERATOR.SIZES:",
+    ]
+    path.write_text("base: x.yaml\nvariants: {baseline: {MODEL.ROI_HEADS.NUM_CLASSES: 3}}\n")
+    (tmp_path / "x.yaml").write_text("MODEL: {ROI_HEADS: {NUM_CLASSES: 80}}\n")
+    assert expand_trials(load_sweep(path), "f", ["one", "two", "three"])[0].config["MODEL.ROI_HEADS.NUM_CLASSES"] == 3
