@@ -18,6 +18,7 @@ from detectron2.config import CfgNode
 
 from agropest.errors import TrialError, fault
 from agropest.training.batch_plan import BatchPlan
+from agropest.training.image_cache import ImageCache
 from agropest.training.mapper import CACHE_BYTES, Record, TrainMapper
 from agropest.training.samplers import make_sampler
 
@@ -32,19 +33,27 @@ class BatchStream:
         cfg: effective Detectron2 config: sampler, batch size, aspect-ratio grouping, augmentation.
         seed: of the trial.
         cache_bytes: of decoded images, over all workers; a set that does not fit is decoded anew each time.
+        cache: of decoded images, shared with other trials; then none is kept here.
 
     Raises:
         TrialError: no image is left to train on, or a class index is not one of the model's.
     """
 
-    def __init__(self, records: list[Record], cfg: CfgNode, seed: int, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        records: list[Record],
+        cfg: CfgNode,
+        seed: int,
+        cache_bytes: int = CACHE_BYTES,
+        cache: ImageCache | None = None,
+    ) -> None:
         if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
             records = [record for record in records if any(not a.get("iscrowd", 0) for a in record["annotations"])]
         if not records:
             fix = "check the data set, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS: false"
             raise TrialError(fault("training images", "expected at least one image with a box", 0, fix))
         self.records, self.seed, self._cache_bytes = records, seed, cache_bytes
-        self._mapper = TrainMapper(records, cfg, cache_bytes)
+        self._mapper = TrainMapper(records, cfg, cache_bytes, cache)
         self._plan = BatchPlan(
             make_sampler(
                 cfg.DATALOADER.SAMPLER_TRAIN,

@@ -72,7 +72,7 @@ def detect(
                 ]
     finally:
         model.train(was_training)
-    return Detections(_boxes(found, category_ids), len(records), time.perf_counter() - started)
+    return Detections(collect_boxes(found, category_ids), len(records), time.perf_counter() - started)
 
 
 class Interrupted(Exception):
@@ -109,7 +109,13 @@ def _same_size_batches(inputs: Iterator[dict[str, Any]]) -> Iterator[list[dict[s
     yield from (group for group in waiting.values() if group)
 
 
-def _boxes(found: list[tuple[int, Any]], category_ids: Mapping[int, int]) -> Boxes:
+def collect_boxes(found: Sequence[tuple[int, Any]], category_ids: Mapping[int, int]) -> Boxes:
+    """Returns the boxes of a split.
+
+    Args:
+        found: image id and Detectron2 ``Instances`` on the CPU, of every image.
+        category_ids: the model's class index to the COCO file's category id.
+    """
     found = sorted(found, key=lambda pair: pair[0])
     counts = [len(instances) for _, instances in found]
     corners = _cat([instances.pred_boxes.tensor.numpy() for _, instances in found], (0, 4))

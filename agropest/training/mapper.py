@@ -21,6 +21,7 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from agropest.errors import TrialError, fault
 from agropest.training.augmentation import train_augmentations
 from agropest.training.copy_paste import BoxedImage, CopyPaste
+from agropest.training.image_cache import ImageCache
 
 Record = dict[str, Any]
 MIN_BOX_PX = 1.0
@@ -35,17 +36,24 @@ class ImageReader:
         records: data set dicts with ``height`` and ``width``.
         image_format: ``INPUT.FORMAT``.
         cache_bytes: 0 keeps none.
+        cache: that this process shares with other trials; then none is kept here.
     """
 
-    def __init__(self, records: Sequence[Record], image_format: str, cache_bytes: int = CACHE_BYTES) -> None:
-        self._format = image_format
+    def __init__(
+        self,
+        records: Sequence[Record],
+        image_format: str,
+        cache_bytes: int = CACHE_BYTES,
+        cache: ImageCache | None = None,
+    ) -> None:
+        self._format, self._shared = image_format, cache
         self._cache: dict[str, np.ndarray] = {}
         self._total_bytes = sum(3 * r["height"] * r["width"] for r in records)
         self.keep_within(cache_bytes)
 
     def keep_within(self, cache_bytes: int) -> None:
         """Keeps decoded images from now on only if all fit into ``cache_bytes``."""
-        self._keeps = self._total_bytes <= cache_bytes
+        self._keeps = self._shared is None and self._total_bytes <= cache_bytes
         if not self._keeps:
             self._cache.clear()
 
@@ -56,11 +64,13 @@ class ImageReader:
             TrialError: the file is not there, is no image, or has another size than the data set says.
         """
         name = record["file_name"]
-        image = self._cache.get(name)
+        image = self._shared.get(name) if self._shared is not None else self._cache.get(name)
         if image is None:
             image = read_image(record, self._format)
             image.setflags(write=False)
-            if self._keeps:
+            if self._shared is not None:
+                self._shared.put(name, image)
+            elif self._keeps:
                 self._cache[name] = image
         return image
 
@@ -90,10 +100,17 @@ class TrainMapper:
         records: the training images.
         cfg: effective Detectron2 config.
         cache_bytes: of decoded images.
+        cache: of decoded images, shared with other trials.
     """
 
-    def __init__(self, records: Sequence[Record], cfg: CfgNode, cache_bytes: int = CACHE_BYTES) -> None:
-        self.reader = ImageReader(records, cfg.INPUT.FORMAT, cache_bytes)
+    def __init__(
+        self,
+        records: Sequence[Record],
+        cfg: CfgNode,
+        cache_bytes: int = CACHE_BYTES,
+        cache: ImageCache | None = None,
+    ) -> None:
+        self.reader = ImageReader(records, cfg.INPUT.FORMAT, cache_bytes, cache)
         self._records = records
         self._augmentations = T.AugmentationList(train_augmentations(cfg))
         annotations = [[a for a in record["annotations"] if not a.get("iscrowd", 0)] for record in records]
@@ -132,12 +149,13 @@ class TestMapper:
 
     Args:
         cfg: effective Detectron2 config.
+        reader: of the images; without one each is decoded anew.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of the name
 
-    def __init__(self, cfg: CfgNode) -> None:
-        self._format = cfg.INPUT.FORMAT
+    def __init__(self, cfg: CfgNode, reader: ImageReader | None = None) -> None:
+        self._reader = reader or ImageReader([], cfg.INPUT.FORMAT, cache_bytes=-1)
         self._resize = T.AugmentationList(detection_utils.build_augmentation(cfg, is_train=False))
 
     def __call__(self, record: Record) -> Record:
@@ -146,7 +164,7 @@ class TestMapper:
         Raises:
             TrialError: the image cannot be read.
         """
-        resized = T.AugInput(read_image(record, self._format))
+        resized = T.AugInput(self._reader.read(record))
         self._resize(resized)
         return {**_described(record), "image": _tensor(resized.image)}
 

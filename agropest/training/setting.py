@@ -17,6 +17,7 @@ class Setting:
         device_name: what the pace of this trial is remembered under; empty: it is not.
         num_threads: of torch in this process.
         loader_workers: processes that prepare batches; 0: this one does.
+        image_cache: folder of the decoded images that all trials of this node share; None: each decodes its own.
         metric: by which validation chooses the checkpoint that is tested.
         gpu_memory_fraction: of the card's memory that this process may use; 0: all. A trial that outgrows its share
             fails alone.
@@ -28,6 +29,7 @@ class Setting:
     device_name: str = ""
     num_threads: int = 1
     loader_workers: int = 0
+    image_cache: Path | None = None
     metric: str = "AP"
     gpu_memory_fraction: float = 0.0
     keep_checkpoints: bool = True

@@ -40,7 +40,8 @@ from agropest.training import checkpoints
 from agropest.training.batches import BatchStream
 from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation, detect
 from agropest.training.heartbeat import WriteHeartbeat
-from agropest.training.mapper import TestMapper
+from agropest.training.image_cache import ImageCache, open_cache
+from agropest.training.mapper import CACHE_BYTES, ImageReader, TestMapper
 from agropest.training.records import SplitRecords, load_records
 from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
@@ -117,6 +118,7 @@ class _Run:
         self.status = replace(folder.status(), status=RUNNING, reason="")
         self.started = time.perf_counter()
         self.seconds_before = 0.0
+        self._mappers: dict[str, TestMapper] = {}
         self.records: dict[str, SplitRecords] = {
             name: load_records(name, *paths) for name, paths in setting.splits.items()
         }
@@ -144,9 +146,8 @@ class _Run:
 
     def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
         """Trains from iteration ``start`` to ``end``."""
-        trainer.batches = BatchStream(self.records["train"].dicts, self.cfg, self.trial.seed).iterate(
-            start, self.setting.loader_workers
-        )
+        stream = BatchStream(self.records["train"].dicts, self.cfg, self.trial.seed, cache=self._image_cache("train"))
+        trainer.batches = stream.iterate(start, self.setting.loader_workers)
         trainer._hooks = []
         trainer.register_hooks(hooks)
         try:
@@ -255,7 +256,7 @@ class _Run:
         self, split: str, model: Any, iteration: int, name: str = "", images_per_s: float = 0.0
     ) -> EvaluationRecord:
         records = self.records[split]
-        found = detect(model, records.dicts, TestMapper(self.cfg), records.category_ids, self.should_stop)
+        found = detect(model, records.dicts, self._test_mapper(split), records.category_ids, self.should_stop)
         metrics = _metrics(records.ground_truth, found, self.cfg)
         ran_on = {DEVICE: self.setting.device_name, THREADS: self.setting.num_threads}
         record = EvaluationRecord(
@@ -270,6 +271,21 @@ class _Run:
         )
         self.folder.write_evaluation(record, found.boxes.save)
         return record
+
+    def _test_mapper(self, split: str) -> TestMapper:
+        """Returns what prepares a split's images: made once, so that no evaluation after the first decodes them."""
+        if split not in self._mappers:
+            reader = ImageReader(
+                self.records[split].dicts, self.cfg.INPUT.FORMAT, CACHE_BYTES, self._image_cache(split)
+            )
+            self._mappers[split] = TestMapper(self.cfg, reader)
+        return self._mappers[split]
+
+    def _image_cache(self, split: str) -> ImageCache | None:
+        if self.setting.image_cache is None:
+            return None
+        name = f"{self.trial.data} {split}"
+        return open_cache(self.setting.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT)
 
     def checkpoint(self, trainer: TrialTrainer, iteration: int) -> None:
         """Saves a checkpoint, then removes those that nobody needs: the best, this one and the one before stay."""

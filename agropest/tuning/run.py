@@ -142,6 +142,7 @@ def build_jobs(
                 device_name=machine.device_name(trial.resources.gpus > 0),
                 num_threads=trial.resources.num_threads,
                 loader_workers=trial.resources.loader_workers,
+                image_cache=store.root / "data" / "decoded",
                 metric=spec.metric,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
             ),

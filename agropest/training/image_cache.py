@@ -1,0 +1,133 @@
+"""Decoded images that all trials of a node share: a memory-mapped file for each split; the page cache is the sharing.
+
+    flags: a byte for each image, 1 once it is there, up to the next page | image 0 | image 1 | ...
+
+Whoever needs an image first decodes it and writes it; two that do so at once write the same bytes. The file's space is
+reserved when it is made, under a lock: a full disk later would kill the process (SIGBUS). It is named by the data's
+fingerprint, by the host (mapped pages are not coherent between the clients of a network file system) and by the boot
+(after a power failure a flag may be on the disk without its image). Pixels are those that are decoded, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+PAGE_BYTES = 4096
+# Of the disk's free space a cache may take this share, of the memory that one.
+DISK_SHARE, MEMORY_SHARE = 0.25, 0.5
+
+
+class ImageCache:
+    """The decoded images of one split.
+
+    Args:
+        path: of the file, which is there and whole.
+        offsets: image file name to (number, first byte, shape [H, W, C]).
+    """
+
+    def __init__(self, path: Path, offsets: dict[str, tuple[int, int, tuple[int, int, int]]]) -> None:
+        self.path, self._offsets = path, offsets
+        self._bytes = np.memmap(path, dtype=np.uint8, mode="r+")
+
+    def get(self, file_name: str) -> np.ndarray | None:
+        """Returns an image, uint8 [H, W, C], not to be written to; None: it is not there yet."""
+        number, start, shape = self._offsets.get(file_name, (-1, 0, (0, 0, 0)))
+        if number < 0 or not self._bytes[number]:
+            return None
+        image = self._bytes[start : start + shape[0] * shape[1] * shape[2]].reshape(shape)
+        image.flags.writeable = False
+        return image.view(np.ndarray)
+
+    def put(self, file_name: str, image: np.ndarray) -> None:
+        """Adds an image as it was decoded; one of another split or size, or whose pixels are not bytes, is left out."""
+        number, start, shape = self._offsets.get(file_name, (-1, 0, (0, 0, 0)))
+        if number < 0 or image.shape != shape or image.dtype != np.uint8:
+            return
+        self._bytes[start : start + image.size] = image.ravel()
+        self._bytes[number] = 1  # after the pixels: whoever sees the flag sees them
+
+
+def open_cache(
+    folder: Path, name: str, records: Sequence[dict[str, Any]], image_format: str, limit_bytes: int | None = None
+) -> ImageCache | None:
+    """Returns the cache of a split, made when it is not there; None where it would not fit.
+
+    Args:
+        folder: where the files are; on a disk of this node, best.
+        name: of the content, e.g. the data's fingerprint and the split.
+        records: all images of the split, with ``file_name``, ``height`` and ``width``.
+        image_format: ``INPUT.FORMAT``.
+        limit_bytes: the most it may take; None: :func:`limit` says.
+    """
+    channels = 1 if image_format == "L" else 3
+    shapes = [(int(r["height"]), int(r["width"]), channels) for r in records]
+    start = -(-len(records) // PAGE_BYTES) * PAGE_BYTES
+    offsets = {}
+    for number, (record, shape) in enumerate(zip(records, shapes, strict=True)):
+        offsets[record["file_name"]] = (number, start, shape)
+        start += shape[0] * shape[1] * shape[2]
+    path = folder / f"{_key(name, shapes, [r['image_id'] for r in records], image_format)}.raw"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (path.is_file() and path.stat().st_size == start):
+                _remove_of_other_boots(folder)
+                if start > (limit(folder) if limit_bytes is None else limit_bytes):
+                    return None
+                _reserve(path, start)
+        return ImageCache(path, offsets)
+    except OSError as error:  # read-only, full, no locks there: trials decode their images themselves
+        logger.warning("no cache of decoded images in %s: %s", folder, error.strerror)
+        return None
+
+
+def limit(folder: Path) -> int:
+    """Returns how many bytes a cache may take: a quarter of the free disk, and half of the memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(min(DISK_SHARE * shutil.disk_usage(folder).free, MEMORY_SHARE * memory))
+
+
+def _reserve(path: Path, num_bytes: int) -> None:
+    temporary = path.with_suffix(".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _key(name: str, shapes: Sequence[tuple[int, ...]], ids: Sequence[int], image_format: str) -> str:
+    text = json.dumps([name, shapes, ids, image_format])
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}-{_boot()}"
+
+
+def _boot() -> str:
+    """Returns what names this host since its last start."""
+    boot = ""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f"{host}-{boot[:8]}"
+
+
+def _remove_of_other_boots(folder: Path) -> None:
+    host, _, boot = _boot().partition("-")
+    for path in folder.glob(f"*-{host}-*.raw"):
+        if not path.stem.endswith(f"-{boot}"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+"""A sweep of 8 trials through launch.py against the same 8 trainings one after another with stock Detectron2.
+
+    python -m benchmarks.bench_sweep [--iterations 60] [--rounds 1] [--stop METHOD] [--stock-wait passive]
+
+The demo's four variants with two seeds, on the demo data, evaluated at every half and on the test split at the end. Both
+sides are started as a user starts them: stock as eight runs of a training script with all cores, ours as one launch.
+Prints wall times, their ratio, and the orchestration: wall time of the launch over (seconds inside trials / slots).
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agropest.data.dataset import Dataset, load_dataset
+from agropest.data.demo import draw_demo_dataset
+from agropest.results.store import Store
+from agropest.sweep.detectron2_keys import nest
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
+from agropest.sweep.trial import TrialSpec
+from benchmarks.pairs import ROOT, machine_line, seconds, tell
+
+
+def sweep_file(folder: Path, data: Path, iterations: int, seeds: int, stop: str) -> Path:
+    """Writes the demo's sweep with other iterations and seeds, and returns it."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "sweeps" / "demo.yaml").read_text())
+    content |= {
+        "data": str(data),
+        "base": str(ROOT / "configs" / "demo.yaml"),
+        "seeds": [*range(42, 42 + seeds)],
+        "stop": stop,
+        "silence": ["no-effect"],
+    }
+    half = max(1, iterations // 2)
+    content["config"] = {
+        **content.get("config", {}),
+        "SOLVER.MAX_ITER": iterations,
+        "TEST.EVAL_PERIOD": half,
+        "SOLVER.CHECKPOINT_PERIOD": half,
+    }
+    path = folder / "bench.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def run_stock(trials: list[TrialSpec], dataset: Dataset, folder: Path, wait: str) -> None:
+    """Trains every trial with stock Detectron2, one after another, each in a process of its own with all cores."""
+    splits = {name: [str(annotations), str(images)] for name, (annotations, images) in dataset.paths.items()}
+    (folder / "data.json").write_text(json.dumps(splits))
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {"PYTHONPATH": str(ROOT), **({"OMP_WAIT_POLICY": wait.upper()} if wait else {})}
+    for number, trial in enumerate(trials):
+        config = folder / f"{number}.yaml"
+        config.write_text(yaml.safe_dump(nest({**trial.config, "MODEL.DEVICE": "cpu"})))
+        command = [sys.executable, "-m", "benchmarks.stock", str(config), str(folder / "data.json")]
+        with open(folder / f"{number}.log", "w") as log:
+            subprocess.run(
+                [*command, str(folder / f"out{number}")],
+                check=True,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=ROOT,
+            )
+
+
+def launch(sweep: Path, results: Path) -> None:
+    command = [sys.executable, str(ROOT / "launch.py"), str(sweep), "--results", str(results), "--no-dashboard"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--iterations", type=int, default=60, metavar="N", help="the demo has 440; default 60")
+    parser.add_argument("--seeds", type=int, default=2, metavar="N", help="trials = 4 x seeds; default 2")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N")
+    parser.add_argument("--stop", default="none", metavar="METHOD", help="early stopping of ours; default none")
+    parser.add_argument(
+        "--stock-wait",
+        default="",
+        choices=("", "passive", "active"),
+        help="OMP_WAIT_POLICY of stock; passive helps it on a machine that does other work, too",
+    )
+    arguments = parser.parse_args()
+    print(machine_line(), flush=True)
+    stock, ours = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw_demo_dataset(folder / "demo")
+        sweep = sweep_file(folder, folder / "demo", arguments.iterations, arguments.seeds, arguments.stop)
+        for turn in range(arguments.rounds):
+            store = Store(folder / f"results{turn}")
+            dataset = load_dataset(folder / "demo", store.root / "data")
+            trials = expand_trials(load_sweep(sweep), dataset.fingerprint, dataset.class_names)
+            place = folder / f"stock{turn}"
+            place.mkdir()
+            stock.append(seconds(functools.partial(run_stock, trials, dataset, place, arguments.stock_wait)))
+            print(f"round {turn + 1}: stock {stock[-1]:.1f} s for {len(trials)} trainings", flush=True)
+            ours.append(seconds(functools.partial(launch, sweep, store.root)))
+            inside = sum(store.folder(trial).status().time_s for trial in trials)
+            slots = len(os.sched_getaffinity(0))
+            print(
+                f"round {turn + 1}: ours {ours[-1]:.1f} s; inside trials {inside:.1f} s on {slots} slots: "
+                f"orchestration {ours[-1] * slots / inside:.2f} (start of Python, Ray and the tables included)",
+                flush=True,
+            )
+    tell(f"sweep of {len(trials)} trials, {arguments.iterations} iterations, stop {arguments.stop}", stock, ours)
+
+
+if __name__ == "__main__":
+    main()
