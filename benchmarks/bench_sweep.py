@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_sweep [--iterations 60] [--rounds 1] [--stop METHOD] [--stock-wait passive]
 
-The demo's four variants with two seeds, on the demo data, evaluated at every half and on the test split at the end. Both
+The four variants of the demo with two seeds, on its data, evaluated at each half and on the test split at the end. Both
 sides are started as a user starts them: stock as eight runs of a training script with all cores, ours as one launch.
 Prints wall times, their ratio, and the orchestration: wall time of the launch over (seconds inside trials / slots).
 """
