@@ -1,11 +1,13 @@
 # make demo    install, draw the demo data set, run sweeps/demo.yaml
 # make test    install, run the tests
 # make check   formatting, lint, types
+# make audit   known vulnerabilities among the pinned packages
+# make screenshots   the pictures of docs/images, from a demo sweep
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check install install-dev clean
+.PHONY: demo test check audit screenshots install install-dev clean
 
 demo: install
 	$(RUN) -m agropest draw-demo data/demo
@@ -18,6 +20,12 @@ check: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+audit: install-dev
+	$(RUN) checks/audit.py
+
+screenshots: install-dev
+	$(RUN) docs/make_screenshots.py
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

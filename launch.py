@@ -245,7 +245,8 @@ def run(
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"Page: {shown / NAME}", highlight=False, soft_wrap=True)
     console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...", highlight=False, soft_wrap=True)
-    console.print(f"Look closer: tensorboard --logdir {shown / 'tensorboard'}", highlight=False, soft_wrap=True)
+    console.print(f"TensorBoard runs: {shown / 'tensorboard'}", highlight=False, soft_wrap=True)
+    console.print(f"Look closer: python -m webbrowser -t {(folder / NAME).as_uri()}", highlight=False, soft_wrap=True)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     if outcome.spent:

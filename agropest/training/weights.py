@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import collections
+import hashlib
 import importlib
 import os
 import pickle
@@ -95,14 +96,28 @@ def _fetch(address: str, path: Path) -> None:
         size = int(reply.headers.get("Content-Length", 0)) or None
         if size is not None and reply.status == 200:
             with wrap_file(reply, total=size, description=f"fetching {path.name}") as bar:
-                files.write_with(path, lambda file: _copy(bar, file))
+                files.write_with(path, lambda file: _copy(bar, file, size))
         else:
-            files.write_with(path, lambda file: _copy(reply, file))
+            files.write_with(path, lambda file: _copy(reply, file, None))
 
 
-def _copy(source: Any, target: IO[bytes]) -> None:
+def _copy(source: Any, target: IO[bytes], size: int | None) -> None:
+    """Copies all of ``source`` and prints its SHA-256.
+
+    The zoo publishes no checksums (which digest the six hex digits in a file's name are of is not documented), so what
+    is fetched can only be named, and its length held against the announced one.
+
+    Raises:
+        OSError: the connection ended early.
+    """
+    digest, length = hashlib.sha256(), 0
     while chunk := source.read(1 << 20):
         target.write(chunk)
+        digest.update(chunk)
+        length += len(chunk)
+    if size is not None and length != size:
+        raise OSError(f"the connection ended after {length} of {size} bytes")
+    print(f"fetched {length} bytes, SHA-256 {digest.hexdigest()}", flush=True)
 
 
 def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:

@@ -94,7 +94,9 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     """
     address = options.address or os.environ.get("RAY_ADDRESS")
     own = not address or address == "local"
-    wanted = {**ENVIRONMENT, **(ONE_MACHINE if own else {})}
+    # A cluster at 127.0.0.1 is one of this machine alone; Ray would look for it at the outside address.
+    alone = own or is_loopback(str(address).rpartition(":")[0])
+    wanted = {**ENVIRONMENT, **(ONE_MACHINE if alone else {})}
     os.environ.update({name: os.environ.get(name, value) for name, value in wanted.items()})
     dashboard = options.starts_dashboard() if own else None
     started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}

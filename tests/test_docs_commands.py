@@ -1,0 +1,183 @@
+"""Every command, link and YAML example of the README and docs/ is one that works, read as its program would read it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import launch
+from agropest.__main__ import build_parser
+from agropest.errors import SweepFileError
+from agropest.sweep.spec import load_sweep
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OURS = ("python", "make", "ray", "pip", "RAY_AUTH_MODE=token", "nohup")
+# Programs of others: their options are theirs, but the files of this repository that they are given must be there.
+THEIRS = ("git", "ssh", "tensorboard", "kubectl", "aws", "pre-commit", "prometheus", "cd", "tmux")
+# Commands shown with the error they give.
+SHOWN_TO_FAIL = ("SOLVER.BASE_LP=0.1",)
+
+
+def commands(page: Path) -> list[str]:
+    """Returns the indented lines outside fenced blocks that start with a program, one for each ``&&``."""
+    found, fenced = [], False
+    for line in page.read_text().splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif line.startswith("    ") and not fenced:
+            text = re.sub(r"\s+# .*$", "", line.strip())
+            found += [part.strip() for part in re.split(r"&&(?=(?:[^']*'[^']*')*[^']*$)", text)]  # not inside quotes
+    return [text for text in found if text.split(" ")[0] in (*OURS, *THEIRS)]
+
+
+ALL = [(page, text) for page in PAGES for text in commands(page)]
+
+
+def words_of(text: str) -> list[str]:
+    """Returns a command's words without what is around it: environment, nohup, redirection, ``...`` and brackets."""
+    words = shlex.split(text)
+    while words and (words[0] in ("nohup", ".") or re.fullmatch(r"[A-Z_]+=\S*", words[0])):
+        words = words[1:]
+    for end in (">", "&", "|", ">>"):
+        if end in words:
+            words = words[: words.index(end)]
+    return words
+
+
+def test_there_are_commands_to_check() -> None:
+    programs = {words_of(text)[0] for _, text in ALL}
+    assert {"python", "make", "ray", "tensorboard"} <= programs
+    assert len(ALL) > 25
+
+
+@pytest.mark.parametrize(("page", "text"), ALL, ids=[f"{page.name}: {text}" for page, text in ALL])
+def test_the_command_is_one(page: Path, text: str) -> None:
+    if "[--" in text:  # a synopsis
+        known = launch.build_parser().format_help()
+        if "-m agropest" in text:
+            known = agropest_help(text.split()[3])
+        for flag in re.findall(r"--[a-z-]+", text):
+            assert flag in known
+        return
+    words = words_of(text)
+    for word in words:
+        if re.match(r"(sweeps|clusters|configs|docs|benchmarks|checks|tests)/", word):
+            assert (ROOT / word).exists(), word
+    if words[0] == "python":
+        check_python(words[1:])
+    elif words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+        assert set(words[1:]) <= set(targets)
+    elif words[0] == "ray":
+        check_ray(words[1:])
+    elif words[:2] == ["pip", "install"] and "-r" in words:
+        assert (ROOT / words[words.index("-r") + 1]).is_file()
+
+
+def agropest_help(command: str) -> str:
+    """Returns the help of a command of ``python -m agropest``."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+        build_parser().parse_args([command, "--help"])
+    return printed.getvalue()
+
+
+def check_python(words: list[str]) -> None:
+    if words[0] == "launch.py":
+        arguments = launch.build_parser().parse_args(words[1:])
+        if arguments.sweep.parts[0] != "sweeps":
+            return  # a placeholder
+        try:
+            load_sweep(ROOT / arguments.sweep, arguments.settings)
+        except SweepFileError:
+            assert any(word in words for word in SHOWN_TO_FAIL)
+        else:
+            assert not any(word in words for word in SHOWN_TO_FAIL)
+    elif words[:2] == ["-m", "agropest"]:
+        build_parser().parse_args(words[2:])
+    elif words[0] == "-m":
+        assert shutil.which(words[1], path=str(Path(sys.executable).parent)) or __import__(words[1])
+    else:
+        assert (ROOT / words[0]).is_file(), words[0]
+
+
+def check_ray(words: list[str]) -> None:
+    """Parses a command of Ray's command line, with Ray's own parser, without running it."""
+    import click
+    from ray.scripts.scripts import cli
+
+    command, name = cli, ""
+    context = click.Context(cli)
+    while isinstance(command, click.Group):
+        name, words = words[0], words[1:]
+        found = command.get_command(context, name)
+        assert found is not None, f"ray has no command {name}"
+        command = found
+    if "--" in words:
+        entry = words.index("--")
+        check_python(words[entry + 2 :])
+    command.make_context(name, list(words))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+BLOCKS = [
+    (page, block) for page in PAGES for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+]
+
+
+@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{page.name}: {block[:30]!r}" for page, block in BLOCKS])
+def test_yaml_examples_load(page: Path, block: str, tmp_path: Path) -> None:
+    """A block of the sweep file's keys becomes a sweep, with a baseline where it names no variants."""
+    content = yaml.safe_load(block)
+    assert isinstance(content, dict), block
+    reference = content.pop("reference", None)  # its runs are held against variants that an excerpt does not show
+    if isinstance(reference, str):
+        assert (ROOT / "docs" / reference).is_file()
+    if any(str(key)[0].isupper() for key in content):
+        content = {"config": content}
+    if not {"variants", "factors", "search"} & set(content):
+        content["variants"] = {"baseline": {}}
+    if "factors" in content or "search" in content:
+        content.setdefault("variants", {"baseline": {}})
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "sweeps").mkdir()
+    sweep = tmp_path / "sweeps" / "example.yaml"
+    sweep.write_text(yaml.safe_dump(content))
+    load_sweep(sweep)
+
+
+def test_cluster_files_are_what_they_say() -> None:
+    """The cluster launcher's own schema; for Kubernetes the form; the Grafana dashboard shows metrics that exist."""
+    import json
+
+    import jsonschema
+    import ray
+
+    from agropest.tuning.metrics import GAUGES
+
+    folder = ROOT / "clusters"
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    jsonschema.validate(yaml.safe_load((folder / "ray-up.yaml").read_text()), json.loads(schema.read_text()))
+    kuberay = yaml.safe_load((folder / "kuberay.yaml").read_text())
+    assert (kuberay["kind"], kuberay["spec"]["authOptions"]) == ("RayCluster", {"mode": "token"})
+    assert kuberay["spec"]["headGroupSpec"]["rayStartParams"]["dashboard-host"] == "127.0.0.1"
+    dashboard = json.loads((folder / "monitoring" / "grafana-dashboard.json").read_text())
+    shown = {name for panel in dashboard["panels"] for name in re.findall(r"ray_(\w+)\{", panel["targets"][0]["expr"])}
+    assert shown == set(GAUGES)
+    prometheus = yaml.safe_load((folder / "monitoring" / "prometheus.yml").read_text())
+    assert prometheus["scrape_configs"][0]["http_sd_configs"][0]["url"] == "http://127.0.0.1:8265/api/prometheus/sd"

@@ -1,0 +1,109 @@
+"""A sweep on a cluster that is there already: two nodes of ``ray.cluster_utils.Cluster``, and a submitted job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agropest.results.store import TrialFolder
+from tests.tuning.conftest import ROOT, Running
+
+CLUSTER = """
+import os, sys, tempfile
+os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)
+from ray.cluster_utils import Cluster
+dashboard = {"include_dashboard": True, "dashboard_port": int(sys.argv[2]), "dashboard_host": "127.0.0.1"}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **dashboard})
+for _ in range(int(sys.argv[1]) - 1):
+    cluster.add_node(num_cpus=1)
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, int]]:
+    """The address of two nodes with one CPU each, and the port of the dashboard."""
+    port = free_port()
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"  # a job's `python` is the nodes'
+    command = [sys.executable, "-c", CLUSTER, "2", str(port)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, text=True, **pipes)  # type: ignore[call-overload]
+    try:
+        address = process.stdout.readline().strip()
+        assert address.startswith("127.0.0.1:"), address
+        yield address, port
+    finally:
+        try:
+            process.communicate(timeout=60)  # closes its input, which ends it
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def parent_of(pid: int) -> int:
+    return int((Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def raylets_of(*titles: bytes) -> list[int]:
+    """Returns the node process that each worker with such a title belongs to."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().rstrip(b"\0") in titles:
+                found.append(parent_of(int(path.parent.name)))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_sweep_runs_on_two_nodes(cluster: tuple[str, int], endless_sweep: Path, tmp_path: Path) -> None:
+    address, _ = cluster
+    names = ("two-nodes-a", "two-nodes-b")  # no other launch on this machine has such trials
+    sweep = endless_sweep.read_text().replace("baseline: {}", f"{names[0]}: {{}}").replace("focal:", f"{names[1]}:")
+    (tmp_path / "two.yaml").write_text(sweep)
+    command = [sys.executable, str(ROOT / "launch.py"), str(tmp_path / "two.yaml"), "--results", str(tmp_path / "r")]
+    command += ["--address", address, "--set", "SOLVER.MAX_ITER=1000000", "--set", "TEST.EVAL_PERIOD=20"]
+    with open(tmp_path / "log.txt", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path)
+    launch = Running(process, tmp_path / "log.txt", tmp_path / "r")
+    try:
+        titles = [f"ray::{name}/s1".encode() for name in names]
+        launch.wait_until(lambda: len(raylets_of(*titles)) == 2, "trial on each node")
+        assert len(set(raylets_of(*titles))) == 2
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(120)
+    assert process.returncode == 130, launch.printed()
+    assert f"connecting to Ray at {address}" in launch.printed()
+
+
+@pytest.mark.slow
+def test_a_submitted_job_runs_a_sweep(cluster: tuple[str, int], tiny_sweep: Path, tmp_path: Path) -> None:
+    _, port = cluster
+    ray = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", f"http://127.0.0.1:{port}"]
+    launch = ["--", "python", "launch.py", str(tiny_sweep), "--results", str(tmp_path / "r"), "--address", "auto"]
+    environment = {**os.environ, "RAY_AUTH_MODE": "token"}
+    result = subprocess.run(
+        [*ray, "--working-dir", str(ROOT), *launch], env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Look closer:" in result.stdout
+    statuses = [TrialFolder(path).status().status for path in (tmp_path / "r" / "trials").glob("*-*")]
+    assert statuses == ["finished", "finished"]
