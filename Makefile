@@ -1,5 +1,6 @@
 # make demo    install, draw the demo data set, run sweeps/demo.yaml
 # make test    install, run the tests
+# make test-all   the slow ones, too
 # make check   formatting, lint, types
 # make audit   known vulnerabilities among the pinned packages
 # make screenshots   the pictures of docs/images, from a demo sweep
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check audit screenshots install install-dev clean
+.PHONY: demo test test-all check audit screenshots install install-dev clean
 
 demo: install
 	$(RUN) -m agropest draw-demo data/demo
@@ -15,6 +16,9 @@ demo: install
 
 test: install-dev
 	$(RUN) -m pytest
+
+test-all: install-dev
+	$(RUN) -m pytest -m "slow or not slow"
 
 check: install-dev
 	$(RUN) -m ruff check .

@@ -3,7 +3,7 @@
     python docs/make_screenshots.py [--sweep sweeps/demo.yaml] [--set SOLVER.MAX_ITER=100] [--data data/demo]
 
 Launches the sweep into a temporary folder; while it runs, takes the live table, as a terminal shows it, and Ray's
-dashboard; when it has ended, the page. Chromium is not installed by this project (Debian: ``apt-get install chromium``).
+dashboard; when it has ended, the page. Chromium must be there (Debian: ``apt-get install chromium``).
 """
 
 from __future__ import annotations
