@@ -115,12 +115,12 @@ def save(name: str, picture: bytes) -> None:
     print(f"{IMAGES / name}: {(IMAGES / name).stat().st_size} bytes", flush=True)
 
 
-def live_table(sweep: Path, settings: Sequence[str], results: Path, link: str) -> str:
+def live_table(sweep: Path, settings: Sequence[str], results: Path, link: str, elapsed_s: float) -> str:
     """Returns the live table as an SVG of a terminal, from the same store that the launch's own table reads."""
     spec = load_sweep(sweep, settings)
     store = Store(results)
     console = Console(record=True, width=96, height=24, file=io.StringIO(), force_terminal=True)
-    progress = Progress(spec, read_sweep_record(store.sweep_folder(spec.name)).trials, store, console)
+    progress = Progress(spec, read_sweep_record(store.sweep_folder(spec.name)).trials, store, console, elapsed_s)
     progress.link(link)
     progress.refresh()
     progress.close()
@@ -159,12 +159,14 @@ def main() -> None:
         command += [word for setting in arguments.settings for word in ("--set", setting)]
         with open(log, "wb") as file:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)
+        started = time.monotonic()
         browser = Browser(arguments.chromium, Path(scratch) / "browser")
         try:
             wait_until(lambda: len(set(re.findall(r"\] (\S+): running, val", log.read_text()))) >= 2, process)
             dashboard = re.search(r"Ray dashboard: (http://\S+)", log.read_text())
-            link = dashboard[0] if dashboard else ""
-            svg = live_table(sweep, arguments.settings, results, f"{link} (its token: ray get-auth-token)")
+            link = f"{dashboard[0]} (its token: ray get-auth-token)" if dashboard else ""
+            elapsed_s = time.monotonic() - started
+            svg = live_table(sweep, arguments.settings, results, link, elapsed_s)
             (Path(scratch) / "console.html").write_text(f"<body style='margin:0'>{svg}</body>")
             box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
             assert box is not None

@@ -33,10 +33,16 @@ class Progress:
         trials: of the sweep; a list that grows is shown as it is each time.
         store: where they write.
         console: where to; standard output by default.
+        elapsed_s: how long the sweep has run already.
     """
 
     def __init__(
-        self, spec: SweepSpec, trials: Sequence[TrialSpec], store: Store, console: Console | None = None
+        self,
+        spec: SweepSpec,
+        trials: Sequence[TrialSpec],
+        store: Store,
+        console: Console | None = None,
+        elapsed_s: float = 0.0,
     ) -> None:
         self.spec = spec
         self.console = console or Console()
@@ -47,7 +53,7 @@ class Progress:
         self._told: dict[str, tuple[str, int]] = {}
         self._message, self._for_now = "", False
         self._links: list[str] = []
-        self._started = time.monotonic()
+        self._started = time.monotonic() - elapsed_s
         self._last, self._last_summary = -REFRESH_S, self._started
 
     def say(self, text: str, for_now: bool = False) -> None:
