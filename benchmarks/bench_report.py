@@ -1,14 +1,21 @@
-"""Times everything that is exported of a sweep of 50 trials: ``python benchmarks/bench_report.py``.
+"""Times everything that is exported of a sweep of 50 trials, and its page.
+
+    python -m benchmarks.bench_report [--trials 50] [--images 1000] [--keep DIR]
 
 The store is made up, but of real files: COCO ground truth of 1,000 validation and 546 test pictures in 12 classes,
-pictures that decode, and for every evaluation a file of boxes with the metrics that COCO evaluation gives them. Figures
-are taken with no replicates of the bootstrap kept from before, then again with those that the first export kept.
+pictures that decode, and for every evaluation a file of boxes with the metrics that COCO evaluation gives them. Export
+is timed in processes of its own: as the end of a launch finds the store (finished trials have kept their bootstrap
+replicates, those of stopped ones are computed), once more (all are kept), and with none kept. CPU seconds are printed
+beside the clock's: on a machine that does other things, they say more.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +24,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from agropest import files
-from agropest.report.export import export_sweep
 from agropest.report.page import write_page
 from agropest.results.average_precision import evaluate
 from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.kept_replicates import keep_replicates
+from agropest.results.matching import Targets, read_targets
+from agropest.results.ranking import chosen_evaluation
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
 from agropest.results.sweep_record import SplitRecord, SweepRecord, environment, read_sweep_record, write_sweep_record
 from agropest.sweep.detectron2_keys import default_config
@@ -31,7 +40,7 @@ SIZE_PX, MAX_ITER, EVALUATIONS = 640, 25000, 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make the store there and leave it")
@@ -49,16 +58,26 @@ def main() -> None:
 
 def measure(folder: Path) -> None:
     """Prints seconds and sizes."""
-    store, record = Store(folder.parent), read_sweep_record(folder)
+    record = read_sweep_record(folder)
     started = time.perf_counter()
-    write_page(record, store, running=True, refresh_s=10)
+    write_page(record, Store(folder.parent), running=True, refresh_s=10)
     print(f"page while it runs: {time.perf_counter() - started:.2f} s")
-    for what in ("everything, nothing kept", "everything, once more"):
-        started = time.perf_counter()
-        names = export_sweep(folder)
-        print(f"{what}: {time.perf_counter() - started:.2f} s")
-    for name in names:
-        print(f"  {name}: {(folder / name).stat().st_size / 1e6:.3f} MB")
+    timed_export("everything, as a launch ends", folder)
+    timed_export("everything, once more", folder)
+    for kept in folder.parent.glob("trials/*/replicates"):
+        shutil.rmtree(kept)
+    timed_export("everything, no replicates kept", folder)
+    for path in sorted(folder.iterdir()):
+        print(f"  {path.name}: {path.stat().st_size / 1e6:.3f} MB")
+
+
+def timed_export(what: str, folder: Path) -> None:
+    """Exports in a process of its own, and prints how long that took, the start of Python included."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "agropest", "export", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{what}: {time.perf_counter() - started:.2f} s, {cpu:.2f} s of CPU", flush=True)
 
 
 def make_sweep(root: Path, num_trials: int, num_images: int) -> Path:
@@ -74,8 +93,10 @@ def make_sweep(root: Path, num_trials: int, num_images: int) -> Path:
     base = {**default_config(), "SOLVER.MAX_ITER": MAX_ITER, "TEST.EVAL_PERIOD": MAX_ITER // EVALUATIONS}
     trials = [_trial(base, number) for number in range(num_trials)]
     easy = {name: random.random(len(truth.annotations)) for name, truth in truths.items()}
+    targets = {name: read_targets(truth) for name, truth in truths.items()}
     for number, trial in enumerate(trials):
         _store_trial(store, trial, truths, easy, number)
+        _keep(store, trial, targets)
     record = SweepRecord(
         name="made-up",
         question=f"Which of {num_trials} made-up detectors is best?",
@@ -143,6 +164,15 @@ def _store_trial(
         _store_evaluation(folder, "test", MAX_ITER, truths["test"], easy["test"], skill, random)
     reason = "the loss became NaN at iteration 812" if status == FAILED else ""
     folder.write_status(Status(status, count * MAX_ITER // EVALUATIONS, 600.0 * count + 3 * number, reason))
+
+
+def _keep(store: Store, trial: TrialSpec, targets: dict[str, Targets]) -> None:
+    """Keeps replicates of what a finished trial is ranked by, as a trial itself does at its end."""
+    folder = store.folder(trial)
+    chosen = chosen_evaluation(folder, "AP")
+    if folder.status().status == FINISHED and chosen is not None:
+        for record in (chosen, *folder.read_evaluations("test")):
+            keep_replicates(folder, record, targets[record.split], "AP", trial.config)
 
 
 def _store_evaluation(
