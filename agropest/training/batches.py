@@ -34,6 +34,7 @@ class BatchStream:
         seed: of the trial.
         cache_bytes: of decoded images, over all workers; a set that does not fit is decoded anew each time.
         cache: of decoded images, shared with other trials; then none is kept here.
+        part: (rank, number of ranks): of every batch only that part is prepared; see ``agropest.training.distributed``.
 
     Raises:
         TrialError: no image is left to train on, or a class index is not one of the model's.
@@ -46,6 +47,7 @@ class BatchStream:
         seed: int,
         cache_bytes: int = CACHE_BYTES,
         cache: ImageCache | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
             records = [record for record in records if any(not a.get("iscrowd", 0) for a in record["annotations"])]
@@ -53,6 +55,9 @@ class BatchStream:
             fix = "check the data set, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS: false"
             raise TrialError(fault("training images", "expected at least one image with a box", 0, fix))
         self.records, self.seed, self._cache_bytes = records, seed, cache_bytes
+        rank, world_size = part
+        share = cfg.SOLVER.IMS_PER_BATCH // world_size
+        self._slots = range(rank * share, (rank + 1) * share)
         self._mapper = TrainMapper(records, cfg, cache_bytes, cache)
         self._plan = BatchPlan(
             make_sampler(
@@ -77,7 +82,8 @@ class BatchStream:
         Raises:
             TrialError: an image cannot be read.
         """
-        return [self._mapper(index, (self.seed, n, slot)) for slot, index in enumerate(self.images(n))]
+        images = self.images(n)
+        return [self._mapper(images[slot], (self.seed, n, slot)) for slot in self._slots]
 
     def iterate(self, start: int, num_workers: int) -> Iterator[Batch]:
         """Yields batch ``start`` and all that follow, without end. Closing it ends the workers.

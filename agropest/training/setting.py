@@ -16,6 +16,7 @@ class Setting:
         device: "cpu" or "cuda".
         device_name: what the pace of this trial is remembered under; empty: it is not.
         num_threads: of torch in this process.
+        num_processes: that train together, each on its part of every batch; on cards one for each.
         loader_workers: processes that prepare batches; 0: this one does.
         image_cache: folder of the decoded images that all trials of this node share; None: each decodes its own.
         metric: by which validation chooses the checkpoint that is tested.
@@ -28,6 +29,7 @@ class Setting:
     device: str = "cpu"
     device_name: str = ""
     num_threads: int = 1
+    num_processes: int = 1
     loader_workers: int = 0
     image_cache: Path | None = None
     metric: str = "AP"

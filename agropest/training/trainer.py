@@ -42,6 +42,8 @@ class TrialTrainer(TrainerBase):
         torch.manual_seed(step_seed(cfg.SEED, -1))
         self.model = build(cfg).to(self.device)
         self.model.train()
+        self.training_model: torch.nn.Module = self.model  # or wrapped, where several processes train together
+        self.rank = 0
         self.optimizer = build_optimizer(cfg, self.model)
         self.scheduler = build_lr_scheduler(cfg, self.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=cfg.SOLVER.AMP.ENABLED and device != "cpu")
@@ -59,10 +61,10 @@ class TrialTrainer(TrainerBase):
             TrialError: the loss is not finite.
         """
         batch = next(self.batches)
-        torch.manual_seed(step_seed(self.cfg.SEED, self.iter))
+        torch.manual_seed(step_seed(self.cfg.SEED, self.iter) + self.rank)
         try:
             with self._precision():
-                losses = self.model(batch)
+                losses = self.training_model(batch)
                 total = sum(losses.values())
         except FloatingPointError as error:  # Detectron2's RPN says so first when the weights are already not finite
             raise self._diverged(self.iter + 1, str(error)) from None

@@ -38,6 +38,7 @@ from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.batches import BatchStream
+from agropest.training.distributed import Task, trained_together
 from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation, detect
 from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.image_cache import ImageCache, open_cache
@@ -146,12 +147,26 @@ class _Run:
 
     def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
         """Trains from iteration ``start`` to ``end``."""
-        stream = BatchStream(self.records["train"].dicts, self.cfg, self.trial.seed, cache=self._image_cache("train"))
-        trainer.batches = stream.iterate(start, self.setting.loader_workers)
+        records, setting = self.records["train"].dicts, self.setting
+        part = (0, setting.num_processes)
+        stream = BatchStream(records, self.cfg, self.trial.seed, cache=self._image_cache("train"), part=part)
+        trainer.batches = stream.iterate(start, setting.loader_workers)
         trainer._hooks = []
         trainer.register_hooks(hooks)
+        task = Task(
+            cfg=self.cfg,
+            device=setting.device,
+            records=records,
+            num_threads=setting.num_threads,
+            loader_workers=setting.loader_workers,
+            seed=self.trial.seed,
+            start=start,
+            end=end,
+            world_size=setting.num_processes,
+        )
         try:
-            trainer.train(start, end)
+            with trained_together(trainer, task):
+                trainer.train(start, end)
         finally:
             trainer.batches.close()  # type: ignore[attr-defined]  # ends loader workers
 

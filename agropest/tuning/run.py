@@ -141,6 +141,7 @@ def build_jobs(
                 device="cuda" if trial.resources.gpus else "cpu",
                 device_name=machine.device_name(trial.resources.gpus > 0),
                 num_threads=trial.resources.num_threads,
+                num_processes=trial.resources.processes,
                 loader_workers=trial.resources.loader_workers,
                 image_cache=store.root / "data" / "decoded",
                 metric=spec.metric,

@@ -1,0 +1,82 @@
+"""Two processes with gloo train one trial: the same batches in parts, one set of weights, metrics at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from agropest.data.dataset import Dataset
+from agropest.errors import TrialError
+from agropest.results.store import FINISHED, Store, TrialFolder
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.training import checkpoints
+from agropest.training.batches import BatchStream
+from agropest.training.distributed import require_equal_parts
+from agropest.training.records import load_records
+from agropest.training.setting import Setting
+from agropest.training.trainer import TrialTrainer
+from agropest.training.trial import detectron2_config, run_trial
+
+# Every anchor and proposal is sampled, so that chance has no part in the comparison.
+ALL_SAMPLED = (
+    "MODEL.RPN.BATCH_SIZE_PER_IMAGE=100000",
+    "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE=100000",
+    "MODEL.RPN.POSITIVE_FRACTION=1.0",
+    "MODEL.ROI_HEADS.POSITIVE_FRACTION=1.0",
+)
+
+
+@pytest.fixture
+def trial(tiny_sweep: Path, tiny_dataset: Dataset) -> TrialSpec:
+    spec = load_sweep(tiny_sweep, ALL_SAMPLED)
+    return expand_trials(spec, tiny_dataset.fingerprint, tiny_dataset.class_names)[0]
+
+
+def run(trial: TrialSpec, dataset: Dataset, results: Path, num_processes: int) -> TrialFolder:
+    folder = Store(results).folder(trial).claim()
+    setting = Setting(dataset.paths, num_processes=num_processes)
+    assert run_trial(trial, folder, setting, lambda record: None).status == FINISHED
+    return folder
+
+
+def weights(folder: TrialFolder) -> dict[str, torch.Tensor]:
+    content = checkpoints.load(folder.checkpoints, 4)
+    assert content is not None
+    found: dict[str, torch.Tensor] = content["model"]
+    return found
+
+
+def test_two_processes_reach_what_one_reaches(trial: TrialSpec, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    one, two = (run(trial, tiny_dataset, tmp_path / str(number), number) for number in (1, 2))
+    assert [r.iteration for r in two.read_evaluations()] == [2, 4]
+    assert [r.split for r in two.read_evaluations("test")] == ["test"]
+    start = TrialTrainer(detectron2_config(trial, "cpu"), "cpu").model.state_dict()
+    names = [name for name, tensor in start.items() if tensor.is_floating_point()]
+    first, alone, together = (
+        torch.cat([content[name].double().flatten() for name in names])
+        for content in (start, weights(one), weights(two))
+    )
+    # Not equal: a mean of two means over unequal numbers of proposals, and sums in another order.
+    assert 0 < (together - alone).norm() < 0.2 * (alone - first).norm()
+
+
+def test_the_parts_are_the_batch(trial: TrialSpec, tiny_dataset: Dataset) -> None:
+    cfg = detectron2_config(trial, "cpu")
+    records = load_records("train", *tiny_dataset.paths["train"]).dicts
+    whole = BatchStream(records, cfg, 1)
+    parts = [BatchStream(records, cfg, 1, part=(rank, 2)) for rank in (0, 1)]
+    for n in range(5):
+        together = [item for part in parts for item in part.batch(n)]
+        assert [item["image_id"] for item in together] == [item["image_id"] for item in whole.batch(n)]
+        for ours, theirs in zip(together, whole.batch(n), strict=True):
+            assert ours["image"].equal(theirs["image"])
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    require_equal_parts(4, 2)
+    with pytest.raises(TrialError, match=r"SOLVER\.IMS_PER_BATCH: expected a multiple of the 3 processes"):
+        require_equal_parts(4, 3)
