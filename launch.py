@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agropest.sweep.spec import SweepSpec
     from agropest.sweep.trial import TrialSpec
     from agropest.tuning.connection import RayOptions
+    from agropest.tuning.suggestions import Suggestions
 
 LOG_COLUMNS = 160
 PAGE_REFRESH_S = 10
@@ -99,6 +100,7 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.sweep.lint import lint
     from agropest.sweep.plan import expand_trials
     from agropest.sweep.spec import load_sweep
+    from agropest.tuning.suggestions import opened
 
     console = Console()
     if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
@@ -122,7 +124,13 @@ def launch(arguments: argparse.Namespace) -> int:
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
     fit_anchors = functools.partial(fitted_anchors, dataset)
-    trials = expand_trials(spec, dataset.fingerprint, dataset.class_names, fit_anchors)
+
+    def expand(some: SweepSpec) -> list[TrialSpec]:
+        return expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors)
+
+    suggestions = opened(spec, expand, store)
+    spec = suggestions.sweep() if suggestions else spec
+    trials = expand(spec)
     remarks = lint(spec, trials, dataset, idle_of(spec, trials, dataset, store))
     if arguments.plan:
         if spec.question:
@@ -131,10 +139,14 @@ def launch(arguments: argparse.Namespace) -> int:
         console.print(plan_table(sized, store, spec.baseline, forecast))
         console.print(in_words(forecast), markup=False, highlight=False)
         show_remarks(remarks, console)
+        if suggestions:
+            print(f"optuna: {suggestions.num_suggested} of {spec.search.num_variants} variants are suggested so far")
         return EXIT_OK
     show_remarks(remarks, console)
     with only_launch(store.root, str(arguments.sweep)):
-        return run(spec, trials, dataset, store, ray_options(arguments), console)
+        if suggestions and suggestions.next_round():
+            spec, trials = suggestions.sweep(), expand(suggestions.sweep())
+        return run(spec, trials, dataset, store, ray_options(arguments), console, suggestions)
 
 
 def forecast_of(
@@ -201,9 +213,15 @@ def show_remarks(remarks: list[Remark], console: Console) -> None:
 
 
 def run(
-    spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, ray: RayOptions, console: Console
+    spec: SweepSpec,
+    trials: list[TrialSpec],
+    dataset: Dataset,
+    store: Store,
+    ray: RayOptions,
+    console: Console,
+    suggestions: Suggestions | None = None,
 ) -> int:
-    """Runs what is missing, writes the tables, shows the ranking."""
+    """Runs what is missing, round after round where variants are suggested; writes the tables, shows the ranking."""
     from agropest.report.export import write_exports
     from agropest.report.notes import notes_by_text
     from agropest.report.page import NAME, write_page
@@ -215,18 +233,25 @@ def run(
     from agropest.results.sweep_comparison import compare_trials
     from agropest.results.sweep_record import describe_sweep, write_sweep_record
     from agropest.tuning.run import run_trials
+    from agropest.tuning.spending import Spending
     from agropest.tuning.watch import Rewritten
 
     folder = store.sweep_folder(spec.name)
-    record = describe_sweep(spec, trials, dataset)
-    write_sweep_record(record, store)  # what export needs, were this killed
-    write_events = functools.partial(write_tensorboard, trials, store, folder / "tensorboard", spec.metric)
-    show = functools.partial(write_page, record, store, running=True, refresh_s=PAGE_REFRESH_S)
-    live = [Rewritten("the TensorBoard runs", write_events, period_s=10)]
-    live += [Rewritten("the page", show, period_s=PAGE_REFRESH_S)]
-    outcome = run_trials(spec, trials, dataset, store, ray, live)
-    for files in live:
-        files.finish()
+    spending = Spending(spec.budget)
+    while True:
+        record = describe_sweep(spec, trials, dataset)
+        write_sweep_record(record, store)  # what export needs, were this killed
+        write_events = functools.partial(write_tensorboard, trials, store, folder / "tensorboard", spec.metric)
+        show = functools.partial(write_page, record, store, running=True, refresh_s=PAGE_REFRESH_S)
+        live = [Rewritten("the TensorBoard runs", write_events, period_s=10)]
+        live += [Rewritten("the page", show, period_s=PAGE_REFRESH_S)]
+        outcome = run_trials(spec, trials, dataset, store, ray, live, spending)
+        for files in live:
+            files.finish()
+        if outcome.interrupted or outcome.spent or suggestions is None or not suggestions.next_round():
+            break
+        spec = suggestions.sweep()
+        trials = suggestions.expand(spec)
     rows = rank_trials(trials, store, spec.metric)
     comparison = compare_trials(trials, store, record.ground_truths(), spec.metric, spec.baseline, spec.guards)
     write_exports(record, store, comparison, rows)

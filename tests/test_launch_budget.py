@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def launch(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """``search:``: variants that are drawn, beside those that are written down.
 
     search:
-      method: random              # or grid
+      method: random              # or grid, optuna
       num_variants: 20
       space:
         SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}
         MODEL.ROI_BOX_HEAD.CLS_LOSS: {choice: [softmax, softmax_focal]}
 
-Both are drawn when the file is read: their variants are in the plan like any other.
+Grid and random are drawn when the file is read: their variants are in the plan like any other. What Optuna suggests
+depends on what came out before, so it is drawn while the sweep runs (``agropest.tuning.suggestions``).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Any
 from agropest.sweep.distributions import CHOICE, Distribution, draw_point, read_space
 from agropest.sweep.section import Section
 
-GRID, RANDOM = "grid", "random"
-SEARCH_METHODS = (GRID, RANDOM)
+GRID, RANDOM, OPTUNA = "grid", "random", "optuna"
+SEARCH_METHODS = (GRID, RANDOM, OPTUNA)
 MOST_VARIANTS = 10_000
 
 
@@ -34,12 +35,14 @@ class SearchRule:
         space: Detectron2 key to its distribution.
         num_variants: how many variants are drawn; a grid has as many as it has.
         seed: of what is drawn.
+        at_once: variants that Optuna suggests in one round; the next begins when all of them have ended.
     """
 
     method: str = ""
     space: Mapping[str, Distribution] = field(default_factory=dict)
     num_variants: int = 0
     seed: int = 0
+    at_once: int = 0
 
 
 def read_search(top: Section) -> SearchRule:
@@ -58,6 +61,7 @@ def read_search(top: Section) -> SearchRule:
         space=space,
         num_variants=section.integer("num_variants", 0 if method == GRID else 10, high=MOST_VARIANTS),
         seed=section.integer("seed", 0, high=2**31 - 1),
+        at_once=section.integer("at_once", 4, low=1, high=1000) if method == OPTUNA else 0,
     )
     section.refuse_unknown()
     _check(rule, section)
@@ -66,7 +70,7 @@ def read_search(top: Section) -> SearchRule:
 
 def drawn_variants(rule: SearchRule) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields name and overrides of every variant that can be known before the sweep runs; each point once."""
-    if not rule.method:
+    if rule.method not in (GRID, RANDOM):
         return
     if rule.method == GRID:
         values = [law.arguments for law in rule.space.values()]

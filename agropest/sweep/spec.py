@@ -40,7 +40,7 @@ from agropest.sweep.factors import DESIGNS, combine
 from agropest.sweep.guard import Guard, read_guards
 from agropest.sweep.reference import Reference, read_reference
 from agropest.sweep.resources import Resources, read_resources
-from agropest.sweep.search import RANDOM, SearchRule, drawn_variants, read_search
+from agropest.sweep.search import OPTUNA, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
 from agropest.sweep.stop_rule import ASHA, RACE, StopRule, read_stop
@@ -124,7 +124,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         baseline=_baseline(top, variants),
         seeds=_seeds(top),
         metric=_metric(top),
-        stop=read_stop(top, ASHA if search.method == RANDOM else RACE),
+        stop=read_stop(top, ASHA if search.method in (RANDOM, OPTUNA) else RACE),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
         silence=tuple(str(word) for word in _words(top, "silence")),

@@ -12,6 +12,7 @@ import importlib.util
 import ipaddress
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ class RayOptions:
         Raises:
             EnvironmentFault: it was asked for and its packages are missing.
         """
-        missing = [name for name in DASHBOARD_PACKAGES if importlib.util.find_spec(name) is None]
+        # What an earlier round of this launch has imported is there, and may have no spec to find (colorful).
+        missing = [n for n in DASHBOARD_PACKAGES if n not in sys.modules and importlib.util.find_spec(n) is None]
         if missing and self.dashboard:
             fix = 'pip install "ray[default]", or leave --dashboard out'
             raise EnvironmentFault(fault("--dashboard", "expected Ray's dashboard packages", missing, fix))

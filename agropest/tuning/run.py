@@ -57,6 +57,7 @@ def run_trials(
     store: Store,
     ray: RayOptions = DEFAULT_RAY,
     onlookers: Sequence[Rewritten] = (),
+    spending: Spending | None = None,
 ) -> Outcome:
     """Runs every trial that has not ended, as many at a time as fit.
 
@@ -64,6 +65,7 @@ def run_trials(
         trials: all of the sweep's; those that have ended are told to the scheduler from the store.
         ray: the cluster to use, or how to start one on this machine for this launch.
         onlookers: files that are rewritten while the sweep runs.
+        spending: of the launch, where it runs several rounds of trials.
 
     Raises:
         EnvironmentFault: the machine or cluster can never run a trial.
@@ -72,8 +74,12 @@ def run_trials(
     if not pending:
         return Outcome(False, _all_ended_well(trials, store))
     require_trackers(spec.track)
-    left_out = {trial.name for trial in pending[spec.budget.max_trials or len(pending) :]}
-    pending = pending[: spec.budget.max_trials or len(pending)]
+    spending = spending or Spending(spec.budget)
+    admitted = spending.admit(pending)
+    left_out = {trial.name for trial in pending[len(admitted) :]}
+    pending = admitted
+    if not pending:
+        return Outcome(False, False, spending.spent)
     standings = open_standings(spec, trials, left_out, dataset, store)
     if standings is not None:
         pending = standings.still_in(pending)
@@ -81,7 +87,7 @@ def run_trials(
             return Outcome(False, _all_ended_well(trials, store))
     by_tune = spec.stop.method in (ASHA, MEDIAN)  # Tune's schedulers know what they are told, the others read the store
     told = [trial for trial in trials if trial.name not in left_out] if by_tune else pending
-    spending = Spending(spec.budget, {trial.name: store.folder(trial).status().iteration for trial in told})
+    spending.begin({trial.name: store.folder(trial).status().iteration for trial in told})
     progress = Progress(spec, trials, store)
     watch = Watch(progress)
     with contextlib.closing(progress):
@@ -108,8 +114,7 @@ def run_trials(
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
-    spent = spending.ended_launch or (f"max_trials {spec.budget.max_trials}" if left_out else "")
-    return Outcome(stop.is_set(), _all_ended_well(trials, store), spent)
+    return Outcome(stop.is_set(), _all_ended_well(trials, store), spending.spent)
 
 
 def _require_weights(weights: str) -> None:

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agropest.sweep.budget import Budget
+from agropest.sweep.trial import TrialSpec
 
 
 class Spending:
-    """Counts iterations and hours of one launch.
+    """Counts trials, iterations and hours of one launch, over all its rounds.
 
     Args:
         budget: the sweep file's.
-        before: trial name to the iterations that were trained before this launch.
 
     Attributes:
-        ended_launch: the limit that was reached, in words; empty while none is.
+        ended_launch: the limit that ended the running trials, in words; empty while none has.
     """
 
-    def __init__(self, budget: Budget, before: Mapping[str, int]) -> None:
-        self.budget, self._before = budget, before
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self.ended_launch = ""
+        self._num_trials = 0
+        self._left_trials_out = False
+        self._before: dict[str, int] = {}
         self._reached: dict[str, int] = {}
         self._started = time.monotonic()
+
+    def admit(self, pending: Sequence[TrialSpec]) -> list[TrialSpec]:
+        """Returns those of the trials that the launch may run, the first ones, and counts them."""
+        most = self.budget.max_trials - self._num_trials if self.budget.max_trials else len(pending)
+        self._num_trials += min(most, len(pending))
+        self._left_trials_out |= most < len(pending)
+        return list(pending[:most])
+
+    def begin(self, before: Mapping[str, int]) -> None:
+        """Notes how many iterations trials had been trained before."""
+        self._before |= {name: iteration for name, iteration in before.items() if name not in self._before}
 
     def note(self, trial: str, iteration: int) -> None:
         """Counts a trial's evaluation."""
@@ -33,6 +47,11 @@ class Spending:
     def iterations(self) -> int:
         """Iterations trained by this launch, as far as they were evaluated."""
         return sum(max(0, last - self._before.get(name, 0)) for name, last in self._reached.items())
+
+    @property
+    def spent(self) -> str:
+        """The limit that left something out, in words; empty where none did."""
+        return self.ended_launch or (f"max_trials {self.budget.max_trials}" if self._left_trials_out else "")
 
     def is_over(self) -> bool:
         """Returns whether a limit is reached, and remembers which: from then on ``ended_launch`` names it."""

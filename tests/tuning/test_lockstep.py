@@ -35,7 +35,7 @@ def test_hyperband_through_a_launch(tiny_sweep: Path, tmp_path: Path) -> None:
     )
     words = [tiny_sweep, "--results", "r", "--no-dashboard", "--set", "SOLVER.MAX_ITER=8"]
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
     rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
     # One bracket of four: two are out at the first of four evaluations, one at the second (perhaps already past it).

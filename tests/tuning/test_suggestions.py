@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agropest import files
+from agropest.errors import EnvironmentFault
+from agropest.results.boxes import Boxes
+from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
+from agropest.sweep.distributions import Distribution
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import SweepSpec, load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.tuning import suggestions
+from agropest.tuning.suggestions import Observation, Suggestions, opened, suggest
+
+ROOT = Path(__file__).resolve().parents[2]
+SPACE = {
+    "SOLVER.BASE_LR": Distribution("loguniform", (1e-4, 1.0)),
+    "MODEL.ANCHOR_GENERATOR.SIZES": Distribution("choice", ([[8]], [[16]], [[32]])),
+    "SOLVER.WARMUP_ITERS": Distribution("randint", (0, 5)),
+}
+NO_BOXES = Boxes(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+SEARCH = """
+seeds: [1, 2]
+search:
+  method: optuna
+  num_variants: 5
+  at_once: 2
+  space:
+    SOLVER.BASE_LR: {loguniform: [1e-4, 1.0]}
+    MODEL.ROI_BOX_HEAD.CLS_LOSS: {choice: [cross_entropy, softmax_focal]}
+"""
+
+
+def expand(spec: SweepSpec) -> list[TrialSpec]:
+    return expand_trials(spec, "data-1", ["Ants", "Bees"])
+
+
+def load(tmp_path: Path, *settings: str, name: str = "a") -> SweepSpec:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(SEARCH)
+    return load_sweep(path, settings)
+
+
+def end(store: Store, trial: TrialSpec, value: float, status: str = FINISHED) -> None:
+    folder = store.folder(trial).claim()
+    folder.write_spec(trial)
+    record = EvaluationRecord("valid", 100, {"AP": value}, 0, 1, 0.1)
+    folder.write_evaluation(record, NO_BOXES.save)
+    folder.write_status(Status(status, 100))
+
+
+def value_of(trial: TrialSpec) -> float:
+    return 50 - 10 * abs(math.log10(trial.config["SOLVER.BASE_LR"]) + 2) + trial.seed / 10
+
+
+def run_round(one: Suggestions, store: Store) -> list[TrialSpec]:
+    trials = expand(one.sweep())
+    for trial in trials:
+        end(store, trial, value_of(trial))
+    return trials
+
+
+def test_rounds_follow_each_other_and_a_new_launch_reads_them(tmp_path: Path) -> None:
+    spec, store = load(tmp_path), Store(tmp_path / "results")
+    search = opened(spec, expand, store)
+    assert search is not None
+    assert [v.name for v in search.sweep().variants] == ["baseline"]
+    assert search.next_round()
+    assert [v.name for v in search.sweep().variants] == ["baseline", "optuna-000", "optuna-001"]
+    assert not search.next_round()  # nothing has ended
+    first = run_round(search, store)
+    assert [t.name for t in first][2:4] == ["optuna-000/s1", "optuna-000/s2"]
+
+    again = opened(spec, expand, store)
+    assert again is not None
+    assert [t.signature for t in expand(again.sweep())] == [t.signature for t in first]
+    assert again.next_round()
+    run_round(again, store)
+    assert again.next_round()
+    assert again.num_suggested == 5
+    last = run_round(again, store)
+    assert not again.next_round()
+    assert len({t.signature for t in last}) == 2 * 6
+
+
+def test_the_same_seed_and_results_give_the_same_search_in_another_store(tmp_path: Path) -> None:
+    drawn = []
+    for name in ("one", "two"):
+        store = Store(tmp_path / name)
+        search = Suggestions(load(tmp_path), expand, store)
+        while search.next_round():
+            run_round(search, store)
+        drawn.append([v.overrides for v in search.sweep().variants])
+    assert drawn[0] == drawn[1]
+    other = Suggestions(load(tmp_path, "search.seed=1"), expand, Store(tmp_path / "three"))
+    other.next_round()
+    assert [v.overrides for v in other.sweep().variants][1] != drawn[0][1]
+
+
+def test_finished_trials_of_the_store_are_told_those_of_another_setting_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "results")
+    spec = load(tmp_path)
+    (origin,) = expand(replace(spec, seeds=(1,)))
+    fitting = replace(origin, config={**origin.config, "SOLVER.BASE_LR": 0.25, "SEED": 9})
+    end(store, fitting, 33.0)
+    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 0.5}), 20.0, STOPPED)
+    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 0.6}), 20.0, FAILED)
+    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 2.5}), 99.0)  # outside the space
+    end(store, replace(fitting, config={**fitting.config, "SOLVER.MAX_ITER": 7}), 99.0)
+    end(store, replace(fitting, data="data-2"), 99.0)
+    told: list[Observation] = []
+
+    def remembered(space: object, known: list[Observation], *rest: object, **more: object) -> list[dict[str, object]]:
+        told[:] = known
+        return suggest(space, known, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(suggestions, "suggest", remembered)
+    search = Suggestions(spec, expand, store)
+    assert search.next_round()
+    point = {"SOLVER.BASE_LR": 0.25, "MODEL.ROI_BOX_HEAD.CLS_LOSS": "cross_entropy"}
+    assert sorted((one.status, one.value) for one in told) == [(FINISHED, 33.0), (STOPPED, 20.0)]
+    assert point in [one.point for one in told]
+    before = list(told)
+    run_round(search, store)
+    assert search.next_round()
+    assert told[:2] == before  # what was known at the beginning stays that, and the sweep's own follow once
+    assert len(told) == 4
+
+
+def test_suggestions_go_where_it_was_good() -> None:
+    told = [
+        Observation({"SOLVER.BASE_LR": 10**-e, "MODEL.ANCHOR_GENERATOR.SIZES": [[16]], "SOLVER.WARMUP_ITERS": n % 5},
+                    FINISHED, 50 - 10 * abs(e - 2))
+        for n, e in enumerate([0.2 * i for i in range(1, 20)])
+    ]  # fmt: skip
+    points = suggest(SPACE, told, 8, [0, 1])
+    assert points == suggest(SPACE, told, 8, [0, 1])
+    assert points != suggest(SPACE, told, 8, [0, 2])
+    near = [10**-2.7 < p["SOLVER.BASE_LR"] < 10**-1.3 for p in points]
+    assert sum(near) >= 5  # by chance 0.35 of them
+    for point in points:
+        assert all(SPACE[key].holds(value) for key, value in point.items())
+
+
+def test_no_point_is_suggested_twice() -> None:
+    few = {"SEED": Distribution("choice", (1, 2, 3))}
+    told = [Observation({"SEED": 1}, FINISHED, 1.0), Observation({"SEED": 2}, FAILED)]
+    assert suggest(few, told, 4, [0, 0]) == [{"SEED": 3}]
+
+
+def test_damage_to_the_list_of_rounds_costs_the_rounds(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    search = Suggestions(load(tmp_path), expand, store)
+    search.next_round()
+    files.write_text(store.sweep_folder("a") / "search.json", "{")
+    assert Suggestions(load(tmp_path), expand, store).rounds == []
+
+
+def test_without_optuna_there_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(EnvironmentFault, match=r"search\.method: expected the package optuna.*pip install"):
+        Suggestions(load(tmp_path), expand, Store(tmp_path / "results")).next_round()
+
+
+def test_two_rounds_through_a_launch(tiny_sweep: Path, tmp_path: Path) -> None:
+    tiny_sweep.write_text(
+        tiny_sweep.read_text().split("variants:")[0] + "stop: none\nsearch:\n"
+        "  {method: optuna, num_variants: 2, at_once: 1, space: {SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}}}\n"
+    )
+    words = [tiny_sweep, "--results", "r", "--no-dashboard", "--set", "TEST.EVAL_PERIOD=4"]
+    command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
+    assert sorted(rows["label"]) == ["baseline", "optuna-000", "optuna-001"]
+    assert set(rows["status"]) == {"finished"}
