@@ -10,10 +10,12 @@ from typing import Any
 from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.cost import SweepCost
 from agropest.report.details import Detail
+from agropest.report.predictions import most_confused
 from agropest.report.tables import Rows
 from agropest.report.verdicts import interval_text, number, probability, signed
 from agropest.results.average_precision import AP, AP50, AP_DEPLOYED, CLASS_PREFIX
 from agropest.results.comparison import Comparison
+from agropest.results.confusion import ConfusionMatrix
 from agropest.results.curves import THRESHOLDS
 from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Difference
 from agropest.results.metric import metric_value
@@ -22,6 +24,7 @@ from agropest.results.store import FINISHED, STOPPED, EvaluationRecord
 from agropest.results.weighted import RECALL_POINTS
 
 VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down"), INCONCLUSIVE: ("unclear", "circle")}
+MOST_CLASSES = 40  # in a table: more make a page of many megabytes that nobody reads
 DEEPEST = 10.0  # percentage points at which the heat map's colour is full
 
 
@@ -187,12 +190,17 @@ def learning_curves(
 def heat_map(comparison: Comparison | None, rows: Sequence[RankedTrial], baseline: str) -> TableOf | None:
     """Returns the difference of every class's AP to the baseline's; None where there is none.
 
-    From the comparison where there is one, a cell whose interval leaves out 0 then is marked; else from the trials.
+    From the comparison where there is one, a cell whose interval leaves out 0 then is marked; else from the trials. Of
+    many classes those that change most.
     """
     told = _compared_classes(comparison) if comparison else _trial_classes(rows, baseline)
     classes = list(dict.fromkeys(name for one in told.values() for name in one))
     if not classes:
         return None
+    if len(classes) > MOST_CLASSES:
+        largest = {name: max(abs(one[name][0]) for one in told.values() if name in one) for name in classes}
+        kept = set(sorted(classes, key=lambda name: -largest[name])[:MOST_CLASSES])
+        classes = [name for name in classes if name in kept]
     body = [
         [Cell(label, label.lower(), "name"), *(_shaded(*one[name]) if name in one else _nothing() for name in classes)]
         for label, one in told.items()
@@ -258,7 +266,9 @@ def threshold_chart(details: Sequence[Detail]) -> str:
 
 
 def confusion_table(detail: Detail) -> TableOf:
-    """Returns counts; a row's cells are shaded by their share of it."""
+    """Returns counts; a row's cells are shaded by their share of it. Of many classes the most frequent confusions."""
+    if len(detail.confusion.class_names) > MOST_CLASSES:
+        return _confusion_pairs(detail.confusion)
     names = [*detail.confusion.class_names, "background"]
     body = []
     for i, (name, row) in enumerate(zip(names, detail.confusion.counts.tolist(), strict=True)):
@@ -269,6 +279,19 @@ def confusion_table(detail: Detail) -> TableOf:
         ]
         body.append([Cell(name, None, "name"), *cells])
     return TableOf(["truth ↓ predicted →", *names], [False, *(True for _ in names)], body)
+
+
+def _confusion_pairs(confusion: ConfusionMatrix) -> TableOf:
+    names = confusion.class_names
+    rows = [
+        [
+            Cell(names[row], names[row].lower(), "name"),
+            Cell(names[column], names[column].lower()),
+            Cell(str(count), count),
+        ]
+        for count, row, column in most_confused(confusion, MOST_CLASSES)
+    ]
+    return TableOf(["truth", "predicted", "most frequent confusions"], [False, False, True], rows)
 
 
 def behaviour_table(details: Sequence[Detail]) -> TableOf:

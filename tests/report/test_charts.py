@@ -1,0 +1,100 @@
+"""Charts are well-formed whatever the names, and say by shape what they say by colour."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
+from agropest.report.page_parts import confusion_table, difference_row, effects_chart, heat_map
+from agropest.report.svg import Axis, axis_around, tick_text
+from agropest.results.comparison import ComparedVariant, Comparison, Effect
+from agropest.results.confusion import ConfusionMatrix
+from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
+
+HOSTILE = "\"/><script>alert(1)</script>&'<"
+BASE = Comparison("AP", "base", 10, 10, 20, 100, 0.95, (), "")
+
+
+def parsed(drawing: str) -> ElementTree.Element:
+    return ElementTree.fromstring(f"<div>{drawing}</div>")
+
+
+def difference(value: float, verdict: str) -> Difference:
+    return Difference(value, Interval(value - 1, value + 1), 0.01, 0.02, verdict, 2.0)
+
+
+def test_names_cannot_end_what_they_stand_in() -> None:
+    drawings = [
+        interval_chart([IntervalRow(HOSTILE, 1.0, 0.5, None, note=HOSTILE)], HOSTILE, 0.0, HOSTILE),
+        line_chart([Line(HOSTILE, [(0, 1.0), (1, None), (2, 3.0)], 0, stopped=True)], HOSTILE, HOSTILE),
+    ]
+    for drawing in drawings:
+        tree = parsed(drawing)
+        assert not tree.findall(".//script")
+        assert any(HOSTILE in (node.text or "") for node in tree.iter("title"))
+
+
+def test_a_verdict_is_a_shape_and_a_word() -> None:
+    rows = [difference_row(verdict, difference(1.0, verdict)) for verdict in (BETTER, WORSE, INCONCLUSIVE)]
+    assert [(row.shape, row.note) for row in rows] == [
+        ("up", "better"),
+        ("down", "worse"),
+        ("circle", "inconclusive"),
+    ]
+
+
+def test_every_effect_of_a_factor_is_drawn() -> None:
+    effects = (
+        Effect("main effect", ("anchors",), difference(2.0, BETTER)),
+        Effect("interaction", ("anchors", "loss"), difference(-3.0, WORSE)),
+    )
+    drawing = effects_chart(replace(BASE, effects=effects))
+    texts = [node.text for node in parsed(drawing).iter("text")]
+    assert "anchors (main effect)" in texts
+    assert "anchors × loss (interaction)" in texts
+    assert effects_chart(BASE) == ""
+
+
+def test_charts_of_nothing_or_of_one_point_do_not_fail() -> None:
+    assert parsed(line_chart([], "x", "y")) is not None
+    assert parsed(line_chart([Line("one", [(5.0, 1.0)], 0)], "x", "y")).findall(".//rect") == []
+    assert parsed(line_chart([Line("none", [(5.0, None)])], "x", "y")) is not None
+    assert parsed(interval_chart([IntervalRow("same", 3.0, 3.0, 3.0)], "x", 3.0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (0.0, 1.0, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (-7.6, 5.2, ["-7.5", "-5.0", "-2.5", "0.0", "2.5", "5.0"]),
+        (0.0, 25000.0, ["0", "5000", "10000", "15000", "20000", "25000"]),
+    ],
+)
+def test_ticks_are_round_and_have_the_digits_they_need(low: float, high: float, texts: list[str]) -> None:
+    ticks = Axis(low, high, 0, 100).ticks()
+    assert [tick_text(tick, ticks) for tick in ticks] == texts
+
+
+def test_an_axis_holds_what_it_is_for() -> None:
+    axis = axis_around([1.0, 2.0], 0, 100, include=-1.0)
+    assert axis.low < -1.0 < 2.0 < axis.high
+    assert axis(axis.low) == 0
+    assert axis(axis.high) == 100
+
+
+def test_many_classes_are_cut_down_to_those_that_matter() -> None:
+    names = [f"c{number:03d}" for number in range(100)]
+    changes = {name: Estimate(float(number), Interval(number - 1.0, number + 1.0)) for number, name in enumerate(names)}
+    shown = heat_map(
+        replace(BASE, variants=(ComparedVariant("a", Estimate(1.0, None), per_class=changes),)), [], "base"
+    )
+    assert shown is not None
+    assert list(shown.headings) == ["variant", *names[60:]]
+    counts = np.zeros((101, 101), dtype=np.int64)
+    counts[3, 7], counts[4, 4] = 5, 9
+    detail = type("Detail", (), {"confusion": ConfusionMatrix(tuple(names), 0.5, counts)})()
+    assert [[cell.text for cell in row] for row in confusion_table(detail).rows] == [["c003", "c007", "5"]]
