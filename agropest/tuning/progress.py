@@ -51,7 +51,7 @@ class Progress:
         live = self.console.is_terminal and not self.console.is_dumb_terminal
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if live else None
         self._told: dict[str, tuple[str, int]] = {}
-        self._message, self._for_now = "", False
+        self._said, self._message = "", ""
         self._links: list[str] = []
         self._started = time.monotonic() - elapsed_s
         self._last, self._last_summary = -REFRESH_S, self._started
@@ -62,15 +62,18 @@ class Progress:
         Args:
             for_now: it goes without saying once a trial runs.
         """
-        if text == self._message:
+        if text == self._said:
             return
-        self._message, self._for_now = text, for_now
+        self._said = text
         self.standings = self.standings or self._reader.read()
         if self._live is None:
             self._line(text)
-        else:
-            self._live.start()
-            self._draw()
+            return
+        self._message = text if for_now else ""
+        self._live.start()
+        if not for_now:  # above the table, where it stays when the table is gone
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._draw()
 
     def link(self, text: str) -> None:
         """Shows for the whole time where something can be looked at."""
@@ -87,7 +90,7 @@ class Progress:
         if self._live is None:
             self._lines()
         else:
-            if self._for_now and any(one.is_running for one in self.standings):
+            if any(one.is_running for one in self.standings):
                 self._message = ""
             self._draw()
         return True

@@ -19,10 +19,11 @@ CLUSTER = """
 import os, sys, tempfile
 os.makedirs(os.path.join(tempfile.gettempdir(), "ray"), exist_ok=True)
 from ray.cluster_utils import Cluster
-dashboard = {"include_dashboard": True, "dashboard_port": int(sys.argv[2]), "dashboard_host": "127.0.0.1"}
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **dashboard})
-for _ in range(int(sys.argv[1]) - 1):
-    cluster.add_node(num_cpus=1)
+nodes, cpus, port = map(int, sys.argv[1:])
+dashboard = {"include_dashboard": True, "dashboard_port": port, "dashboard_host": "127.0.0.1"}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, **dashboard})
+for _ in range(nodes - 1):
+    cluster.add_node(num_cpus=cpus)
 print(cluster.address, flush=True)
 sys.stdin.read()
 cluster.shutdown()
@@ -37,12 +38,12 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def cluster() -> Iterator[tuple[str, int]]:
-    """The address of two nodes with one CPU each, and the port of the dashboard."""
+def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """The address of a cluster of so many nodes with so many CPUs each, and the port of its dashboard."""
     port = free_port()
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"  # a job's `python` is the nodes'
-    command = [sys.executable, "-c", CLUSTER, "2", str(port)]
+    command = [sys.executable, "-c", CLUSTER, *map(str, request.param), str(port)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, env=environment, text=True, **pipes)  # type: ignore[call-overload]
     try:
@@ -73,6 +74,7 @@ def raylets_of(*titles: bytes) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("cluster", [(2, 1)], indirect=True)
 def test_a_sweep_runs_on_two_nodes(cluster: tuple[str, int], endless_sweep: Path, tmp_path: Path) -> None:
     address, _ = cluster
     names = ("two-nodes-a", "two-nodes-b")  # no other launch on this machine has such trials
@@ -94,7 +96,9 @@ def test_a_sweep_runs_on_two_nodes(cluster: tuple[str, int], endless_sweep: Path
     assert f"connecting to Ray at {address}" in launch.printed()
 
 
+# One node: simulated nodes share a folder, and the second would clear away the working directory of the first.
 @pytest.mark.slow
+@pytest.mark.parametrize("cluster", [(1, 2)], indirect=True)
 def test_a_submitted_job_runs_a_sweep(cluster: tuple[str, int], tiny_sweep: Path, tmp_path: Path) -> None:
     _, port = cluster
     ray = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", f"http://127.0.0.1:{port}"]

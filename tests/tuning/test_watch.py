@@ -146,3 +146,21 @@ def test_most_telling_keeps_the_sweeps_order(tmp_path: Path) -> None:
 )
 def test_durations(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_what_a_person_must_know_stays_when_the_live_table_is_gone(spec: SweepSpec, tmp_path: Path) -> None:
+    store, stream = Store(tmp_path / "r"), io.StringIO()
+    console = Console(file=stream, width=80, height=24, force_terminal=True, color_system=None)
+    progress = Progress(spec, trials_of(store), store, console)
+    progress.say("starting Ray", True)
+    assert any("starting Ray" in line for line in render(progress))
+    progress.say("a tracker failed")
+    assert not any("tracker" in line for line in render(progress))
+    progress.close()
+    assert stream.getvalue().count("a tracker failed") == 1
+
+
+def render(progress: Progress) -> list[str]:
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(progress.view())
+    return console.export_text().splitlines()
