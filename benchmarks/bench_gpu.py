@@ -1,0 +1,101 @@
+"""Images per second on a GPU: one stock trial, one of ours, and as many of ours together as the packing chooses.
+
+    python -m benchmarks.bench_gpu [--config agropest_r50_fpn.yaml] [--seconds 20] [--most 8] [--cpu]
+
+On a machine without a network install from a folder of wheels first:
+
+    pip install --no-index --no-deps --target SITE FOLDER/*.whl && export PYTHONPATH=SITE:.
+
+The pictures are drawn (640x640 JPEGs), the weights random: speed does not depend on either. ``--cpu`` tries the script
+out where there is no card; its figures mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from agropest.data.dataset import load_dataset
+from agropest.data.demo import draw_demo_dataset
+from agropest.results.machine import Card, this_machine
+from agropest.training.setting import Setting
+from agropest.tuning.packing import best_count, next_count
+from agropest.tuning.probing import ProbeError, ProbeJob, run_together
+from benchmarks.bench_iteration import block, stock_trainer, trial_of
+
+
+def stock_rate(trial, dataset, folder: Path, workers: int, device: str, seconds: float) -> float:  # type: ignore[no-untyped-def]
+    """Returns images per second of stock Detectron2's trainer with its own loader."""
+    import torch
+
+    trainer = stock_trainer(trial, dataset, folder, workers, device)
+    block(trainer.run_step, trainer, 3)
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds or done < 3:
+        block(trainer.run_step, trainer, 1)
+        done += 1
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return done * trial.config["SOLVER.IMS_PER_BATCH"] / (time.perf_counter() - started)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the benchmark; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--config", default="agropest_r50_fpn.yaml", metavar="NAME", help="of configs/")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of each measurement; default 20")
+    parser.add_argument("--most", type=int, default=8, metavar="N", help="trials together, at most; default 8")
+    parser.add_argument("--images", type=int, default=200, metavar="N", help="drawn; default 200")
+    parser.add_argument("--side", type=int, default=640, metavar="PX", help="of the pictures; default 640")
+    parser.add_argument("--cpu", action="store_true", help="try the script out without a card")
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    arguments = parser.parse_args(argv)
+    machine = this_machine()
+    if not machine.cards and not arguments.cpu:
+        print("error: no NVIDIA card here (nvidia-smi lists none); --cpu tries the script out", file=sys.stderr)
+        return 2
+    device = "cpu" if arguments.cpu else "cuda"
+    card = Card(f"the CPU ({machine.cpu})", 1 << 40) if arguments.cpu else machine.cards[0]
+    print(f"{card.name}, {card.memory_bytes / 2**30:.0f} GiB, {machine.num_cores} cores", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw_demo_dataset(folder / "set", train=arguments.images, valid=8, test=8, image_size_px=arguments.side)
+        dataset = load_dataset(folder / "set", folder / "converted")
+        trial = trial_of(dataset, folder, arguments.config, ["MODEL.WEIGHTS=", *arguments.settings])
+        workers = min(4, max(0, machine.num_cores - 1))
+        batch = trial.config["SOLVER.IMS_PER_BATCH"]
+        stock = stock_rate(trial, dataset, folder, workers, device, arguments.seconds)
+        print(f"one stock trial: {stock:.1f} images/s", flush=True)
+        setting = Setting(dataset.paths, device=device, loader_workers=workers)
+        rates: dict[int, float] = {}
+        memory, count = 1, 1
+        while count <= arguments.most:
+            job = ProbeJob(trial, setting, card.name, folder / "log.txt", count, arguments.seconds)
+            try:
+                found = run_together(job)
+            except ProbeError as error:
+                print(f"{count} of ours together: {error}", file=sys.stderr)
+                break
+            memory = max(measured.memory_bytes for measured in found)
+            rates[count] = sum(batch / measured.step_s for measured in found)
+            print(
+                f"{count} of ours together: {rates[count]:.1f} images/s, {rates[count] / stock:.2f} times the stock "
+                f"trial, {memory / 2**30:.1f} GiB each",
+                flush=True,
+            )
+            following = next_count(rates, memory, card, machine.num_cores)
+            if following is None:
+                break
+            count = following
+    if not rates:
+        return 1
+    best = best_count(rates)
+    print(f"packing chooses {best} on {card.name}: {rates[best] / stock:.2f} times one stock trial (goal: 3)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

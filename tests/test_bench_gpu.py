@@ -1,0 +1,29 @@
+"""The GPU benchmark without a GPU: it says so and ends, before anything is drawn or loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+import agropest.training  # noqa: F401
+from agropest.results.machine import Machine
+
+
+def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import bench_gpu
+
+    monkeypatch.setattr(bench_gpu, "this_machine", lambda: Machine("EPYC", 2))
+    monkeypatch.setattr(bench_gpu, "draw_demo_dataset", lambda *_, **__: pytest.fail("nothing is to be drawn"))
+    assert bench_gpu.main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: no NVIDIA card here")
+    assert "--cpu" in printed.err
+
+
+def test_its_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import bench_gpu
+
+    with pytest.raises(SystemExit) as ended:
+        bench_gpu.main(["--most", "many"])
+    assert ended.value.code == 2
+    assert "--most" in capsys.readouterr().err
