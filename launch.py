@@ -253,7 +253,8 @@ def run(
         spec = suggestions.sweep()
         trials = suggestions.expand(spec)
     rows = rank_trials(trials, store, spec.metric)
-    comparison = compare_trials(trials, store, record.ground_truths(), spec.metric, spec.baseline, spec.guards)
+    truths = record.ground_truths()
+    comparison = compare_trials(trials, store, truths, spec.metric, spec.baseline, spec.guards, design=spec.design)
     write_exports(record, store, comparison, rows)
     console.print(comparison_table(comparison, rows, spec.question or spec.name))
     if comparison.effects:

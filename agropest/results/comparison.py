@@ -30,6 +30,7 @@ from agropest.results.inference import (
     WORSE,
     Difference,
     Estimate,
+    Sampled,
     compare,
     estimate,
     ties,
@@ -224,9 +225,14 @@ def compare_detectors(
 
 
 def compare_candidates(
-    candidates: Sequence[Candidate], metric: str, baseline: str, targets: Targets, guards: Sequence[Guard] = ()
+    candidates: Sequence[Candidate],
+    metric: str,
+    baseline: str,
+    targets: Targets,
+    guards: Sequence[Guard] = (),
+    design: str = "",
 ) -> Comparison:
-    """Returns what can be said of candidates whose replicates are drawn alike."""
+    """Returns what can be said of candidates whose replicates are drawn alike; ``design`` is that of their factors."""
     base = next((one for one in candidates if one.label == baseline), None)
     differences = _differences(candidates, base, metric)
     near_best = _near_best(candidates, metric)
@@ -240,29 +246,21 @@ def compare_candidates(
     resamples = next((one.shown.metric[0].samples.shape[1] for one in candidates if one.shown.metric), 0)
     sizes = (targets.num_images, targets.num_groups, targets.num_boxes, resamples)
     told = sentence(metric, baseline, ranked, targets)
-    return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), told, _effects(candidates, metric))
+    return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), told, _effects(candidates, metric, design))
 
 
-def _effects(candidates: Sequence[Candidate], metric: str) -> tuple[Effect, ...]:
+def _effects(candidates: Sequence[Candidate], metric: str, design: str) -> tuple[Effect, ...]:
     """Returns what the factors do, from the variants that have finished."""
-    there = {one.label: one for one in candidates if one.status == FINISHED and _mean(one.shown.metric, metric)[0]}
-    questions = contrasts({label: one.levels for label, one in there.items()}, APPLIED)
-    found = [
-        _contrast([(there[label].shown, weight) for label, weight in question.weights.items()], metric)
-        for question in questions
-    ]
-    judged = compare([value for value, _ in found], [samples for _, samples in found])
-    return tuple(Effect(q.kind, q.factors, difference) for q, difference in zip(questions, judged, strict=True))
-
-
-def _contrast(parts: Sequence[tuple[Drawn, float]], metric: str) -> tuple[float, FloatArray]:
-    """Returns a weighted sum of variants; of equal seeds seed by seed."""
-    values = [weight * np.mean([one.of(metric)[0] for one in drawn.metric]) for drawn, weight in parts]
-    samples = [weight * np.stack([one.of(metric)[1] for one in drawn.metric]) for drawn, weight in parts]
-    if len({drawn.seeds for drawn, _ in parts}) == 1:
-        return float(sum(values)), over_seeds(np.sum(samples, axis=0), "difference")
-    drawn_apart = [over_seeds(one, f"effect {number}") for number, one in enumerate(samples)]
-    return float(sum(values)), np.sum(drawn_apart, axis=0)
+    there = {one.label: one for one in candidates if one.status == FINISHED and _mean(one.shown.metric, metric)}
+    found = []
+    for question in contrasts({label: one.levels for label, one in there.items()}, APPLIED, design):
+        drawn = {label: there[label].shown for label in question.weights}
+        paired = len({one.seeds for one in drawn.values()}) == 1
+        sampled = _sum([(drawn[label].metric, weight) for label, weight in question.weights.items()], metric, paired)
+        if sampled is not None and sampled.is_known:
+            found.append((question, sampled))
+    judged = compare([sampled for _, sampled in found])
+    return tuple(Effect(q.kind, q.factors, difference) for (q, _), difference in zip(found, judged, strict=True))
 
 
 def _mean_known(values: Sequence[float | None]) -> float | None:
@@ -274,29 +272,43 @@ def _known(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-def _mean(replicates: Sequence[Replicates], metric: str) -> tuple[float | None, FloatArray, float | None]:
-    """Returns value, replicates and spread over the seeds of a candidate."""
-    drawn = [one.of(metric) for one in replicates]
-    values = [value for value, _ in drawn if value is not None]
-    if not drawn or len(values) < len(drawn):
-        return None, np.zeros(0), None
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return float(np.mean(values)), over_seeds(np.stack([samples for _, samples in drawn]), "variant"), spread
+def _mean(replicates: Sequence[Replicates], metric: str) -> Sampled | None:
+    """Returns the mean over the seeds of a variant; None without one, or without ground truth."""
+    return _sum([(replicates, 1.0)], metric, paired=False)
 
 
-def _minus(
-    one: Sequence[Replicates], other: Sequence[Replicates], metric: str, paired: bool
-) -> tuple[float | None, FloatArray]:
-    """Returns the difference of two groups of seeds; of equal seeds seed by seed (``paired``)."""
-    drawn, against = ([each.of(metric) for each in group] for group in (one, other))
-    values, opposed = ([value for value, _ in group if value is not None] for group in (drawn, against))
-    if not values or not opposed or len(values) < len(drawn) or len(opposed) < len(against):
-        return None, np.zeros(0)
-    samples, others = (np.stack([each for _, each in group]) for group in (drawn, against))
-    value = float(np.mean(values) - np.mean(opposed))
+def _minus(one: Sequence[Replicates], other: Sequence[Replicates], metric: str, paired: bool) -> Sampled | None:
+    """Returns the difference of two variants; of equal seeds seed by seed (``paired``)."""
+    return _sum([(one, 1.0), (other, -1.0)], metric, paired)
+
+
+def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paired: bool) -> Sampled | None:
+    """Returns a weighted sum of variants, each the mean over its seeds, drawn together where ``paired``."""
+    values, samples, bias = [], [], 0.0
+    for replicates, weight in parts:
+        drawn = [one.of(metric) for one in replicates]
+        known = [value for value, _ in drawn if value is not None]
+        if not drawn or len(known) < len(drawn):
+            return None
+        values.append(weight * np.array(known))
+        samples.append(weight * np.stack([each for _, each in drawn]))
+        bias += weight * float(np.mean([one.bias(metric) for one in replicates]))
     if paired:
-        return value, over_seeds(samples - others, "difference")
-    return value, over_seeds(samples, "variant") - over_seeds(others, "baseline")
+        values, samples = [np.sum(values, axis=0)], [np.sum(samples, axis=0)]
+    # Names of streams: the two sides of a difference have seeds of their own.
+    drawn_seeds = [over_seeds(one, f"part {number}") for number, one in enumerate(samples)]
+    total = np.sum(drawn_seeds, axis=0)
+    return Sampled(float(sum(one.mean() for one in values)), total, bias, _freedom(values, total))
+
+
+def _freedom(values: Sequence[FloatArray], samples: FloatArray) -> float:
+    """Returns the degrees of freedom of a standard error that is partly of few seeds (Welch and Satterthwaite)."""
+    parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in values if len(one) > 1]
+    of_seeds = sum(variance**2 / freedom for variance, freedom in parts)
+    whole = float(np.nanvar(samples, ddof=1)) if np.isfinite(samples).sum() > 1 else 0.0
+    if of_seeds <= 0 or whole <= 0:
+        return np.inf
+    return max(whole**2 / of_seeds, float(min(freedom for _, freedom in parts)))
 
 
 def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn]:
@@ -310,49 +322,47 @@ def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric
     for one in candidates:
         if one.label != base.label:
             ours, theirs = _sides(one, base)
-            value, samples = _minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
-            if value is not None:
-                found[one.label] = (value, samples)
-    judged = compare([value for value, _ in found.values()], [samples for _, samples in found.values()])
-    return dict(zip(found, judged, strict=True))
+            sampled = _minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
+            if sampled is not None and sampled.is_known:
+                found[one.label] = sampled
+    return dict(zip(found, compare(list(found.values())), strict=True))
 
 
 def _near_best(candidates: Sequence[Candidate], metric: str) -> set[str]:
     """Returns the labels of the finished candidates that are not distinguishable from the best."""
-    values = {one.label: _mean(one.shown.metric, metric)[0] for one in candidates if one.status == FINISHED}
-    finished = [one for one in candidates if values.get(one.label) is not None]
+    values = {one.label: _mean(one.shown.metric, metric) for one in candidates if one.status == FINISHED}
+    finished = [(one, sampled) for one in candidates if (sampled := values.get(one.label)) is not None]
     if not finished:
         return set()
-    best = max(finished, key=lambda one: _known(values[one.label])).shown
-    behind = [_minus(best.metric, one.shown.metric, metric, one.shown.seeds == best.seeds) for one in finished]
-    near = ties([_known(value) for value, _ in behind], [samples for _, samples in behind])
-    return {one.label for one, is_near in zip(finished, near, strict=True) if is_near}
+    best = max(finished, key=lambda pair: pair[1].value)[0].shown
+    behind = [_minus(best.metric, one.shown.metric, metric, one.shown.seeds == best.seeds) for one, _ in finished]
+    near = ties([sampled for sampled in behind if sampled is not None])
+    return {one.label for (one, _), is_near in zip(finished, near, strict=True) if is_near}
 
 
 def _compared(
     one: Candidate, base: Candidate | None, metric: str, difference: Difference | None, guards: Sequence[Guard]
 ) -> ComparedVariant:
-    value, samples, spread = _mean(one.shown.metric, metric)
+    sampled, tested = _mean(one.shown.metric, metric), _mean(one.test, metric)
+    values = [value for value, _ in (each.of(metric) for each in one.shown.metric) if value is not None]
     per_class = {} if base is None or one.label == base.label else _per_class(one, base)
-    test_value, test_samples, _ = _mean(one.test, metric)
-    test = gap = None
-    if test_value is not None:
-        test = estimate(test_value, test_samples)
-        gap = estimate(None if value is None else value - test_value, samples - test_samples)
+    gap = None
+    if sampled is not None and tested is not None:
+        gap = Sampled(sampled.value - tested.value, sampled.samples - tested.samples, sampled.bias - tested.bias)
     return ComparedVariant(
         label=one.label,
-        estimate=estimate(value, samples),
+        estimate=estimate(sampled, 0.0, 100.0),
         status=one.status,
         seeds=one.shown.seeds,
         iterations=one.shown.iterations,
         ap_deployed=_mean_known(one.shown.deployed),
-        seed_spread=spread,
+        seed_spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),
         per_class=per_class,
         guards=tuple(_guarded(guard, per_class) for guard in guards if guard.class_name in per_class),
-        test=test,
-        gap=gap,
+        test=estimate(tested, 0.0, 100.0) if tested else None,
+        gap=estimate(gap) if gap else None,
         notes=one.notes,
     )
 
@@ -364,7 +374,7 @@ def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
     names = ours.by_class[0].class_names
     paired = ours.seeds == theirs.seeds
     drawn = {name: _minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
-    return {name: estimate(value, samples) for name, (value, samples) in drawn.items() if value is not None}
+    return {name: estimate(sampled) for name, sampled in drawn.items() if sampled is not None}
 
 
 def _guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:
@@ -383,10 +393,10 @@ def _with_test_difference(
     if first is None or base is None or first.rank != 1 or first.label == base.label:
         return ranked
     chosen = next(one for one in candidates if one.label == first.label)
-    value, samples = _minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
-    if value is None:
+    sampled = _minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
+    if sampled is None or not sampled.is_known:
         return ranked
-    return [replace(first, test_difference=compare([value], [samples])[0]), *ranked[1:]]
+    return [replace(first, test_difference=compare([sampled])[0]), *ranked[1:]]
 
 
 def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], targets: Targets) -> str:

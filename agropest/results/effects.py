@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 MAIN, INTERACTION, ALONE, LEFT_OUT = "main effect", "interaction", "alone", "within all"
+ABLATION = "ablation"
 Setting = frozenset[str]  # the factors that are applied
 
 
@@ -32,12 +33,13 @@ class Contrast:
     weights: Mapping[str, float]
 
 
-def contrasts(levels: Mapping[str, Mapping[str, str]], applied: str) -> list[Contrast]:
+def contrasts(levels: Mapping[str, Mapping[str, str]], applied: str, design: str = "") -> list[Contrast]:
     """Returns the questions that a set of variants can answer.
 
     Args:
         levels: label of each variant that is there to the level of each factor.
         applied: the level that means "applied".
+        design: of the sweep; an ablation of up to three factors has every combination, and is still one.
     """
     settings = {
         frozenset(name for name, level in one.items() if level == applied): label
@@ -47,7 +49,7 @@ def contrasts(levels: Mapping[str, Mapping[str, str]], applied: str) -> list[Con
     factors = list(dict.fromkeys(name for one in levels.values() for name in one))
     if not factors:
         return []
-    if len(settings) == 2 ** len(factors):
+    if len(settings) == 2 ** len(factors) and design != ABLATION:
         return list(_full(factors, settings))
     return list(_ablation(factors, settings))
 

@@ -30,7 +30,7 @@ from agropest.results.store import EvaluationRecord, TrialFolder
 FloatArray = npt.NDArray[Any]
 
 # Raise this when the same inputs would give other replicates than before.
-REPLICATES_VERSION = 1
+REPLICATES_VERSION = 2
 TEST = "test"
 
 
@@ -63,7 +63,7 @@ def read_replicates(
     if kept is not None:
         return Replicates(basis, *kept, targets.class_names)
     one = replicate(match(targets, Boxes.load(boxes), most, [basis.area]), basis, resamples, seed, threshold)
-    files.write_with(path, lambda file: np.savez(file, value=one.value, samples=one.samples))
+    files.write_with(path, lambda file: np.savez(file, value=one.value, samples=one.samples, halves=one.halves))
     return one
 
 
@@ -75,11 +75,11 @@ def keep_replicates(
         read_replicates(folder, record, targets, basis, config)
 
 
-def _read(path: Path, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray] | None:
-    """Returns kept values and samples, or None where there are none or they are damaged."""
+def _read(path: Path, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Returns kept values, samples and halves, or None where there are none or they are damaged."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            value, samples = content["value"], content["samples"]
+            value, samples, halves = content["value"], content["samples"], content["halves"]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
-    return (value, samples) if samples.shape == shape and value.shape == shape[:1] else None
+    return (value, samples, halves) if samples.shape == shape and value.shape == shape[:1] else None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agropest.results.metric import metric_value
 from agropest.results.store import ENDED_WELL, FAILED, NEW, RUNNING, EvaluationRecord, Heartbeat, Status, Store
 from agropest.sweep.trial import TrialSpec
 
@@ -114,7 +115,7 @@ class Standings:
             for trial, one in zip(self.trials, seen, strict=True)
             if trial.label == self.baseline
             for record in one.records
-            if (value := record.metrics.get(self.metric)) is not None
+            if (value := metric_value(record.metrics, self.metric)) is not None
         }
 
     def _standing(
@@ -126,9 +127,9 @@ class Standings:
         now: float,
     ) -> Standing:
         last = seen.records[-1] if seen.records else None
-        value = last.metrics.get(self.metric) if last else None
+        value = metric_value(last.metrics, self.metric) if last else None
         base = baselines.get((trial.seed, last.iteration)) if last and trial.label != self.baseline else None
-        values = [v for record in seen.records if (v := record.metrics.get(self.metric)) is not None]
+        values = [v for record in seen.records if (v := metric_value(record.metrics, self.metric)) is not None]
         running = seen.status.status == RUNNING
         beat = seen.heartbeat if running else None
         iteration = max(seen.status.iteration, last.iteration if last else 0, beat.iteration if beat else 0)

@@ -28,6 +28,7 @@ def compare_trials(
     baseline: str = "baseline",
     guards: Sequence[Guard] = (),
     resamples: int = RESAMPLES,
+    design: str = "",
 ) -> Comparison:
     """Returns what the sweep can say so far.
 
@@ -38,6 +39,7 @@ def compare_trials(
         baseline: label of the variant that the others are compared with.
         guards: of the sweep.
         resamples: of the bootstrap.
+        design: of the sweep's factors.
     """
     reader = _Reader(store, {name: read_targets(truth) for name, truth in ground_truths.items()}, metric, resamples)
     by_label: dict[str, list[_Read]] = {}
@@ -45,7 +47,7 @@ def compare_trials(
         by_label.setdefault(trial.label, []).append(reader.read(trial))
     base = by_label.get(baseline, [])
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
-    return compare_candidates(candidates, metric, baseline, reader.targets["valid"], guards)
+    return compare_candidates(candidates, metric, baseline, reader.targets["valid"], guards, design)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from detectron2.engine.train_loop import HookBase
 
 from agropest.errors import TrialError
 from agropest.modeling.config import add_agropest_config
-from agropest.results.average_precision import evaluate
-from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.boxes import Boxes
+from agropest.results.evaluation import evaluate_all
+from agropest.results.kept_replicates import keep_replicates
+from agropest.results.matching import read_targets
 from agropest.results.paces import DEVICE, THREADS
 from agropest.results.ranking import best_evaluation
 from agropest.results.referee import ask_referee
@@ -39,7 +41,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.batches import BatchStream
 from agropest.training.distributed import Task, trained_together
-from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation, detect
+from agropest.training.evaluation import Interrupted, TestTimeAugmentation, detect
 from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.image_cache import ImageCache, open_cache
 from agropest.training.mapper import CACHE_BYTES, ImageReader, TestMapper
@@ -272,7 +274,8 @@ class _Run:
     ) -> EvaluationRecord:
         records = self.records[split]
         found = detect(model, records.dicts, self._test_mapper(split), records.category_ids, self.should_stop)
-        metrics = _metrics(records.ground_truth, found, self.cfg)
+        limits = self.cfg.TEST.DETECTIONS_PER_IMAGE, self.cfg.TEST.DEPLOYED_SCORE_THRESH
+        metrics = evaluate_all(records.ground_truth, found.boxes, self.setting.metric, *limits)
         ran_on = {DEVICE: self.setting.device_name, THREADS: self.setting.num_threads}
         record = EvaluationRecord(
             split=name or split,
@@ -332,6 +335,7 @@ class _Run:
             for name, split in missing.items():
                 self._evaluate_split(split, tested, chosen, name)
         self._ask_referee(chosen, ("valid", "test", VALID_AUGMENTED))
+        self._keep_replicates(chosen)
         self._keep_checkpoints({chosen, now})
         return self.ends_as(FINISHED, now)
 
@@ -364,6 +368,15 @@ class _Run:
         self.folder.write_referee(found)
         doubts = tuple(finding.summary() for finding in found if not finding.agrees)
         self.status = replace(self.status, notes=(*self.status.notes, *doubts))
+
+    def _keep_replicates(self, iteration: int) -> None:
+        """Computes what the ranking will ask of this trial, while its boxes are at hand."""
+        for name in ("valid", "test", VALID_AUGMENTED):
+            split = name if name in self.records else "valid"
+            record = next((r for r in self.folder.read_evaluations(name) if r.iteration == iteration), None)
+            if record is not None and split in self.records:
+                targets = read_targets(self.records[split].ground_truth)
+                keep_replicates(self.folder, record, targets, self.setting.metric, self.trial.config)
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
@@ -407,10 +420,3 @@ class _Interrupt(HookBase):
         if self.run.should_stop():
             self.run.checkpoint(self.its_trainer, self.its_trainer.iter + 1)
             raise Interrupted
-
-
-def _metrics(ground_truth: GroundTruth, found: Detections, cfg: CfgNode) -> dict[str, float | None]:
-    """Returns AP and its kin, and the same at the deployed score threshold from the same boxes."""
-    metrics = evaluate(ground_truth, found.boxes, cfg.TEST.DETECTIONS_PER_IMAGE)
-    deployed = evaluate(ground_truth, found.boxes.at_threshold(cfg.TEST.DEPLOYED_SCORE_THRESH))
-    return {**metrics, "AP_deployed": deployed["AP"], "AP50_deployed": deployed["AP50"]}

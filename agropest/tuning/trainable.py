@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from agropest.results.metric import metric_value
 from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Status, TrialFolder
 from agropest.tuning import child
 from agropest.tuning.nameplate import announce_trial, show_trial
@@ -110,7 +111,7 @@ def flat_metrics(record: EvaluationRecord, metric: str) -> dict[str, float]:
     # The last is what trackers take as the step.
     return {
         **numbers,
-        metric: numbers.get(metric, 0.0),
+        metric: metric_value(numbers, metric) or 0.0,
         ITERATION: record.iteration,
         "timesteps_total": record.iteration,
     }

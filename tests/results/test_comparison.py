@@ -1,0 +1,204 @@
+"""Comparisons from prediction files and from the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agropest.results import kept_replicates
+from agropest.results.average_precision import AP, evaluate
+from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.comparison import BROKEN, HELD, Comparison, compare_detectors
+from agropest.results.inference import INCONCLUSIVE, WORSE
+from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
+from agropest.results.sweep_comparison import compare_trials
+from agropest.sweep.guard import Guard
+from agropest.sweep.trial import TrialSpec
+
+NUM_IMAGES, SIDE = 40, 100.0
+
+
+def draw_truth(seed: int) -> GroundTruth:
+    """One object of one of two classes in each image."""
+    random = np.random.default_rng(seed)
+    annotations: list[dict[str, Any]] = [
+        {
+            "id": i,
+            "image_id": i,
+            "category_id": int(random.integers(1, 3)),
+            "bbox": [0.0, 0.0, SIDE, SIDE],
+            "area": SIDE**2,
+            "iscrowd": 0,
+        }
+        for i in range(1, NUM_IMAGES + 1)
+    ]
+    categories = [{"id": 1, "name": "Ants"}, {"id": 2, "name": "Bees"}]
+    return GroundTruth([{"id": i} for i in range(1, NUM_IMAGES + 1)], categories, annotations)
+
+
+def detect(truth: GroundTruth, seed: int, quality: float = 0.8, ants: float = 1.0) -> Boxes:
+    """Finds objects with a probability (ants: that times ``ants``), not quite in place; a false box in each image."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for a in truth.annotations:
+        found = random.random() < quality * (ants if a["category_id"] == 1 else 1.0)
+        off = float(random.uniform(0, 30))
+        if found:
+            rows.append((a["image_id"], a["category_id"], [off, 0.0, SIDE, SIDE], random.uniform(0.4, 1.0)))
+        rows.append((a["image_id"], int(random.integers(1, 3)), [300.0, 300.0, SIDE, SIDE], random.uniform(0, 0.7)))
+    image, category, bbox, score = (np.array([row[i] for row in rows]) for i in range(4))
+    return Boxes(image, category, bbox.astype(np.float32), score.astype(np.float32))
+
+
+TRUTH = {"valid": draw_truth(0), "test": draw_truth(1)}
+
+
+def variants(comparison: Comparison) -> dict[str, Any]:
+    return {one.label: one for one in comparison.variants}
+
+
+def test_prediction_files() -> None:
+    good = detect(TRUTH["valid"], 0)
+    detectors = {"one": good, "same": good, "bad": detect(TRUTH["valid"], 0, quality=0.2)}
+    comparison = compare_detectors(TRUTH["valid"], detectors, resamples=400)
+    found = variants(comparison)
+    assert (comparison.baseline, comparison.num_images, comparison.num_boxes) == ("one", 40, 40)
+    assert found["one"].estimate.value == pytest.approx(evaluate(TRUTH["valid"], good)[AP], abs=1e-9)
+    assert found["one"].difference is None
+    assert (found["same"].difference.value, found["same"].difference.verdict) == (0.0, INCONCLUSIVE)
+    assert (found["bad"].difference.verdict, found["bad"].rank) == (WORSE, 3)
+    assert [one.ties_with_best for one in comparison.variants] == [True, True, False]
+    assert "worse than one: bad (" in comparison.sentence
+    assert json.loads(json.dumps(asdict(comparison), allow_nan=False))["metric"] == AP
+
+
+def test_a_guard_marks_a_variant_that_loses_its_class() -> None:
+    detectors = {"one": detect(TRUTH["valid"], 0), "no-ants": detect(TRUTH["valid"], 0, ants=0.1)}
+    guards = [Guard("Ants", 2.0), Guard("Bees", 99.0)]
+    found = variants(compare_detectors(TRUTH["valid"], detectors, guards=guards, resamples=400))
+    assert [guard.state for guard in found["no-ants"].guards] == [BROKEN, HELD]
+    assert found["no-ants"].per_class["Ants"].value < -10
+    assert found["one"].guards == ()
+
+
+def test_one_image_tells_nothing_about_others() -> None:
+    truth = replace(TRUTH["valid"], images=[{"id": 1}], annotations=TRUTH["valid"].annotations[:1])
+    boxes = detect(truth, 3, quality=1.0)
+    comparison = compare_detectors(truth, {"one": boxes, "two": boxes.where(boxes.score < 0)}, resamples=100)
+    assert [one.estimate.interval for one in comparison.variants] == [None, None]
+    assert all(one.difference is None for one in comparison.variants)
+
+
+def put(
+    store: Store, label: str, seed: int, status: str, by_iteration: Mapping[int, float], **levels: str
+) -> TrialSpec:
+    """Stores a trial with detectors of some quality at some iterations; a finished one is tested, too."""
+    config = {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10, "LABEL": label, "SEED": seed}
+    trial = TrialSpec(label=label, seed=seed, config=config, data="d", levels=levels)
+    folder = store.folder(trial).claim()
+    splits = ["valid", "test"] if status == FINISHED else ["valid"]
+    for iteration, quality in by_iteration.items():
+        for split in splits if iteration == max(by_iteration) else ["valid"]:
+            boxes = detect(TRUTH[split], seed, quality)
+            record = EvaluationRecord(split, iteration, evaluate(TRUTH[split], boxes), len(boxes), NUM_IMAGES, 0.1)
+            folder.write_evaluation(record, boxes.save)
+    folder.write_status(Status(status, max(by_iteration, default=0)))
+    return trial
+
+
+def compared(trials: list[TrialSpec], store: Store) -> Comparison:
+    return compare_trials(trials, store, TRUTH, AP, "baseline", resamples=300)
+
+
+def test_a_stopped_trial_is_compared_at_equal_iterations_and_has_no_rank(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [
+        put(store, "baseline", 1, FINISHED, {10: 0.3, 20: 0.5, 100: 0.9}),
+        put(store, "stopped", 1, STOPPED, {10: 0.1, 20: 0.5}),
+        put(store, "better", 1, FINISHED, {10: 0.3, 100: 0.9}),
+        put(store, "failed", 1, FAILED, {}),
+    ]
+    comparison = compared(trials, store)
+    found = variants(comparison)
+    assert [one.label for one in comparison.variants][2:] == ["stopped", "failed"]
+    stopped = found["stopped"]
+    assert (stopped.rank, stopped.equal_iterations, stopped.iterations) == (None, (20,), (20,))
+    assert stopped.difference.value == 0.0  # as good as the baseline was then, far below what it is now
+    assert stopped.estimate.value < found["baseline"].estimate.value - 10
+    assert not stopped.ties_with_best
+    assert found["failed"].estimate.value is found["failed"].difference is None
+    assert found["better"].equal_iterations == ()
+    assert found["baseline"].test is not None
+    assert found["baseline"].gap.value == pytest.approx(
+        found["baseline"].estimate.value - found["baseline"].test.value, abs=1e-9
+    )
+    assert stopped.test is None
+    assert any("one seed" in note for note in found["better"].notes)
+
+
+def test_a_baseline_that_has_not_finished_is_met_at_equal_iterations(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [
+        put(store, "baseline", 1, STOPPED, {10: 0.5}),
+        put(store, "whole", 1, FINISHED, {10: 0.5, 100: 0.9}),
+    ]
+    whole = variants(compared(trials, store))["whole"]
+    assert (whole.rank, whole.iterations, whole.equal_iterations) == (1, (100,), (10,))
+    assert whole.difference.value == 0.0
+
+
+def test_several_seeds(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [put(store, label, seed, FINISHED, {100: 0.8}) for label in ("baseline", "same") for seed in (1, 2, 3)]
+    trials.append(put(store, "partly", 1, FINISHED, {100: 0.8}))
+    trials.append(put(store, "partly", 2, FAILED, {}))
+    found = variants(compared(trials, store))
+    values = [evaluate(TRUTH["valid"], detect(TRUTH["valid"], seed, 0.8))[AP] for seed in (1, 2, 3)]
+    assert found["baseline"].seeds == (1, 2, 3)
+    assert found["baseline"].estimate.value == pytest.approx(np.mean(values), abs=1e-9)
+    assert found["baseline"].seed_spread == pytest.approx(np.std(np.array(values, dtype=float), ddof=1), abs=1e-9)
+    assert found["same"].difference.value == 0.0
+    assert found["same"].difference.p == 1.0  # seed by seed the same detector
+    assert found["partly"].seed_spread is None
+    assert "1 of 2 seeds have finished" in found["partly"].notes
+
+
+def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    cells = {"baseline": 0.4, "a": 0.9, "b": 0.4, "a+b": 0.9}
+    trials = [
+        put(store, label, 1, FINISHED, {100: quality}, a="on" if "a" in label.split("+") else "base",
+            b="on" if "b" in label.split("+") else "base")
+        for label, quality in cells.items()
+    ]  # fmt: skip
+    comparison = compared(trials, store)
+    effects = {" x ".join(one.factors): one.difference for one in comparison.effects}
+    assert list(effects) == ["a", "b", "a x b"]
+    assert effects["a"].value > 10
+    assert effects["a"].interval.low > 0
+    assert effects["b"].value == pytest.approx(0.0, abs=1e-9)
+
+
+def test_replicates_are_computed_once_and_again_where_they_are_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    trials = [put(store, label, 1, FINISHED, {100: 0.8}) for label in ("baseline", "other")]
+    first = compared(trials, store)
+    kept = sorted(tmp_path.glob("trials/*/replicates/*.npz"))
+    assert len(kept) == 4
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_replicates, "replicate", refuse)
+        assert compared(trials, store) == first
+    kept[0].write_bytes(b"PK damaged")
+    assert compared(trials, store) == first

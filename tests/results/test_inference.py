@@ -1,0 +1,89 @@
+"""From replicates to verdicts, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agropest.results.bootstrap import halvings, over_seeds
+from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Sampled, _step_down, compare, estimate, ties
+
+# Mean 0, standard deviation 1 (n - 1), and 1,000 of them.
+NOISE = np.random.default_rng(0).normal(size=1000)
+NOISE = (NOISE - NOISE.mean()) / NOISE.std(ddof=1)
+
+
+def test_an_interval_is_corrected_for_bias_and_cut_to_what_can_be() -> None:
+    interval = estimate(Sampled(50.0, 50.2 + NOISE, bias=0.5)).interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((49.5 - 1.959964, 49.5 + 1.959964), abs=1e-5)
+    cut = estimate(Sampled(99.0, 99 + NOISE), 0.0, 100.0).interval
+    assert cut is not None
+    assert (cut.low, cut.high) == pytest.approx((99 - 1.959964, 100.0), abs=1e-5)
+
+
+def test_few_seeds_widen_an_interval() -> None:
+    """Student's t with two degrees of freedom: 4.3027."""
+    interval = estimate(Sampled(50.0, 50 + NOISE, freedom=2.0)).interval
+    assert interval is not None
+    assert interval.high == pytest.approx(54.3027, abs=1e-4)
+
+
+def test_nothing_is_told_of_what_has_no_resamples() -> None:
+    assert estimate(None).value is None
+    assert estimate(Sampled(50.0, np.full(1000, np.nan))).interval is None
+    assert not Sampled(50.0, np.full(1000, np.nan)).is_known
+
+
+def test_a_verdict_and_what_could_have_been_seen() -> None:
+    """One comparison: p of a normal statistic; detectable: 1.96 (or what the resamples ask for) + 0.84 errors."""
+    [found] = compare([Sampled(2.5, 2.5 + NOISE)])
+    assert found.verdict == BETTER
+    assert found.p == pytest.approx(0.012419, abs=1e-5)
+    assert 0.012 <= found.p_adjusted < 0.03
+    assert found.detectable == pytest.approx(1.96 + 0.8416, abs=0.15)
+    assert compare([Sampled(-2.5, NOISE)])[0].verdict == WORSE
+    assert compare([Sampled(1.7, 1.7 + NOISE)])[0].verdict == INCONCLUSIVE
+    [equal] = compare([Sampled(0.0, np.zeros(1000))])
+    assert (equal.p, equal.p_adjusted, equal.verdict, equal.detectable) == (1.0, 1.0, INCONCLUSIVE, 0.0)
+    assert compare([]) == []
+
+
+def test_many_comparisons_make_one_of_them_less_remarkable() -> None:
+    random = np.random.default_rng(1)
+    others = [Sampled(0.1, 0.1 + random.normal(size=1000)) for _ in range(19)]
+    alone, among = compare([Sampled(2.5, NOISE)])[0], compare([Sampled(2.5, NOISE), *others])[0]
+    assert alone.verdict == BETTER
+    assert among.verdict == INCONCLUSIVE
+    assert among.p == alone.p
+    assert 1 - (1 - alone.p) ** 20 == pytest.approx(among.p_adjusted, abs=0.05)  # as if independent: 0.22
+
+
+def test_step_down_by_hand() -> None:
+    """Statistics 3 and 2 against four resamples: the second is held against its own replicates only."""
+    null = np.array([[3.5, 0.0, 0.0, 0.0], [0.0, 2.5, 2.5, 0.0]])
+    assert _step_down(null, np.array([3.0, 2.0])) == pytest.approx([2 / 5, 3 / 5])
+    assert _step_down(null, np.array([1.0, 3.0])) == pytest.approx([2 / 5, 2 / 5])  # never below a larger statistic's
+
+
+def test_ties_are_judged_by_the_difference_to_the_best() -> None:
+    best = Sampled(0.0, np.zeros(1000))
+    near, far = Sampled(1.0, 1 + NOISE), Sampled(4.0, 4 + NOISE)
+    assert ties([best, near, far]) == [True, True, False]
+    assert ties([]) == []
+
+
+def test_seeds_are_part_of_what_is_drawn() -> None:
+    """Three seeds without any image noise: the standard error of their mean is sd / sqrt(3), not smaller."""
+    values = np.array([40.0, 41.0, 43.0])
+    samples = np.repeat(values[:, None], 20_000, axis=1)
+    drawn = over_seeds(samples, "part 0")
+    assert drawn.mean() == pytest.approx(values.mean(), abs=0.03)
+    assert drawn.std() == pytest.approx(values.std(ddof=1) / np.sqrt(3), rel=0.03)
+    np.testing.assert_array_equal(over_seeds(samples[:1], "part 0"), samples[0])
+
+
+def test_halves_are_halves() -> None:
+    halves = halvings(7, 0)
+    assert set(halves.sum(axis=1)) == {3, 4}
+    assert (halves[0::2] + halves[1::2] == 1).all()
