@@ -52,7 +52,13 @@ def export_sweep(folder: Path, formats: Sequence[str] = FORMATS) -> list[str]:
     record = read_sweep_record(folder)
     store = Store(Path(folder).resolve().parent)
     comparison = compare_trials(
-        record.trials, store, record.ground_truths(), record.metric, record.baseline, record.guards
+        record.trials,
+        store,
+        record.ground_truths(),
+        record.metric,
+        record.baseline,
+        record.guards,
+        design=record.design,
     )
     trials = rank_trials(record.trials, store, record.metric)
     return write_exports(record, store, comparison, trials, formats)
