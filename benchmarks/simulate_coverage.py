@@ -90,7 +90,7 @@ def quantities(one: Replicates, two: Replicates) -> dict[str, Sampled]:
         (value, samples), (other, others) = one.of(name), two.of(name)
         if value is not None and other is not None:
             found[name] = Sampled(value, samples, one.bias(name))
-            found[f"{name} difference"] = Sampled(other - value, others - samples, two.bias(name) - one.bias(name))
+            found[f"{name} difference"] = Sampled(other - value, others - samples)
     return found
 
 

@@ -292,7 +292,8 @@ def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paire
             return None
         values.append(weight * np.array(known))
         samples.append(weight * np.stack([each for _, each in drawn]))
-        bias += weight * float(np.mean([one.bias(metric) for one in replicates]))
+        if len(parts) == 1:  # what two variants share cancels, and what is left is noise
+            bias = weight * float(np.mean([one.bias(metric) for one in replicates]))
     if paired:
         values, samples = [np.sum(values, axis=0)], [np.sum(samples, axis=0)]
     # Names of streams: the two sides of a difference have seeds of their own.
@@ -348,7 +349,7 @@ def _compared(
     per_class = {} if base is None or one.label == base.label else _per_class(one, base)
     gap = None
     if sampled is not None and tested is not None:
-        gap = Sampled(sampled.value - tested.value, sampled.samples - tested.samples, sampled.bias - tested.bias)
+        gap = Sampled(sampled.value - tested.value, sampled.samples - tested.samples)
     return ComparedVariant(
         label=one.label,
         estimate=estimate(sampled, 0.0, 100.0),

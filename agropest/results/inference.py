@@ -67,7 +67,7 @@ class Sampled:
     Attributes:
         value: of the images as they are.
         samples: on every resample, [R]; NaN where it has no ground truth.
-        bias: by how much ``value`` is expected to be too high.
+        bias: by how much ``value`` is expected to be too high; 0 for a difference.
         freedom: degrees of freedom of its standard error; small where it rests on few seeds.
     """
 
@@ -88,11 +88,11 @@ class Sampled:
 
 
 def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf) -> Estimate:
-    """Returns a value with its 95 % interval: corrected for bias, 1.96 standard errors to either side.
+    """Returns a value with its 95 % interval: 1.96 standard errors to either side of the value less its bias.
 
-    Simulated on sets like AgroPest-12's test split (benchmarks/simulate_coverage.py): AP of few images is too high,
-    because the best precision behind each recall is read. The percentiles of the bootstrap have that twice, and cover
-    88 % instead of 95.
+    AP of few images is too high, because the best precision behind each recall is read; the percentiles of the
+    bootstrap have that twice. How much too high is itself uncertain, so its square is added to that of the standard
+    error. Simulated coverage: benchmarks/simulate_coverage.py and docs/ranking.md. In a difference the biases cancel.
 
     Args:
         low, high: the interval is cut to what the metric can be.
@@ -101,7 +101,7 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
         return Estimate(None, None)
     if not sampled.is_known:
         return Estimate(sampled.value, None)
-    half = _quantile(sampled.freedom) * sampled.spread
+    half = _quantile(sampled.freedom) * float(np.hypot(sampled.spread, sampled.bias))
     centre = min(max(sampled.value - sampled.bias, low), high)
     return Estimate(sampled.value, Interval(max(centre - half, low), min(centre + half, high)))
 
@@ -117,7 +117,7 @@ def compare(differences: Sequence[Sampled]) -> list[Difference]:
     if not differences:
         return []
     null, spread = _noise(differences)
-    centre = np.array([one.value - one.bias for one in differences])
+    centre = np.array([one.value for one in differences])
     freedom = np.array([one.freedom for one in differences])
     t = np.where(spread > 0, np.abs(centre) / np.where(spread > 0, spread, 1.0), 0.0)
     p = np.where(np.isinf(freedom), 2 * ndtr(-t), 2 * stdtr(np.where(np.isinf(freedom), 1.0, freedom), -t))
@@ -170,7 +170,4 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
     null, spread = _noise(behind)
     critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), float(ndtri(CONFIDENCE)))
     wider = [_quantile(one.freedom) / _quantile(np.inf) for one in behind]
-    return [
-        not one.is_known or bool(one.value - one.bias <= critical * wider[i] * spread[i])
-        for i, one in enumerate(behind)
-    ]
+    return [not one.is_known or bool(one.value <= critical * wider[i] * spread[i]) for i, one in enumerate(behind)]

@@ -14,9 +14,10 @@ NOISE = (NOISE - NOISE.mean()) / NOISE.std(ddof=1)
 
 
 def test_an_interval_is_corrected_for_bias_and_cut_to_what_can_be() -> None:
-    interval = estimate(Sampled(50.0, 50.2 + NOISE, bias=0.5)).interval
+    interval = estimate(Sampled(50.0, 50.2 + NOISE, bias=0.75)).interval
     assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((49.5 - 1.959964, 49.5 + 1.959964), abs=1e-5)
+    half = 1.959964 * 1.25  # 1 and 0.75 are the legs of a triangle of 1.25
+    assert (interval.low, interval.high) == pytest.approx((49.25 - half, 49.25 + half), abs=1e-5)
     cut = estimate(Sampled(99.0, 99 + NOISE), 0.0, 100.0).interval
     assert cut is not None
     assert (cut.low, cut.high) == pytest.approx((99 - 1.959964, 100.0), abs=1e-5)
