@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from agropest import files
 from agropest.errors import DataError
-from agropest.report import page_parts as parts
+from agropest.report import page_charts, page_tables
 from agropest.report.config_changes import config_changes
 from agropest.report.cost import duration, sweep_cost
 from agropest.report.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
@@ -104,26 +104,26 @@ def render(
         remarks=remarks(comparison) if comparison else [],
         headline=headline(comparison) if comparison else "",
         ties=tie_sentence(comparison) if comparison else "",
-        ranking=_svg(parts.ranking_chart(comparison)) if comparison else "",
-        differences=_svg(parts.difference_chart(comparison)) if comparison else "",
-        effects=_svg(parts.effects_chart(comparison)) if comparison else "",
-        variants=parts.variant_table(comparison) if comparison else None,
-        trials=parts.trial_table(trials, record.metric),
-        curves=_svg(parts.learning_curves(rows, record.metric, shown)),
-        heat_map=parts.heat_map(comparison, trials, record.baseline),
-        precision=_svg(parts.precision_chart(details)) if details else "",
-        thresholds=_svg(parts.threshold_chart(details)) if details else "",
-        confusions=[(detail.name, detail.threshold, parts.confusion_table(detail)) for detail in details[:2]],
-        behaviour=parts.behaviour_table(details) if details else None,
-        published=parts.published_table(published_rows(record.reference, trials)),
+        ranking=_svg(page_charts.ranking_chart(comparison)) if comparison else "",
+        differences=_svg(page_charts.difference_chart(comparison)) if comparison else "",
+        effects=_svg(page_charts.effects_chart(comparison)) if comparison else "",
+        variants=page_tables.variant_table(comparison) if comparison else None,
+        trials=page_tables.trial_table(trials, record.metric),
+        curves=_svg(page_charts.learning_curves(rows, record.metric, shown)),
+        heat_map=page_tables.heat_map(comparison, trials, record.baseline),
+        precision=_svg(page_charts.precision_chart(details)) if details else "",
+        thresholds=_svg(page_charts.threshold_chart(details)) if details else "",
+        confusions=[(detail.name, detail.threshold, page_tables.confusion_table(detail)) for detail in details[:2]],
+        behaviour=page_tables.behaviour_table(details) if details else None,
+        published=page_tables.published_table(published_rows(record.reference, trials)),
         cost=cost,
-        cost_table=parts.cost_table(cost),
+        cost_table=page_tables.cost_table(cost),
         duration=duration,
         examples=examples,
         pictures=_pictures(examples),
         names=list(examples[0].found) if examples else [],
         pair=_pair(details),
-        changes=parts.grouped(config_changes(record.trials, record.baseline), "label"),
+        changes=page_tables.grouped(config_changes(record.trials, record.baseline), "label"),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
-from agropest.report.page_parts import confusion_table, difference_row, effects_chart, heat_map
+from agropest.report.page_charts import difference_row, effects_chart
+from agropest.report.page_tables import confusion_table, heat_map
 from agropest.report.svg import Axis, axis_around, tick_text
 from agropest.results.comparison import ComparedVariant, Comparison, Effect
 from agropest.results.confusion import ConfusionMatrix
