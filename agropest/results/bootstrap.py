@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 
 RESAMPLES = 2000
 HALVINGS = 32
-CHUNK = 256  # resamples at a time: what a second-level cache holds, and what bounds the memory
+CHUNK = 1024  # resamples at a time, which bounds the memory
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from agropest.results.store import EvaluationRecord, TrialFolder
 FloatArray = npt.NDArray[Any]
 
 # Raise this when the same inputs would give other replicates than before.
-REPLICATES_VERSION = 2
+REPLICATES_VERSION = 3
 TEST = "test"
 
 
