@@ -34,6 +34,7 @@ from agropest.results.sweep_record import SweepRecord
 
 TEMPLATES = Path(__file__).parent / "template"
 NAME = "index.html"
+MOST_CHOICES = 60  # trials whose boxes can be looked at on the pictures
 Rows = Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]]
 
 
@@ -147,14 +148,17 @@ def _details(record: SweepRecord, store: Store, rows: Sequence[RankedTrial], tru
 def _examples(
     record: SweepRecord, store: Store, rows: Sequence[RankedTrial], details: Sequence[Detail], truth: GroundTruth
 ) -> list[Example]:
-    """Returns example pictures with the boxes of every ranked trial; none where there is nothing to choose them by."""
+    """Returns example pictures with the boxes of the best trials; none where there is nothing to choose them by."""
     if not details:
         return []
     pair = (details[0], details[min(1, len(details) - 1)])
     chosen = choose_images(truth, pair[0].boxes, pair[1].boxes, (pair[0].threshold, pair[1].threshold))
     by_name = {trial.name: trial for trial in record.trials}
     boxes = {}
-    for row in rows:
+    names = {detail.name for detail in details}
+    ranked = [row for row in rows if f"{row.label} (seed {row.seed})" in names]
+    ranked += [row for row in rows if row not in ranked]
+    for row in ranked[:MOST_CHOICES]:
         trial = by_name[f"{row.label}/s{row.seed}"]
         found = chosen_boxes(trial, store, record.metric) if row.rank is not None else None
         if found is not None:
