@@ -65,10 +65,12 @@ def ellipse(x: float, y: float, rx: float, ry: float, colour: Colour, turn: floa
 
 
 def line(points: Sequence[tuple[float, float]], width: float, colour: Colour) -> Stroke:
+    """Returns an open stroke of ``width`` through ``points``, in the insect's own units."""
     return Stroke(np.array(points, float), colour, width)
 
 
 def polygon(points: Sequence[tuple[float, float]], colour: Colour) -> Stroke:
+    """Returns a filled area with these corners, in the insect's own units."""
     return Stroke(np.array(points, float), colour)
 
 
