@@ -155,9 +155,10 @@ def over_seeds(samples: Array, stream: str) -> Array:
         stream: of the draws: what is drawn under one name is drawn alike.
     """
     size, resamples = len(samples), samples.shape[-1]
-    mean: Array = samples.mean(axis=0)
     if size == 1:
-        return mean
+        only: Array = samples[0]
+        return only
+    mean: Array = samples.mean(axis=0)
     random = np.random.default_rng([size, resamples, *stream.encode()])
     counts = random.multinomial(size, np.full(size, 1 / size), size=resamples)
     drawn = np.einsum("s...r,rs->...r", samples, counts) / size

@@ -305,6 +305,8 @@ def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paire
 def _freedom(values: Sequence[FloatArray], samples: FloatArray) -> float:
     """Returns the degrees of freedom of a standard error that is partly of few seeds (Welch and Satterthwaite)."""
     parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in values if len(one) > 1]
+    if not parts:
+        return np.inf
     of_seeds = sum(variance**2 / freedom for variance, freedom in parts)
     whole = float(np.nanvar(samples, ddof=1)) if np.isfinite(samples).sum() > 1 else 0.0
     if of_seeds <= 0 or whole <= 0:

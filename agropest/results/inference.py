@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,15 @@ class Sampled:
     bias: float = 0.0
     freedom: float = np.inf
 
-    @property
+    @cached_property
     def is_known(self) -> bool:
         """Whether there are resamples to tell how far the value would move."""
         return int(np.isfinite(self.samples).sum()) > 1
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """Standard error of the value; 0 where it is not known."""
-        return float(np.nanstd(self.samples, ddof=1)) if self.is_known else 0.0
+        return float(self.samples[np.isfinite(self.samples)].std(ddof=1)) if self.is_known else 0.0
 
 
 def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf) -> Estimate:
