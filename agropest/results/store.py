@@ -42,6 +42,8 @@ from agropest.sweep.trial import TrialSpec
 NEW, RUNNING, INTERRUPTED = "new", "running", "interrupted"
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 ENDED_WELL = (FINISHED, STOPPED)
+# The reason of a trial that is interrupted until it gets a larger share.
+OUT_OF_MEMORY = "out of GPU memory"
 STATUSES = (NEW, RUNNING, INTERRUPTED, FINISHED, STOPPED, FAILED)
 
 # The split name of the one validation with test-time augmentation, of the checkpoint that plain validation chose.
@@ -58,6 +60,7 @@ class Status:
         time_s: seconds of training and evaluation, over all attempts.
         reason: of a failure or an early stop.
         notes: what a person should know, e.g. which layers were initialised afresh, retries.
+        gpu_share: of a card that the trial was raised to when it ran out of memory; 0: never.
     """
 
     status: str = NEW
@@ -65,11 +68,15 @@ class Status:
     time_s: float = 0.0
     reason: str = ""
     notes: tuple[str, ...] = ()
+    gpu_share: float = 0.0
 
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """One evaluation: ``metrics`` in percent under COCO's names (None where there is no ground truth)."""
+    """One evaluation: ``metrics`` in percent under COCO's names (None where there is no ground truth).
+
+    ``stored_at`` is in seconds since 1970: the order in which a sweep's trials were evaluated.
+    """
 
     split: str
     iteration: int
@@ -79,6 +86,7 @@ class EvaluationRecord:
     time_s: float
     train_images_per_s: float = 0.0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    stored_at: float = 0.0
 
     @property
     def stem(self) -> str:
@@ -224,6 +232,14 @@ class TrialFolder:
         self.require_claim()
         files.write_json(self.path / "referee.json", [asdict(finding) for finding in findings])
 
+    def has_whole_boxes(self, record: EvaluationRecord) -> bool:
+        """Returns whether the boxes of an evaluation are as they were written."""
+        boxes = self.boxes_path(record)
+        try:
+            return _are_whole(boxes, (_read(boxes.with_suffix(".json")) or {}).get("boxes"), True)
+        except OSError:
+            return False
+
     def boxes_path(self, record: EvaluationRecord) -> Path:
         """Returns where the boxes of an evaluation are."""
         return self.evaluations / f"{record.stem}.npz"
@@ -252,6 +268,7 @@ class Store:
         except OSError as error:
             fix = "give another folder with --results, or make room there"
             raise StoreError(fault(str(self.root), "expected a folder to write to", error.strerror, fix)) from None
+        self._identity = _identity(self.trials)
         self._by_signature = {path.name[-16:]: path for path in self.trials.iterdir() if path.is_dir()}
 
     def folder(self, trial: TrialSpec) -> TrialFolder:
@@ -259,9 +276,27 @@ class Store:
         path = self._by_signature.setdefault(trial.signature, self.trials / trial.folder_name)
         return TrialFolder(path)
 
+    def is_there(self) -> bool:
+        """Returns whether the folder is still the one that was opened: not removed, unmounted or replaced."""
+        return _identity(self.trials) == self._identity
+
+    def require_there(self) -> None:
+        """Raises StoreError when the folder is no longer the one that was opened."""
+        if not self.is_there():
+            fix = "it was removed, unmounted or replaced while the launch ran; bring it back and launch again"
+            raise StoreError(fault(str(self.root), "expected the results folder to stay", "another or none", fix))
+
     def sweep_folder(self, name: str) -> Path:
         """Returns ``results/<sweep>``, where a sweep's tables are."""
         return self.root / name
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        state = folder.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def _status(path: Path) -> Status | None:

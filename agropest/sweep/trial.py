@@ -92,6 +92,12 @@ class TrialSpec:
         """Iterations between evaluations; the last iteration is always evaluated."""
         return int(self.config["TEST.EVAL_PERIOD"]) or self.max_iter
 
+    def is_evaluation(self, iteration: int) -> bool:
+        """Returns whether validation follows an iteration (counted from 1): every period, and after the last."""
+        return 0 < iteration <= self.max_iter and (
+            iteration % self.eval_period_iters == 0 or iteration == self.max_iter
+        )
+
 
 def weights_identity(weights: str, timm_weights: str = "") -> str:
     """Returns what identifies initial weights: the address as it is, or the content hash of a local file.

@@ -29,6 +29,7 @@ from agropest.results.store import (
     FAILED,
     FINISHED,
     INTERRUPTED,
+    OUT_OF_MEMORY,
     RUNNING,
     STOPPED,
     VALID_AUGMENTED,
@@ -88,7 +89,7 @@ def run_trial(
     except TrialError as error:
         status = run.ends_as(FAILED, run.status.iteration, str(error))
     except torch.OutOfMemoryError:
-        folder.write_status(replace(run.status, status=INTERRUPTED, reason="GPU out of memory"))
+        folder.write_status(replace(run.status, status=INTERRUPTED, reason=OUT_OF_MEMORY))
         raise
     folder.write_status(status)
     return status
@@ -206,7 +207,7 @@ class _Run:
         """Returns the iterations, in order, that have a checkpoint and no whole evaluation."""
         stored = {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
         kept = set(checkpoints.iterations(self.folder.checkpoints))
-        return sorted(i for i in kept - stored if i <= self.trial.max_iter and self.is_evaluation(i))
+        return sorted(i for i in kept - stored if self.trial.is_evaluation(i))
 
     def _evaluate_missing(self, trainer: TrialTrainer, now: int) -> None:
         """Evaluates what a crash between checkpoint and evaluation, or damage, has cost; ends at iteration ``now``."""
@@ -245,12 +246,8 @@ class _Run:
     def _tell_stored(self, start: int) -> None:
         """Tells the evaluations up to the checkpoint, in order."""
         for record in self.folder.read_evaluations("valid"):
-            if record.iteration <= start and self.is_evaluation(record.iteration):
+            if record.iteration <= start and self.trial.is_evaluation(record.iteration):
                 self._tell(record)
-
-    def is_evaluation(self, iteration: int) -> bool:
-        """Returns whether validation follows an iteration (counted from 1): every period, and after the last."""
-        return iteration % self.trial.eval_period_iters == 0 or iteration == self.trial.max_iter
 
     def evaluate(self, trainer: TrialTrainer, iteration: int) -> None:
         """Evaluates validation, stores it, tells it."""
@@ -286,6 +283,7 @@ class _Run:
             time_s=found.time_s,
             train_images_per_s=images_per_s,
             extra=ran_on if self.setting.device_name else {},
+            stored_at=time.time(),
         )
         self.folder.write_evaluation(record, found.boxes.save)
         return record
@@ -402,7 +400,7 @@ class _Evaluate(HookBase):
 
     def after_step(self) -> None:
         iteration = self.its_trainer.iter + 1
-        evaluates = self.run.is_evaluation(iteration)
+        evaluates = self.run.trial.is_evaluation(iteration)
         self.run.status = replace(self.run.status, iteration=iteration)
         if evaluates or iteration % self.run.cfg.SOLVER.CHECKPOINT_PERIOD == 0:
             self.run.checkpoint(self.its_trainer, iteration)

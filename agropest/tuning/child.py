@@ -28,14 +28,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agropest.results.store import FAILED, INTERRUPTED, EvaluationRecord, LostClaim, TrialFolder
+from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, EvaluationRecord, LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
 
 if TYPE_CHECKING:
     from agropest.training.setting import Setting
 
 GO_ON, INTERRUPT = "go on", "interrupt"
-OUT_OF_MEMORY, LOST = "out of GPU memory", "lost claim"
+LOST = "lost claim"
 PRELOADED = "agropest.training.trial"
 # An interrupted child has this long to save its checkpoint; after that it ends without one.
 INTERRUPT_LIMIT_S = 60.0
@@ -48,6 +48,7 @@ class Job:
     trial: TrialSpec
     folder: Path
     setting: Setting
+    note: str = ""  # is added to the trial's notes
 
 
 def start(job: Job) -> tuple[BaseProcess, Connection]:
@@ -110,6 +111,9 @@ def _main(job: Job, connection: Connection) -> None:
     from agropest.training.trial import run_trial
 
     try:
+        if job.note:
+            status = folder.status()
+            folder.write_status(replace(status, notes=(*status.notes, job.note)))
 
         def tell(record: EvaluationRecord) -> None:
             connection.send(("evaluation", record))
@@ -135,7 +139,9 @@ def _failure(error: Exception) -> tuple[str, str]:
     reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     if type(error).__name__ == "OutOfMemoryError":
         return INTERRUPTED, OUT_OF_MEMORY
-    return (INTERRUPTED if isinstance(error, OSError) else FAILED), reason
+    # torch tells of a killed loader worker from a signal handler, in whatever line the trial happens to be.
+    lost_worker = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    return (INTERRUPTED if isinstance(error, OSError) or lost_worker else FAILED), reason
 
 
 def _log_to(folder: TrialFolder) -> None:

@@ -32,7 +32,8 @@ class EndWhenAsked(_NotStored, tune.Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Returns whether the budget is spent: then this trial ends, too, where it has just been evaluated."""
-        self._spending.note(result["config"]["trial"], result[ITERATION])
+        if ITERATION in result:  # a trial that fails before its first evaluation has none to report
+            self._spending.note(result["config"]["trial"], result[ITERATION])
         return self._spending.is_over()
 
     def stop_all(self) -> bool:

@@ -9,20 +9,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
+from agropest.results.completeness import is_done
 from agropest.results.machine import Machine
-from agropest.results.store import ENDED_WELL, FAILED, RUNNING, Store
+from agropest.results.store import ENDED_WELL, FAILED, INTERRUPTED, RUNNING, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import SweepSpec
-from agropest.sweep.stop_rule import ASHA, MEDIAN
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected
+from agropest.tuning.memory import raise_shares, with_kept_shares
 from agropest.tuning.metrics import SweepMetrics
 from agropest.tuning.nameplate import named_trainable
 from agropest.tuning.progress import Progress
@@ -62,15 +63,16 @@ def run_trials(
     """Runs every trial that has not ended, as many at a time as fit.
 
     Args:
-        trials: all of the sweep's; those that have ended are told to the scheduler from the store.
+        trials: all of the sweep's; the scheduler knows from the store what earlier launches evaluated.
         ray: the cluster to use, or how to start one on this machine for this launch.
         onlookers: files that are rewritten while the sweep runs.
         spending: of the launch, where it runs several rounds of trials.
 
     Raises:
         EnvironmentFault: the machine or cluster can never run a trial.
+        StoreError: the results folder has gone while the launch ran.
     """
-    pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
+    pending = [trial for trial in trials if not is_done(trial, store, spec.metric, dataset.splits)]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store))
     require_trackers(spec.track)
@@ -85,9 +87,7 @@ def run_trials(
         pending = standings.still_in(pending)
         if not pending:
             return Outcome(False, _all_ended_well(trials, store))
-    by_tune = spec.stop.method in (ASHA, MEDIAN)  # Tune's schedulers know what they are told, the others read the store
-    told = [trial for trial in trials if trial.name not in left_out] if by_tune else pending
-    spending.begin({trial.name: store.folder(trial).status().iteration for trial in told})
+    spending.begin({trial.name: store.folder(trial).status().iteration for trial in pending})
     progress = Progress(spec, trials, store)
     watch = Watch(progress)
     with contextlib.closing(progress):
@@ -96,11 +96,10 @@ def run_trials(
             if dashboard:
                 progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
             sizing = sizing_here(dataset, store, progress.say, cluster=ray.address is not None)
-            sized = {trial.name: trial for trial in sizing.resolve(pending)}
+            pending = with_kept_shares(sizing.resolve(pending), store)
             for remark in sizing.remarks:
                 progress.say(remark)
-            told = [sized.get(trial.name, trial) for trial in told]
-            _require_resources(list(sized.values()))
+            _require_resources(pending)
             for weights in sorted({trial.config[key] for trial in pending for key in WEIGHTS} - {""}):
                 _require_weights(weights)
             progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
@@ -108,13 +107,70 @@ def run_trials(
             for onlooker in onlookers:
                 watch.add(onlooker)
             machine = sizing.machine
-            forecast = forecast_sweep(spec.stop, list(sized.values()), store, machine, dataset.num_images)
+            forecast = forecast_sweep(spec.stop, pending, store, machine, dataset.num_images)
             with kept_beside_actual(forecast, store.sweep_folder(spec.name), trials, store, progress.say):
-                _fit(spec, told, dataset, store, watch, stop, spending, machine, standings)
+                _run(spec, trials, pending, dataset, store, progress, watch, stop, spending, machine, standings)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
+    store.require_there()
+    _settle(pending, store)
     return Outcome(stop.is_set(), _all_ended_well(trials, store), spending.spent)
+
+
+def _run(
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    pending: list[TrialSpec],
+    dataset: Dataset,
+    store: Store,
+    progress: Progress,
+    watch: Watch,
+    stop: threading.Event,
+    spending: Spending,
+    machine: Machine,
+    standings: Standings | None,
+) -> None:
+    """Runs what is pending; then again what ran out of GPU memory, with larger shares."""
+    while pending:
+        scheduler = _scheduler(spec, trials, pending, store, standings)
+        # A launch that was killed may have left an evaluation whose stop is decided only now.
+        pending = [trial for trial in pending if store.folder(trial).status().status not in (STOPPED, FAILED)]
+        if pending:
+            _fit(spec, pending, dataset, store, watch, stop, spending, machine, scheduler)
+        if stop.is_set() or spending.ended_launch:
+            return
+        again = raise_shares(pending, store)
+        pending = with_kept_shares([trial for trial in pending if trial.name in again], store)
+        for trial in pending:
+            progress.say(f"{trial.name} ran out of GPU memory: again with {trial.resources.gpus:g} of a card")
+
+
+def _scheduler(
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    pending: Sequence[TrialSpec],
+    store: Store,
+    standings: Standings | None,
+) -> Any:
+    from agropest.tuning.lockstep import Lockstep
+    from agropest.tuning.schedulers import build_scheduler, read_history
+
+    folders = {trial.name: store.folder(trial) for trial in trials}
+    if standings is not None:
+        return Lockstep(pending, standings, folders)
+    longest, shortest = max(trial.max_iter for trial in trials), min(trial.eval_period_iters for trial in trials)
+    return build_scheduler(spec.stop, spec.metric, longest, shortest, folders, read_history(trials, store, spec.metric))
+
+
+def _settle(trials: Sequence[TrialSpec], store: Store) -> None:
+    """Marks as interrupted what says that it is running: no process is left that could."""
+    for trial in trials:
+        folder = store.folder(trial)
+        status = folder.status()
+        if status.status == RUNNING:
+            reason = f"its process ended without a word; see {folder.log}"
+            folder.claim().write_status(replace(status, status=INTERRUPTED, reason=reason))
 
 
 def _require_weights(weights: str) -> None:
@@ -166,13 +222,11 @@ def _fit(
     stop: threading.Event,
     spending: Spending,
     machine: Machine,
-    standings: Standings | None,
+    scheduler: Any,
 ) -> None:
     from ray import tune
 
     from agropest.tuning.hooks import EndWhenAsked, Forgiving, Refresh
-    from agropest.tuning.lockstep import Lockstep
-    from agropest.tuning.schedulers import build_scheduler
 
     by_name = {trial.name: trial for trial in trials}
     jobs = build_jobs(spec, trials, dataset, store, machine)
@@ -182,12 +236,11 @@ def _fit(
         wanted = by_name[config["trial"]].resources
         return tune.PlacementGroupFactory([{"CPU": wanted.cpus, "GPU": wanted.gpus}])
 
-    folders = {trial.name: store.folder(trial) for trial in trials}
-    if standings is not None:
-        scheduler: Any = Lockstep(trials, standings, folders)
-    else:
-        longest, shortest = max(trial.max_iter for trial in trials), min(trial.eval_period_iters for trial in trials)
-        scheduler = build_scheduler(spec.stop, spec.metric, longest, shortest, folders)
+    def refresh() -> None:
+        watch.refresh()
+        if not store.is_there():  # nothing can be stored any more
+            stop.set()
+
     trainable = tune.with_parameters(relay, jobs=jobs, metric=spec.metric, retries=spec.retries)
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
@@ -204,7 +257,7 @@ def _fit(
                 storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
                 stop=EndWhenAsked(stop, spending),
                 callbacks=[
-                    Refresh(watch.refresh),
+                    Refresh(refresh),
                     *(Forgiving(tracker, watch.progress.say) for tracker in trackers),
                 ],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from agropest.results.store import TrialFolder
+from agropest.results.store import FINISHED, Store, TrialFolder
 from agropest.sweep.stop_rule import ASHA, MEDIAN, StopRule
+from agropest.sweep.trial import TrialSpec
 from agropest.tuning.standings import record_stop
-from agropest.tuning.trainable import ITERATION
+from agropest.tuning.trainable import ITERATION, flat_metrics
 
 
 def build_scheduler(
-    rule: StopRule, metric: str, max_iter: int, eval_period_iters: int, folders: Mapping[str, TrialFolder]
+    rule: StopRule,
+    metric: str,
+    max_iter: int,
+    eval_period_iters: int,
+    folders: Mapping[str, TrialFolder],
+    history: Sequence[Past] = (),
 ) -> Any:
     """Returns a Tune scheduler for every method but those that ``agropest.tuning.lockstep`` decides.
 
@@ -24,10 +31,13 @@ def build_scheduler(
         max_iter: the longest schedule among the trials.
         eval_period_iters: the shortest evaluation period: nothing can be decided earlier.
         folders: by trial name: there it is written that a trial was stopped.
+        history: what earlier launches evaluated, in that order: the scheduler decides as if it had run all the time.
     """
     if rule.method not in (ASHA, MEDIAN):
         return FIFOScheduler()
-    return Recorded(tune_scheduler(rule, metric, max_iter, eval_period_iters), folders, rule.method)
+    recorded = Recorded(tune_scheduler(rule, metric, max_iter, eval_period_iters), folders, rule.method)
+    recorded.remember(history)
+    return recorded
 
 
 def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters: int) -> TrialScheduler:
@@ -38,6 +48,61 @@ def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters
         # A scheduler ends trials that reach its max_t; ours end by themselves, after the test evaluation.
         return AsyncHyperBandScheduler(max_t=max_iter + 1, reduction_factor=rule.reduction_factor, **common)
     return MedianStoppingRule(min_samples_required=2, hard_stop=True, **common)
+
+
+@dataclass(frozen=True)
+class Past:
+    """An evaluation of an earlier launch.
+
+    Attributes:
+        trial: its name.
+        result: as it was told to Tune.
+        is_last: the trial was not seen to go on after it.
+        ends: it was told when the trial had finished.
+    """
+
+    trial: str
+    result: dict[str, Any]
+    is_last: bool
+    ends: bool
+
+
+def read_history(trials: Sequence[TrialSpec], store: Store, metric: str) -> list[Past]:
+    """Returns what the store holds, in the order in which it was evaluated."""
+    dated = []
+    for trial in trials:
+        folder = store.folder(trial)
+        status, records = folder.status(), folder.read_evaluations("valid")
+        for record in records:
+            ends = record.iteration >= trial.max_iter
+            if not ends or status.status == FINISHED:
+                is_last = record is records[-1] and status.iteration <= record.iteration
+                past = Past(trial.name, flat_metrics(record, metric), is_last, ends)
+                dated.append((record.stored_at, record.iteration, past))
+    return [past for *_, past in sorted(dated, key=lambda entry: entry[:2])]
+
+
+@dataclass(eq=False)
+class _Known:
+    """What stands for a trial towards a scheduler: Ray's own trials are others in every launch.
+
+    Attributes:
+        seen: the last iteration that the scheduler was told.
+    """
+
+    trial_id: str
+    seen: int = 0
+
+
+class _Nobody:
+    """Stands for Tune's controller before there is one: no trial is running."""
+
+    def get_live_trials(self) -> list[Any]:
+        """Returns none."""
+        return []
+
+
+_NOBODY: Any = _Nobody()
 
 
 class Recorded(TrialScheduler):
@@ -55,6 +120,31 @@ class Recorded(TrialScheduler):
     def __init__(self, inner: TrialScheduler, folders: Mapping[str, TrialFolder], method: str) -> None:
         super().__init__()
         self.inner, self.folders, self.method = inner, folders, method
+        self._known: dict[str, Any] = {}
+
+    def remember(self, history: Sequence[Past]) -> None:
+        """Tells the inner scheduler what earlier launches evaluated, and records the stops that they did not live to.
+
+        Whatever is decided of an evaluation after which the trial went on is not carried out: it has been decided.
+        """
+        for past in history:
+            known = self._known_as(past.trial)
+            known.seen = max(known.seen, past.result[ITERATION])
+            if past.ends:
+                self.inner.on_trial_complete(_NOBODY, known, past.result)
+            elif self.inner.on_trial_result(_NOBODY, known, past.result) == TrialScheduler.STOP and past.is_last:
+                self._record(past.trial, past.result)
+
+    def _known_as(self, name: str) -> Any:
+        """Returns what the inner scheduler knows a trial as: the same in every launch."""
+        if name not in self._known:
+            self._known[name] = _Known(name)
+            self.inner.on_trial_add(_NOBODY, self._known[name])
+        return self._known[name]
+
+    def _record(self, name: str, result: Mapping[str, Any]) -> None:
+        iteration = int(result[ITERATION])
+        record_stop(self.folders[name], iteration, f"stopped early by {self.method} after iteration {iteration}")
 
     @property
     def metric(self) -> Any:
@@ -66,24 +156,28 @@ class Recorded(TrialScheduler):
         return self.inner.set_search_properties(metric, mode, **spec)
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
-        self.inner.on_trial_add(controller, trial)
+        self._known_as(trial.config["trial"])
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
-        self.inner.on_trial_error(controller, trial)
+        self.inner.on_trial_error(controller, self._known_as(trial.config["trial"]))
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision = self.inner.on_trial_result(controller, trial, result)
+        known = self._known_as(trial.config["trial"])
+        # A trial that goes on tells again what it has stored; one that fails early ends with nothing to tell.
+        if result.get(ITERATION, 0) <= known.seen:
+            return TrialScheduler.CONTINUE
+        known.seen = result[ITERATION]
+        decision = self.inner.on_trial_result(controller, known, result)
         if decision == TrialScheduler.STOP:
-            iteration = int(result[ITERATION])
-            reason = f"stopped early by {self.method} after iteration {iteration}"
-            record_stop(self.folders[trial.config["trial"]], iteration, reason)
+            self._record(trial.config["trial"], result)
         return decision
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self.inner.on_trial_complete(controller, trial, result)
+        if ITERATION in result:
+            self.inner.on_trial_complete(controller, self._known_as(trial.config["trial"]), result)
 
     def on_trial_remove(self, controller: Any, trial: Any) -> None:
-        self.inner.on_trial_remove(controller, trial)
+        self.inner.on_trial_remove(controller, self._known_as(trial.config["trial"]))
 
     def choose_trial_to_run(self, controller: Any) -> Any:
         return self.inner.choose_trial_to_run(controller)

@@ -1,27 +1,32 @@
 """What Ray Tune runs: a thin relay between Tune and the trial's own process.
 
 Ray is the engine, the store is the truth: an evaluation is in the store before it is reported here, and everything a
-trial needs to go on is there. What was stored by an earlier launch is reported first, in order, so that the scheduler
-decides as it would have in one undisturbed sweep.
+trial needs to go on is there. What earlier launches stored, the scheduler knows already
+(``agropest.tuning.schedulers``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import signal
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from agropest.results.metric import metric_value
-from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Status, TrialFolder
+from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
 from agropest.tuning import child
 from agropest.tuning.nameplate import announce_trial, show_trial
 
 ITERATION = "iteration"
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
+# Before the second attempt at what the machine did not let it do; doubles with every further one.
+MACHINE_PAUSE_S = 1.0
 
 
 def relay(config: dict[str, Any], jobs: Mapping[str, child.Job], metric: str, retries: int) -> None:
@@ -38,68 +43,95 @@ def relay(config: dict[str, Any], jobs: Mapping[str, child.Job], metric: str, re
     job = jobs[config["trial"]]
     folder = TrialFolder(job.folder)
     announce_trial(job.trial.name, folder.log)
-    if folder.status().status in (*ENDED_WELL, FAILED):
+    if folder.status().status in (STOPPED, FAILED):  # Ray starts again a trial whose actor has died since
         for record in folder.read_evaluations("valid"):
             tune.report(flat_metrics(record, metric))
         return
+    told: set[int] = set()
     for attempt in range(retries + 1):
-        if _run_once(job, metric) is not None:
+        end = _run_once(job, metric, told)
+        if end.is_final:
             return
-        note(folder, f"attempt {attempt + 1} died (killed, or out of memory) and was started again")
+        lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
+        job = replace(job, note=lost)
+        if attempt < retries:
+            time.sleep(end.pause_s * 2**attempt)
     claimed = folder.claim()
     status = claimed.status()
-    reason = f"its process died {config['retries'] + 1} times; see {folder.log.name}"
-    claimed.write_status(Status(FAILED, status.iteration, status.time_s, reason, status.notes))
+    reason = f"{end.reason}, {retries + 1} times; see {folder.log.name}; --retry-failed tries again"
+    claimed.write_status(replace(status, status=FAILED, reason=reason, notes=(*status.notes, job.note)))
 
 
-def _run_once(job: child.Job, metric: str) -> str | None:
-    """Runs the child once; returns the word it ended with, or None when it died."""
+@dataclass(frozen=True)
+class _End:
+    """How a child ended.
+
+    Attributes:
+        is_final: nothing is to be tried again by this launch on these resources.
+        reason: otherwise: what the machine did to it.
+        pause_s: before it is tried again: a full disk is not empty at once.
+    """
+
+    is_final: bool
+    reason: str = ""
+    pause_s: float = 0.0
+
+
+def _run_once(job: child.Job, metric: str, told: set[int]) -> _End:
+    """Runs the child once.
+
+    Args:
+        told: iterations that Tune has heard of; is extended.
+    """
     from ray import tune
 
     process, connection = child.start(job)
     show_trial(job.trial.name)
     try:
         last = None
-        for record in _messages(process, connection):
-            if isinstance(record, str):
-                if last is not None:
+        for message in _messages(process, connection):
+            if isinstance(message, _End):
+                if last is not None and message.is_final:
                     tune.report(flat_metrics(last, metric))
-                return record
-            if record.iteration == job.trial.max_iter:
+                return message
+            if message.iteration == job.trial.max_iter:
                 # Nothing is left to stop, but a scheduler would (ASHA has a rung there), and the test with it:
                 # Tune hears of the last evaluation when the trial has ended.
-                last = record
+                last = message
+            elif message.iteration not in told:
+                told.add(message.iteration)
+                tune.report(flat_metrics(message, metric))  # raises SystemExit where Tune ends the trial
+                show_trial(job.trial.name)
+            with contextlib.suppress(OSError):  # it has just died: its end is read next
                 connection.send(child.GO_ON)
-                continue
-            tune.report(flat_metrics(record, metric))  # raises SystemExit where Tune ends the trial, for any reason
-            show_trial(job.trial.name)
-            connection.send(child.GO_ON)
-        return None
+        raise AssertionError("the messages end with an end")
     finally:
         with contextlib.suppress(OSError):
             connection.close()  # to the child: interrupt, unless it has ended
         process.join(LEAVE_S)
 
 
-def _messages(process: BaseProcess, connection: Connection) -> Iterator[EvaluationRecord | str]:
-    """Yields evaluations, then the word of the child's end; ends without it when the child died."""
+def _messages(process: BaseProcess, connection: Connection) -> Iterator[EvaluationRecord | _End]:
+    """Yields evaluations, then how the child ended."""
     while True:
         try:
             message = connection.recv()
         except (EOFError, OSError):
             process.join(LEAVE_S)
+            yield _End(False, f"its process was killed ({_how(process.exitcode)})")
             return
         if message[0] == "end":
-            yield message[1]
+            status, reason = message[1:]
+            by_the_machine = status == INTERRUPTED and reason not in ("", OUT_OF_MEMORY)
+            yield _End(not by_the_machine, reason, MACHINE_PAUSE_S)
             return
         yield message[1]
 
 
-def note(folder: TrialFolder, text: str) -> None:
-    """Adds a note to a trial's status, for the tables."""
-    claimed = folder.claim()
-    status = claimed.status()
-    claimed.write_status(Status(**{**vars(status), "notes": (*status.notes, text)}))
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"
 
 
 def flat_metrics(record: EvaluationRecord, metric: str) -> dict[str, float]:

@@ -1,0 +1,42 @@
+"""Which trials a launch has to run: those that have not ended, and finished ones of which something was damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from agropest.results.ranking import best_evaluation
+from agropest.results.store import ENDED_WELL, FAILED, FINISHED, VALID_AUGMENTED, Store, TrialFolder
+from agropest.sweep.trial import TrialSpec
+
+
+def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str]) -> bool:
+    """Returns whether nothing is left to do for a trial.
+
+    Args:
+        metric: by which validation chooses the checkpoint that is tested; another sweep may have chosen by another.
+        splits: of the data set: without "test" nothing is tested.
+    """
+    folder = store.folder(trial)
+    status = folder.status().status
+    if status == FINISHED:
+        return _is_whole(trial, folder, metric, splits)
+    return status in (*ENDED_WELL, FAILED)
+
+
+def _is_whole(trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collection[str]) -> bool:
+    """Returns whether everything that a finished trial is ranked by is as it was written."""
+    stored = folder.read_evaluations("valid")
+    best = best_evaluation(stored, metric)
+    chosen = best.iteration if best else trial.max_iter
+    wanted = ["valid"]
+    wanted += ["test"] if "test" in splits else []
+    wanted += [VALID_AUGMENTED] if trial.config.get("TEST.AUG.ENABLED") else []
+    records = [
+        next((record for record in folder.read_evaluations(split) if record.iteration == chosen), None)
+        for split in wanted
+    ]
+    if any(record is None or not folder.has_whole_boxes(record) for record in records):
+        return False
+    known = {record.iteration for record in stored}
+    kept = {int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()}
+    return not any(trial.is_evaluation(iteration) for iteration in kept - known)
