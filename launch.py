@@ -44,6 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--probe", action="store_true", help="with --plan: measure here how fast the trials are, for the forecast"
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="start the sweep's trials again; what is stored of them is set aside"
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="try failed trials again, from their checkpoints")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the data set's folder (over the file's `data:`)")
     parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="default: results")
     parser.add_argument(
@@ -82,6 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAULT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except OSError as error:  # a full disk, a folder that has gone; what is finished is whole (agropest.files)
+        place = str(error.filename or arguments.results)
+        fix = "make room or mend that, and launch again: it goes on from what is stored"
+        print(f"error: {fault(place, 'expected to be able to read and write', error.strerror, fix)}", file=sys.stderr)
+        return EXIT_FAULT
 
 
 def launch(arguments: argparse.Namespace) -> int:
@@ -92,6 +101,7 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.data.health import read_findings
     from agropest.data.opening import open_dataset
     from agropest.report.plan import plan_table
+    from agropest.results.again import describe_fresh, retry_failed, start_afresh
     from agropest.results.lock import only_launch
     from agropest.results.metric import require_metric
     from agropest.results.store import Store
@@ -136,14 +146,20 @@ def launch(arguments: argparse.Namespace) -> int:
         if spec.question:
             console.print(spec.question)
         sized, forecast = forecast_of(spec, trials, dataset, store, arguments.probe)
-        console.print(plan_table(sized, store, spec.baseline, forecast))
+        console.print(plan_table(sized, store, spec.baseline, spec.name, forecast))
         console.print(in_words(forecast), markup=False, highlight=False)
+        if arguments.fresh:
+            print(describe_fresh(trials, store, spec.name))
         show_remarks(remarks, console)
         if suggestions:
             print(f"optuna: {suggestions.num_suggested} of {spec.search.num_variants} variants are suggested so far")
         return EXIT_OK
     show_remarks(remarks, console)
     with only_launch(store.root, str(arguments.sweep)):
+        if arguments.fresh:
+            print(start_afresh(trials, store, spec.name), flush=True)
+        if arguments.retry_failed:
+            print(retry_failed(trials, store), flush=True)
         if suggestions and suggestions.next_round():
             spec, trials = suggestions.sweep(), expand(suggestions.sweep())
         return run(spec, trials, dataset, store, ray_options(arguments), console, suggestions)
@@ -266,8 +282,8 @@ def run(
     for text, names in notes_by_text(rows):
         console.print(f"{names}: {text}", markup=False, highlight=False)
     for row in rows:
-        if row.reason and row.status == "failed":
-            console.print(f"{row.label}/s{row.seed} failed: {row.reason}", markup=False, highlight=False)
+        if row.reason and row.status in ("failed", "interrupted"):
+            console.print(f"{row.label}/s{row.seed} {row.status}: {row.reason}", markup=False, highlight=False)
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"Page: {shown / NAME}", highlight=False, soft_wrap=True)
     console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...", highlight=False, soft_wrap=True)

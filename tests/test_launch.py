@@ -81,7 +81,7 @@ def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
 
 def wait_for(process: subprocess.Popen[str], results: Path, ready: Callable[[TrialFolder], bool]) -> TrialFolder:
     """Returns the first trial folder that is ready while the launch runs."""
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 300
     while time.monotonic() < limit:
         for folder in trial_folders(results) if (results / "trials").is_dir() else []:
             if ready(folder):

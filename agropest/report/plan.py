@@ -18,10 +18,10 @@ WORDS = {"new": "new", "finished": "done", "stopped": "done (stopped early)", "f
 
 
 def plan_table(
-    trials: Sequence[TrialSpec], store: Store, baseline: str, forecast: SweepForecast | None = None
+    trials: Sequence[TrialSpec], store: Store, baseline: str, sweep: str, forecast: SweepForecast | None = None
 ) -> Table:
     """Returns label, seed, what differs from the baseline, iterations, resources, time and state of every trial."""
-    counts = Counter(plan_word(trial, store) for trial in trials)
+    counts = Counter(plan_word(trial, store, sweep) for trial in trials)
     title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "time", "state"):
@@ -35,7 +35,7 @@ def plan_table(
             str(trial.max_iter),
             trial.resources.in_words(),
             _time(trial, forecast),
-            plan_word(trial, store),
+            plan_word(trial, store, sweep),
         )
     return table
 
@@ -48,13 +48,17 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     return "unknown" if expected.seconds is None else duration(expected.seconds)
 
 
-def plan_word(trial: TrialSpec, store: Store) -> str:
-    """Returns new, unfinished, done, or reused (trained under another name by another sweep)."""
+def plan_word(trial: TrialSpec, store: Store, sweep: str) -> str:
+    """Returns new, unfinished, done or failed, and where the trial is reused from: another sweep, or another name."""
     folder = store.folder(trial)
     status = folder.status().status
     word = WORDS.get(status, "unfinished")
-    other = folder.path.name.rsplit("-", 1)[0]
-    return f"{word}, reused from '{other}'" if status != NEW and other != trial.label else word
+    other_sweep, other_label = folder.origin()
+    if status == NEW or (other_sweep in ("", sweep) and other_label in ("", trial.label)):
+        return word
+    sources = [f"'{other_label}'"] if other_label != trial.label else []
+    sources += [f"sweep '{other_sweep}'"] if other_sweep not in ("", sweep) else []
+    return f"{word}, reused from {' of '.join(sources)}"
 
 
 def shown(value: Any) -> str:

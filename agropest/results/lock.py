@@ -1,20 +1,33 @@
-"""One launch at a time on one results folder."""
+"""One launch at a time on one results folder.
+
+The lock is the kernel's (``flock``): it is gone the moment its process is, however that ends. Some network file systems
+do not pass it between machines. So the holder also touches the lock file every few seconds, and a launch on another
+machine that got the kernel's lock all the same waits until that has stopped.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from agropest.errors import StoreError, fault
 
+LOCK = ".launch.lock"
+TOUCH_S = 5.0
+# The holder on another machine is taken for gone when it has not touched the file for this long.
+STALE_S = 60.0
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+
 
 @contextlib.contextmanager
 def only_launch(root: Path, what: str) -> Iterator[None]:
-    """Holds the results folder for this process; the kernel lets go of it however the process ends.
+    """Holds the results folder for this process.
 
     Args:
         root: the results folder.
@@ -23,21 +36,54 @@ def only_launch(root: Path, what: str) -> Iterator[None]:
     Raises:
         StoreError: another launch holds it; says which process on which machine.
     """
-    path = root / ".launch.lock"
+    path = root / LOCK
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         fix = "give another folder with --results, or make room there"
         raise StoreError(fault(str(path), "expected a file to write to", error.strerror, fix)) from None
+    ended = threading.Event()
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 500, 0).decode(errors="replace").strip()
-            fix = "wait until it has ended, or give another folder with --results"
-            raise StoreError(fault(str(root), "expected no other launch to be running there", owner, fix)) from None
+        _acquire(descriptor, root)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}: {what}\n".encode(), 0)
+        threading.Thread(target=_touch, args=(descriptor, ended), daemon=True).start()
         yield
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)  # nobody has to wait for a launch that has ended
     finally:
+        ended.set()
         os.close(descriptor)
+
+
+def _acquire(descriptor: int, root: Path) -> None:
+    owner = os.pread(descriptor, 500, 0).decode(errors="replace").strip()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fix = "wait until it has ended, or give another folder with --results"
+        raise StoreError(fault(str(root), "expected no other launch to be running there", owner, fix)) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    age = _age_s(descriptor, root)
+    if owner and f" on {socket.gethostname()}: " not in owner and age < STALE_S:
+        fix = f"wait until it has ended; if it was killed, for {STALE_S:.0f} s after that"
+        rule = "expected no launch of another machine to be running there"
+        raise StoreError(fault(str(root), rule, f"{owner}, {age:.0f} s ago", fix))
+
+
+def _age_s(descriptor: int, root: Path) -> float:
+    """Returns how long ago the lock file was touched, by the clock of the file system that holds it."""
+    probe = root / f"{LOCK}.{os.getpid()}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime - os.fstat(descriptor).st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _touch(descriptor: int, ended: threading.Event) -> None:
+    while not ended.wait(TOUCH_S):
+        with contextlib.suppress(OSError):  # a full disk or a vanished folder is noticed elsewhere
+            os.utime(descriptor)

@@ -157,17 +157,32 @@ class TrialFolder:
         if not self.token or owner is None or owner.get("token") != self.token:
             raise LostClaim(fault(str(self.path), "expected to be this trial's writer", owner, "another one took over"))
 
-    def write_spec(self, trial: TrialSpec) -> None:
-        """Writes trial.json and config.yaml when they are not there yet."""
+    def write_spec(self, trial: TrialSpec, sweep: str = "") -> None:
+        """Writes trial.json and config.yaml when they are not there yet.
+
+        Args:
+            sweep: whose launch runs the trial first.
+        """
         if _read(self.path / "trial.json") is None:
             tree = nest(trial.config)
             files.write_text(self.path / "config.yaml", yaml.safe_dump(tree, sort_keys=True, allow_unicode=True))
-            files.write_json(self.path / "trial.json", {**asdict(trial), "signature": trial.signature})
+            files.write_json(self.path / "trial.json", {**asdict(trial), "signature": trial.signature, "sweep": sweep})
+
+    def origin(self) -> tuple[str, str]:
+        """Returns the sweep that ran the trial first, and the label it has there; empty where that is not known."""
+        content = _read(self.path / "trial.json") or {}
+        return str(content.get("sweep", "")), str(content.get("label", ""))
 
     def remove_leftovers(self) -> None:
         """Removes the half-written files of a process that was killed; needs the claim."""
         self.require_claim()
         for path in self.path.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def remove_checkpoints(self) -> None:
+        """Removes every checkpoint; needs the claim."""
+        self.require_claim()
+        for path in sorted(self.checkpoints.glob("*")):  # .json before .pth: what has no seal is no checkpoint
             path.unlink(missing_ok=True)
 
     def status(self) -> Status:
@@ -275,6 +290,16 @@ class Store:
         """Returns the trial's folder; a trial that another sweep trained under another label keeps that folder."""
         path = self._by_signature.setdefault(trial.signature, self.trials / trial.folder_name)
         return TrialFolder(path)
+
+    def move_aside(self, trial: TrialSpec, target: Path) -> None:
+        """Moves the trial's folder into ``target``; a process that still writes there loses its claim.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        target.mkdir(parents=True, exist_ok=True)
+        path = self._by_signature.pop(trial.signature, self.trials / trial.folder_name)
+        path.rename(target / path.name)
 
     def is_there(self) -> bool:
         """Returns whether the folder is still the one that was opened: not removed, unmounted or replaced."""

@@ -21,6 +21,7 @@
     track: [mlflow]                                    # see agropest.sweep.tracking
     resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
     retries: 2
+    keep_checkpoints: best_and_last                    # none: removes them when a trial has been tested
 
 Precedence: ``--set`` over variant over ``config`` over ``base`` over Detectron2's defaults.
 """
@@ -47,6 +48,9 @@ from agropest.sweep.stop_rule import ASHA, RACE, StopRule, read_stop
 from agropest.sweep.tracking import Tracker, read_trackers
 from agropest.sweep.yaml_file import read_yaml
 
+KEEP_BEST_AND_LAST, KEEP_NONE = "best_and_last", "none"
+# What the results folder holds beside the sweeps' tables.
+RESERVED_NAMES = ("aside", "data", "plans", "probes", "reference", "replicates", "trials")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
 
 
@@ -91,6 +95,7 @@ class SweepSpec:
     budget: Budget = field(default_factory=Budget)
     track: tuple[Tracker, ...] = ()
     reference: Reference = field(default_factory=Reference)
+    keep_checkpoints: str = KEEP_BEST_AND_LAST
 
 
 def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
@@ -127,6 +132,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         stop=read_stop(top, ASHA if search.method in (RANDOM, OPTUNA) else RACE),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
+        keep_checkpoints=top.choice("keep_checkpoints", (KEEP_BEST_AND_LAST, KEEP_NONE), KEEP_BEST_AND_LAST),
         silence=tuple(str(word) for word in _words(top, "silence")),
         design=top.text("design"),
         guards=read_guards(top),
@@ -145,6 +151,9 @@ def _label(top: Section, key: str, default: str) -> str:
     value = top.text(key, default)
     if not LABEL.fullmatch(value):
         top.fault(key, "expected letters, digits and . _ + = - (at most 80; it names a folder)", value, "rename it")
+    if value.lower() in RESERVED_NAMES:
+        rule = "expected a name that is free in the results folder"
+        top.fault(key, rule, value, "give the sweep another one: `name: ...`")
     return value
 
 

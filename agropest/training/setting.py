@@ -23,6 +23,7 @@ class Setting:
         gpu_memory_fraction: of the card's memory that this process may use; 0: all. A trial that outgrows its share
             fails alone.
         keep_checkpoints: False removes them all once the trial is finished.
+        sweep: whose launch this is.
     """
 
     splits: Mapping[str, tuple[Path, Path]]
@@ -35,3 +36,4 @@ class Setting:
     metric: str = "AP"
     gpu_memory_fraction: float = 0.0
     keep_checkpoints: bool = True
+    sweep: str = ""

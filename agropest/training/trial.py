@@ -82,7 +82,7 @@ def run_trial(
     torch.set_num_threads(setting.num_threads)
     if setting.gpu_memory_fraction > 0:
         torch.cuda.set_per_process_memory_fraction(setting.gpu_memory_fraction)
-    folder.write_spec(trial)
+    folder.write_spec(trial, setting.sweep)
     run = _Run(trial, folder, setting, on_evaluation, should_stop)
     try:
         status = run.train()

@@ -19,7 +19,7 @@ from agropest.results.machine import Machine
 from agropest.results.store import ENDED_WELL, FAILED, INTERRUPTED, RUNNING, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
-from agropest.sweep.spec import SweepSpec
+from agropest.sweep.spec import KEEP_NONE, SweepSpec
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected
@@ -114,7 +114,7 @@ def run_trials(
         if stop.is_set() or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
     store.require_there()
-    _settle(pending, store)
+    _settle(pending, store, spec.keep_checkpoints != KEEP_NONE)
     return Outcome(stop.is_set(), _all_ended_well(trials, store), spending.spent)
 
 
@@ -163,7 +163,7 @@ def _scheduler(
     return build_scheduler(spec.stop, spec.metric, longest, shortest, folders, read_history(trials, store, spec.metric))
 
 
-def _settle(trials: Sequence[TrialSpec], store: Store) -> None:
+def _settle(trials: Sequence[TrialSpec], store: Store, keep_checkpoints: bool) -> None:
     """Marks as interrupted what says that it is running: no process is left that could."""
     for trial in trials:
         folder = store.folder(trial)
@@ -171,6 +171,8 @@ def _settle(trials: Sequence[TrialSpec], store: Store) -> None:
         if status.status == RUNNING:
             reason = f"its process ended without a word; see {folder.log}"
             folder.claim().write_status(replace(status, status=INTERRUPTED, reason=reason))
+        elif status.status == STOPPED and not keep_checkpoints:  # a finished trial has removed its own
+            folder.claim().remove_checkpoints()
 
 
 def _require_weights(weights: str) -> None:
@@ -206,6 +208,8 @@ def build_jobs(
                 loader_workers=trial.resources.loader_workers,
                 image_cache=store.root / "data" / "decoded",
                 metric=spec.metric,
+                keep_checkpoints=spec.keep_checkpoints != KEEP_NONE,
+                sweep=spec.name,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
             ),
         )

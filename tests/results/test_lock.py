@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from agropest.errors import StoreError
-from agropest.results.lock import only_launch
+from agropest.results import lock
+from agropest.results.lock import LOCK, STALE_S, only_launch
 
 HOLD = """
 import sys, time
@@ -39,3 +43,48 @@ def test_the_folder_is_free_after_an_error(tmp_path: Path) -> None:
         raise RuntimeError
     with only_launch(tmp_path, "two"):
         assert "two" in (tmp_path / ".launch.lock").read_text()
+
+
+def held_elsewhere(tmp_path: Path, seconds_ago: float) -> Path:
+    """A lock file as a launch on another machine leaves it, where the kernel's lock does not reach that machine."""
+    path = tmp_path / LOCK
+    path.write_text("process 77 on another-machine: sweeps/other.yaml\n")
+    then = time.time() - seconds_ago
+    os.utime(path, (then, then))
+    return path
+
+
+def test_a_launch_that_was_alive_just_now_on_another_machine_is_waited_for(tmp_path: Path) -> None:
+    path = held_elsewhere(tmp_path, seconds_ago=10)
+    with (
+        pytest.raises(StoreError, match=r"process 77 on another-machine.*wait until it has ended"),
+        only_launch(tmp_path, "mine"),
+    ):
+        pass
+    assert "another-machine" in path.read_text()
+
+
+def test_a_stale_lock_of_another_machine_is_taken_over(tmp_path: Path) -> None:
+    path = held_elsewhere(tmp_path, seconds_ago=STALE_S + 10)
+    with only_launch(tmp_path, "mine"):
+        assert "mine" in path.read_text()
+    assert path.read_text() == ""  # ended well: nobody waits for it
+
+
+def test_the_holder_keeps_its_lock_file_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "TOUCH_S", 0.02)
+    with only_launch(tmp_path, "mine"):
+        os.utime(tmp_path / LOCK, (1, 1))
+        limit = time.monotonic() + 10
+        while (tmp_path / LOCK).stat().st_mtime < 2 and time.monotonic() < limit:
+            time.sleep(0.02)
+        assert (tmp_path / LOCK).stat().st_mtime > 2
+
+
+def test_a_file_system_without_locks_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", no_locks)
+    with only_launch(tmp_path, "mine"):
+        assert "mine" in (tmp_path / LOCK).read_text()

@@ -1,0 +1,91 @@
+"""Starting again on purpose: a sweep's trials from nothing, or its failed ones from where they failed."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from agropest.errors import StoreError, fault
+from agropest.results.store import FAILED, INTERRUPTED, NEW, Status, Store
+from agropest.sweep.trial import TrialSpec
+
+ASIDE = "aside"
+
+
+def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
+    """Returns what :func:`start_afresh` would set aside, and which other sweeps it is taken from."""
+    stored = _stored(trials, store)
+    if not stored:
+        return "--fresh: nothing is stored of these trials"
+    counts = Counter(status.status for _, status in stored)
+    states = ", ".join(f"{number} {word}" for word, number in counts.items())
+    iterations = sum(status.iteration for _, status in stored)
+    seconds = sum(status.time_s for _, status in stored)
+    text = f"--fresh: {len(stored)} trials start again ({states}: {iterations} iterations, {seconds:.0f} s of training)"
+    signatures = {trial.signature for trial, _ in stored}
+    for other, its in sorted(_other_sweeps(store, sweep)):
+        if shared := len(signatures & its):
+            text += f"; {shared} of them are in the sweep '{other}', too, which lacks them until they are trained again"
+    return text
+
+
+def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
+    """Moves what is stored of the trials to ``results/aside/``, and returns what was done in words.
+
+    Nothing is deleted: a folder that is moved back into ``results/trials`` is found there again.
+
+    Raises:
+        StoreError: a folder cannot be moved; what was moved before it stays moved.
+    """
+    text = describe_fresh(trials, store, sweep)
+    stored = _stored(trials, store)
+    if not stored:
+        return text
+    aside = store.root / ASIDE / f"{sweep}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for trial, _ in stored:
+        try:
+            store.move_aside(trial, aside)
+        except OSError as error:
+            fix = "mend that, and give --fresh again"
+            raise StoreError(fault(str(aside), "expected to move a trial there", error.strerror, fix)) from None
+    return f"{text}; what they were is kept in {aside}"
+
+
+def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
+    """Makes every failed trial an interrupted one, which goes on from its last checkpoint; returns that in words."""
+    failed = [trial for trial in trials if store.folder(trial).status().status == FAILED]
+    for trial in failed:
+        folder = store.folder(trial)
+        status = folder.status()
+        note = f"failed, and tried again on request: {status.reason}"
+        folder.claim().write_status(replace(status, status=INTERRUPTED, reason="", notes=(*status.notes, note)))
+    names = ", ".join(trial.name for trial in failed)
+    return f"--retry-failed: {len(failed)} trials are tried again: {names}" if failed else "--retry-failed: none failed"
+
+
+def _stored(trials: Sequence[TrialSpec], store: Store) -> list[tuple[TrialSpec, Status]]:
+    return [
+        (trial, store.folder(trial).status())
+        for trial in trials
+        if store.folder(trial).path.is_dir()
+        and (store.folder(trial).status().status != NEW or any(store.folder(trial).path.iterdir()))
+    ]
+
+
+def _other_sweeps(store: Store, sweep: str) -> Iterator[tuple[str, set[str]]]:
+    """Yields the name and the signatures of every other sweep whose table is here."""
+    for path in store.root.glob("*/ranking.csv"):
+        if path.parent.name != sweep:
+            yield path.parent.name, _signatures(path)
+
+
+def _signatures(table: Path) -> set[str]:
+    try:
+        with open(table, encoding="utf-8", newline="") as file:
+            return {row.get("signature") or "" for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return set()

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from agropest.report.plan import plan_word
+from agropest.results.again import describe_fresh, retry_failed, start_afresh
+from agropest.results.completeness import is_done
+from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, EvaluationRecord, Status, Store
+from agropest.sweep.trial import TrialSpec
+
+CONFIG = {"SOLVER.MAX_ITER": 10, "TEST.EVAL_PERIOD": 5, "TEST.AUG.ENABLED": False}
+TRIALS = [TrialSpec(label, 1, {**CONFIG, "X": label}, data="d") for label in ("baseline", "focal", "anchors")]
+SPLITS = ("train", "valid", "test")
+
+
+def save_boxes(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"boxes")
+
+
+def store_of(root: Path, sweep: str = "mine") -> Store:
+    """A finished, a failed and a new trial."""
+    store = Store(root)
+    done, failed = (store.folder(trial).claim() for trial in TRIALS[:2])
+    for folder, trial in ((done, TRIALS[0]), (failed, TRIALS[1])):
+        folder.write_spec(trial, sweep)
+    for record in (
+        EvaluationRecord("valid", 5, {"AP": 2.0}, 1, 1, 0.1),
+        EvaluationRecord("valid", 10, {"AP": 1.0}, 1, 1, 0.1),
+        EvaluationRecord("test", 5, {"AP": 1.5}, 1, 1, 0.1),
+    ):
+        done.write_evaluation(record, save_boxes)
+    done.write_status(Status(FINISHED, 10, 20.0))
+    failed.write_status(Status(FAILED, 7, 5.0, "iteration 7: expected finite losses"))
+    return store
+
+
+def test_fresh_sets_aside_what_there_was_and_names_the_other_sweep(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    table = f"rank,label,signature\n1,plain,{TRIALS[0].signature}\n"
+    for sweep in ("mine", "theirs"):
+        (tmp_path / sweep).mkdir()
+        (tmp_path / sweep / "ranking.csv").write_text(table)
+    words = "2 trials start again (1 finished, 1 failed: 17 iterations, 25 s of training)"
+    assert words in describe_fresh(TRIALS, store, "mine")
+    assert store.folder(TRIALS[0]).status().status == FINISHED
+    text = start_afresh(TRIALS, store, "mine")
+    assert words in text
+    assert "1 of them are in the sweep 'theirs', too" in text
+    assert "'mine'" not in text
+    assert all(store.folder(trial).status().status == NEW for trial in TRIALS)
+    [aside] = (tmp_path / "aside").iterdir()
+    assert str(aside) in text
+    assert {path.name for path in aside.iterdir()} == {trial.folder_name for trial in TRIALS[:2]}
+    (aside / TRIALS[0].folder_name).rename(tmp_path / "trials" / TRIALS[0].folder_name)
+    assert Store(tmp_path).folder(TRIALS[0]).status().status == FINISHED
+    assert "nothing is stored" in start_afresh([TRIALS[2]], store, "mine")
+
+
+def test_retry_failed_lets_only_failed_trials_go_on(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    assert "1 trials are tried again: focal/s1" in retry_failed(TRIALS, store)
+    status = store.folder(TRIALS[1]).status()
+    assert (status.status, status.iteration, status.reason) == (INTERRUPTED, 7, "")
+    assert status.notes == ("failed, and tried again on request: iteration 7: expected finite losses",)
+    assert store.folder(TRIALS[0]).status().status == FINISHED
+    assert "none failed" in retry_failed(TRIALS, store)
+
+
+def test_a_plan_says_where_a_trial_is_reused_from(tmp_path: Path) -> None:
+    store = store_of(tmp_path, sweep="theirs")
+    renamed = replace(TRIALS[0], label="plain")
+    assert plan_word(TRIALS[0], store, "theirs") == "done"
+    assert plan_word(TRIALS[0], store, "mine") == "done, reused from sweep 'theirs'"
+    assert plan_word(renamed, store, "mine") == "done, reused from 'baseline' of sweep 'theirs'"
+    assert plan_word(renamed, store, "theirs") == "done, reused from 'baseline'"
+    assert plan_word(TRIALS[2], store, "mine") == "new"
+    assert plan_word(TRIALS[1], store, "theirs") == "failed"
+    folder = store.folder(TRIALS[1])
+    folder.claim().write_status(Status(INTERRUPTED, 7))
+    assert plan_word(TRIALS[1], store, "theirs") == "unfinished"
+
+
+def test_a_longer_schedule_or_another_seed_is_another_trial(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    longer = replace(TRIALS[0], config={**TRIALS[0].config, "SOLVER.MAX_ITER": 20})
+    seeded = replace(TRIALS[0], seed=2, config={**TRIALS[0].config, "SEED": 2})
+    signatures = {trial.signature for trial in (TRIALS[0], longer, seeded)}
+    assert len(signatures) == 3
+    for trial in (longer, seeded):
+        assert store.folder(trial).path != store.folder(TRIALS[0]).path
+        assert not is_done(trial, store, "AP", SPLITS)
+
+
+def test_a_finished_trial_is_done_only_while_what_it_is_ranked_by_is_whole(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    assert is_done(TRIALS[0], store, "AP", SPLITS)
+    assert is_done(TRIALS[1], store, "AP", SPLITS)  # failed: not tried again
+    assert not is_done(TRIALS[2], store, "AP", SPLITS)
+    assert not is_done(TRIALS[0], store, "AP50", SPLITS)  # chooses another checkpoint, which was never tested
+    folder = store.folder(TRIALS[0])
+    for name in ("valid-00000005.npz", "test-00000005.json"):
+        path = folder.evaluations / name
+        content = path.read_bytes()
+        path.write_bytes(re.sub(rb"[^b]$", b"?", content))
+        assert not is_done(TRIALS[0], store, "AP", SPLITS)
+        path.write_bytes(content)
+    (folder.evaluations / "valid-00000010.json").write_text("{")
+    assert is_done(TRIALS[0], store, "AP", SPLITS)  # neither ranked by it nor able to make it again
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "00000010.json").write_text("{}")
+    assert not is_done(TRIALS[0], store, "AP", SPLITS)
