@@ -64,3 +64,19 @@ def read_json(path: Path) -> Any:
         json.JSONDecodeError: it is not JSON (a ValueError).
     """
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether there is such a file; a name that no file can have names none."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long; a zero byte in it
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Returns whether there is such a folder; a name that no folder can have names none."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False

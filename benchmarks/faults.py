@@ -1,9 +1,9 @@
 """Injects faults into real sweeps and says what they cost: ``python -m benchmarks.faults --faults 60 --minutes 15``.
 
-A small sweep is run once undisturbed. Then it is run again and again through ``launch.py``, each time into an empty results
-folder, and at random (seeded) moments something breaks: a trial, the driver, a node or Ray itself is killed, Ctrl-C is
-pressed once or twice, the disk is full, bytes of a checkpoint, an evaluation or a status are cut off or flipped. The same
-command is given again until it says that everything is done. Printed at the end:
+A small sweep is run once undisturbed. Then it is run again and again through ``launch.py``, each time into an empty
+results folder, and at random (seeded) moments something breaks: a trial, the driver, a node or Ray itself is killed,
+Ctrl-C is pressed once or twice, the disk is full, bytes of a checkpoint, an evaluation or a status are cut off or
+flipped. The same command is given again until it says that everything is done. Printed at the end:
 
     injected                   faults that hit something
     survived                   of these: the launch did what it must, and the sweep came to its end

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from agropest import files
 from agropest.data.folder import inside, nfc
 from agropest.data.health import KEPT, Finding
 from agropest.errors import DataError, fault
@@ -182,6 +183,6 @@ def _find_folder(text: str, base: Any, root: Path) -> Path | None:
     bases = [root / str(base)] if isinstance(base, str) else []
     tries = [folder / text for folder in (*bases, root)] + [root.joinpath(*parts[i:]) for i in range(len(parts))]
     for folder in tries:
-        if folder.is_dir() and inside(root, folder) and folder.resolve() != root:
+        if files.is_folder(folder) and inside(root, folder) and folder.resolve() != root:
             return folder.resolve()
     return None

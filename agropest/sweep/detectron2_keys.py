@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -122,8 +123,31 @@ def coerce(key: str, value: Any) -> Any:
         value = _number(value, default)
     elif isinstance(default, str | list) and not isinstance(value, type(default)):
         raise ValueError("expected text" if isinstance(default, str) else "expected a list")
+    if isinstance(default, list):
+        _check_items(default, value)
     _check_choice(key, value)
     return value
+
+
+def _check_items(default: list[Any], value: list[Any]) -> None:
+    """Refuses a list whose items are not of the kind that the default's are: lists, numbers or words."""
+    kinds = set(map(_kind, default))
+    if kinds == {"list"}:
+        if any(_kind(item) != "list" for item in value):
+            raise ValueError("expected a list of lists")
+        for item in value:
+            _check_items(default[0], item)
+    for kind, rule in (("number", "expected a list of finite numbers"), ("text", "expected a list of words")):
+        if kinds == {kind} and any(_kind(item) != kind for item in value):
+            raise ValueError(rule)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str | list):
+        return "text" if isinstance(value, str) else "list"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number" if math.isfinite(value) else "not finite"
+    return "other"
 
 
 def _number(value: Any, default: int | float) -> int | float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agropest import files
 from agropest.errors import DataError, SweepFileError, fault
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
@@ -67,7 +68,7 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
     for key in WEIGHTS:
         if config[key] and "://" not in config[key]:  # as everywhere in a sweep file: relative to that file
             from_file = (spec.path.parent / Path(config[key]).expanduser()).resolve()
-            if key in spec.pinned or not from_file.exists():
+            if key in spec.pinned or not files.is_file(from_file):
                 from_file = Path(config[key]).expanduser().resolve()
             config[key] = str(from_file)
     return {

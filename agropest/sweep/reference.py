@@ -50,9 +50,9 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
     try:
         content = read_yaml((sweep_file.parent / Path(name).expanduser()).resolve())
     except SweepFileError as error:
-        top.faults.extend(error.faults)
+        top.faults.extend(f"{section.where}: {line}" for line in error.faults)
         return Reference()
-    where = f"{name}:"
+    where = f"{section.where}: {name}:"
     published = Section(content, where, top.faults)
     note, runs = published.text("note"), published.section("runs")
     if chosen is None:

@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agropest import files
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.sweep.budget import Budget, read_budget
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
@@ -159,6 +160,9 @@ def _label(top: Section, key: str, default: str) -> str:
 
 def _path(top: Section, key: str, sweep_file: Path) -> Path | None:
     value = top.text(key)
+    if len(value) > 4000 or "\0" in value:
+        top.fault(key, "expected a path", value, "no path is that long or holds a zero byte")
+        return None
     return (sweep_file.parent / Path(value).expanduser()).resolve() if value else None
 
 
@@ -171,11 +175,11 @@ def _base(top: Section, sweep_file: Path, faults: list[str]) -> FlatConfig:
         detectron2_folder() / "model_zoo" / "configs" / value,
     )
     for candidate in candidates:
-        if candidate.is_file():
+        if files.is_file(candidate):
             try:
                 return read_config_file(candidate)
             except SweepFileError as error:
-                faults.extend(error.faults)
+                faults.extend(f"{top.where} base: {line}" for line in error.faults)
                 return {}
     fix = "give a path relative to the sweep file, or a config of Detectron2's model zoo (COCO-Detection/...yaml)"
     top.fault("base", "expected a Detectron2 config file", value, fix)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from agropest import files
 from agropest.errors import EnvironmentFault, fault
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.resources import Resources
@@ -119,7 +120,7 @@ def _file_identity(key: str, weights: str, fix: str) -> str:
     if not weights or "://" in weights:
         return weights
     path = Path(weights).expanduser()
-    if not path.is_file():
+    if not files.is_file(path):
         raise EnvironmentFault(fault(key, "expected a file", weights, f"{fix} to start from random weights"))
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]

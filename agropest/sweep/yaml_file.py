@@ -40,10 +40,9 @@ def read_yaml(path: Path) -> Any:
         raise SweepFileError(fault(str(path), "expected a YAML file", "no such file", _beside(path))) from None
     except UnicodeDecodeError as error:
         raise SweepFileError(fault(str(path), "expected UTF-8 text", error.reason, "save it as UTF-8")) from None
-    except OSError as error:
-        raise SweepFileError(
-            fault(str(path), "expected a readable YAML file", error.strerror, "check the path")
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SweepFileError(fault(str(path), "expected a readable YAML file", reason, "check the path")) from None
     return parse_yaml(text, str(path))
 
 
