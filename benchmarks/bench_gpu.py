@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(name)
         draw_demo_dataset(folder / "set", train=arguments.images, valid=8, test=8, image_size_px=arguments.side)
         dataset = load_dataset(folder / "set", folder / "converted")
-        trial = trial_of(dataset, folder, arguments.config, ["MODEL.WEIGHTS=", *arguments.settings])
+        trial = trial_of(dataset, folder, arguments.config, ["MODEL.WEIGHTS=''", *arguments.settings])
         workers = min(4, max(0, machine.num_cores - 1))
         batch = trial.config["SOLVER.IMS_PER_BATCH"]
         stock = stock_rate(trial, dataset, folder, workers, device, arguments.seconds)

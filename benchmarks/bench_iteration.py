@@ -43,7 +43,7 @@ from benchmarks.stock import register, stock_config
 
 CONFIGS = {
     "demo": ("demo.yaml", 192, ()),
-    "r50": ("agropest_r50_fpn.yaml", 640, ("MODEL.WEIGHTS=", "MODEL.RESNETS.NORM=GN", "SOLVER.IMS_PER_BATCH=1")),
+    "r50": ("agropest_r50_fpn.yaml", 640, ("MODEL.WEIGHTS=''", "MODEL.RESNETS.NORM=GN", "SOLVER.IMS_PER_BATCH=1")),
 }
 
 

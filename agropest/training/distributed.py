@@ -93,9 +93,8 @@ def _followed(trainer: TrialTrainer, task: Task) -> Iterator[None]:
     followers: list[tuple[BaseProcess, Connection]] = []
     for rank in range(1, task.world_size):
         ours, theirs = context.Pipe()
-        process: BaseProcess = context.Process(
-            target=_follow, args=(task, rank, theirs), name=f"rank {rank}", daemon=True
-        )
+        # Not a daemon: those may not have loader workers.
+        process: BaseProcess = context.Process(target=_follow, args=(task, rank, theirs))
         process.start()
         theirs.close()
         followers.append((process, ours))

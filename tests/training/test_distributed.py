@@ -38,7 +38,7 @@ def trial(tiny_sweep: Path, tiny_dataset: Dataset) -> TrialSpec:
 
 def run(trial: TrialSpec, dataset: Dataset, results: Path, num_processes: int) -> TrialFolder:
     folder = Store(results).folder(trial).claim()
-    setting = Setting(dataset.paths, num_processes=num_processes)
+    setting = Setting(dataset.paths, num_processes=num_processes, loader_workers=num_processes - 1)
     assert run_trial(trial, folder, setting, lambda record: None).status == FINISHED
     return folder
 
