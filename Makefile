@@ -4,11 +4,12 @@
 # make check   formatting, lint, types
 # make audit   known vulnerabilities among the pinned packages
 # make screenshots   the pictures of docs/images, from a demo sweep
+# make faults  break real sweeps at random moments, at most 15 minutes; prints what that cost
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-all check audit screenshots install install-dev clean
+.PHONY: demo test test-all check audit faults screenshots install install-dev clean
 
 demo: install
 	$(RUN) -m agropest draw-demo data/demo
@@ -27,6 +28,9 @@ check: install-dev
 
 audit: install-dev
 	$(RUN) checks/audit.py
+
+faults: install-dev
+	$(RUN) -m benchmarks.faults --minutes 12
 
 screenshots: install-dev
 	$(RUN) docs/make_screenshots.py
