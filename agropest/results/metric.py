@@ -90,7 +90,10 @@ def reduce_classes(metric: str, by_class: Array, class_names: Sequence[str]) -> 
     NaN where none of the classes exists.
     """
     chosen = chosen_classes(metric, class_names) if metric not in BASES else ()
-    rows = by_class[[list(class_names).index(name) for name in chosen]] if chosen else by_class
+    rows: Array = by_class[[list(class_names).index(name) for name in chosen]] if chosen else by_class
+    if len(rows) == 1:
+        only: Array = rows[0]
+        return only
     exists = ~np.isnan(rows)
     count = exists.sum(axis=0)
     result = np.full(rows.shape[1], np.nan)
