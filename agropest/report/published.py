@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from agropest.report.csv_text import to_csv
 from agropest.report.markdown import plain
@@ -53,7 +54,7 @@ def published_texts(rows: Rows, note: str) -> dict[str, str]:
 
 def published_table(rows: Rows, note: str) -> Table:
     """Returns the rows of the whole data set (not of single classes) for the console."""
-    table = Table(title=f"Published beside measured ({note})", title_justify="left", title_style="bold")
+    table = Table(title=Text(f"Published beside measured ({note})"), title_justify="left", title_style="bold")
     for name in ("trial", "seed", "split", "metric", "published", "measured", "at deployed score", "difference"):
         table.add_column(name, justify="left" if name in ("trial", "split", "metric") else "right")
     for row in rows:

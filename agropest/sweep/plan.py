@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,8 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
     for key in ("SOLVER.MAX_ITER", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
         if config[key] < 1:
             refuse(key, "expected at least 1", "give a positive number")
+    if not config["INPUT.MIN_SIZE_TRAIN"]:
+        refuse("INPUT.MIN_SIZE_TRAIN", "expected at least one size", "give e.g. [640, 672, 704, 736, 768, 800]")
     if config["SOLVER.BASE_LR"] <= 0:
         refuse("SOLVER.BASE_LR", "expected a number above 0", "a usual value is 0.001 to 0.02")
     if config["TEST.EVAL_PERIOD"] < 0:
@@ -150,4 +153,4 @@ def _check_anchors(config: FlatConfig, refuse: Any) -> None:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

@@ -48,13 +48,20 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
     name, chosen = section.text("file"), section.raw("runs")
     section.refuse_unknown()
     try:
-        content = read_yaml((sweep_file.parent / Path(name).expanduser()).resolve())
+        path = (sweep_file.parent / Path(name).expanduser()).resolve()
+    except (RuntimeError, ValueError) as error:  # ~nobody; a null character
+        section.fault("file", f"expected a path ({error})", name, "correct it")
+        return Reference()
+    try:
+        content = read_yaml(path)
     except SweepFileError as error:
         top.faults.extend(f"{section.where}: {line}" for line in error.faults)
         return Reference()
     where = f"{section.where}: {name}:"
     published = Section(content, where, top.faults)
     note, runs = published.text("note"), published.section("runs")
+    published.number("threshold", 0.0, high=1.0)  # of the published figures, for people
+    published.refuse_unknown()
     if chosen is None:
         chosen = {run: run for run in runs.content if run in variants}
     if not isinstance(chosen, Mapping) or not chosen:
@@ -65,7 +72,7 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
     for variant, run in chosen.items():
         if variant not in variants:
             section.fault("runs", "expected names of variants", variant, nearest(str(variant), variants))
-        elif run not in runs.content:
+        elif not isinstance(run, str | int) or run not in runs.content:
             section.fault("runs", f"expected a run of {name}", run, nearest(str(run), list(map(str, runs.content))))
         else:
             found[str(variant)] = _run(runs.section(run))

@@ -118,15 +118,9 @@ class Builds:
         read: set[str] = set()
         try:
             text = repr(list(part(config, read)))
-        except (
-            AssertionError,
-            KeyError,
-            TypeError,
-            ValueError,
-            RuntimeError,
-            AttributeError,
-            NotImplementedError,
-        ) as e:
+        except AgropestError:
+            raise
+        except Exception as e:  # whatever Detectron2 and torch throw at a config that they cannot take
             told = f"{type(e).__name__}: {e}"
             fix = "change the variant; a trial would end with the same error"
             raise TrialError(fault("MODEL", "expected what Detectron2 can build", told, fix)) from e

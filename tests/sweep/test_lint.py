@@ -176,3 +176,21 @@ def test_factors_of_keys() -> None:
     assert factor_of("INPUT.ROTATION_DEGREES") == "augmentation"
     assert factor_of("MODEL.RPN.NMS_THRESH") == "MODEL.RPN"
     assert len(RULES) == 14
+
+
+def test_the_batch_of_a_whole_sweep_is_held_against_the_base_config(tmp_path: Path, agropest: Dataset) -> None:
+    text = "variants: {baseline: {}}\n"
+    path = tmp_path / "a.yaml"
+    path.write_text("config: {SOLVER.IMS_PER_BATCH: 32}\n" + text)
+    assert ("learning-rate", "baseline") in remarks(path, agropest)
+    path.write_text("config: {SOLVER.IMS_PER_BATCH: 32, SOLVER.BASE_LR: 0.002}\n" + text)
+    assert ("learning-rate", "baseline") not in remarks(path, agropest)
+
+
+@pytest.mark.parametrize(("threshold", "speaks"), [(0.01, True), (0.5, False)])
+def test_an_instance_aware_sampler_that_repeats_nothing(
+    threshold: float, speaks: bool, tmp_path: Path, agropest: Dataset
+) -> None:
+    text = "DATALOADER.SAMPLER_TRAIN: InstanceAwareRepeatFactorSampler, DATALOADER.REPEAT_THRESHOLD"
+    found = of(tmp_path, f"variants: {{baseline: {{}}, s: {{{text}: {threshold}}}}}\n", agropest)
+    assert (("sampler-no-op", "s") in found) is speaks

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from agropest.errors import SweepFileError
-from agropest.report.published import published_rows, published_texts
+from agropest.report.published import published_rows, published_table, published_texts
 from agropest.results.ranking import RankedTrial
 from agropest.sweep.spec import load_sweep
 
@@ -63,3 +64,30 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("variants: {baseline: {}}\nreference: none.yaml\n")
     with pytest.raises(SweepFileError, match=r"none\.yaml"):
         load_sweep(tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("{file: f.yaml, runs: {baseline: [run0]}}", "expected a run of f.yaml, got ['run0']"),
+        ("{file: f.yaml, runs: {baseline: {}}}", "expected a run of f.yaml, got {}"),
+        ('"~no-such-user-here/f.yaml"', "reference.file: expected a path"),
+        ('"a\\0b"', "reference.file: expected a path"),
+        ("{file: typo.yaml, runs: {baseline: run0}}", "did you mean 'threshold'?"),
+    ],
+)
+def test_a_reference_that_is_none_is_a_fault(reference: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text("runs: {run0: {test: {AP: 40}}}\n")
+    (tmp_path / "typo.yaml").write_text("thresold: 0.5\nruns: {run0: {test: {AP: 40}}}\n")
+    path = tmp_path / "a.yaml"
+    path.write_text(f"variants: {{baseline: {{}}}}\nreference: {reference}\n")
+    with pytest.raises(SweepFileError) as caught:
+        load_sweep(path)
+    assert told in str(caught.value)
+
+
+def test_a_note_is_text_and_no_markup() -> None:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(published_table([], "figures [/1] of [red]table 2[/red]"))
+    assert "figures [/1] of [red]table 2[/red]" in capture.get()

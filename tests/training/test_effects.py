@@ -66,12 +66,19 @@ def test_a_sampler_that_repeats_nothing_is_idle(tmp_path: Path, tiny_sweep: Path
     assert "DATALOADER.REPEAT_THRESHOLD" in idle(tmp_path, tiny_sweep, tiny_dataset, *lines)
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("MODEL.BACKBONE.NAME=build_no_such_backbone", "build_no_such_backbone"),
+        ("MODEL.RPN.IOU_THRESHOLDS=[]", "IndexError"),
+    ],
+)
 def test_what_cannot_be_built_is_refused_before_it_is_launched(
-    tmp_path: Path, tiny_sweep: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    setting: str, told: str, tmp_path: Path, tiny_sweep: Path, tiny_dataset: Dataset
 ) -> None:
-    spec = load_sweep(tiny_sweep, ["MODEL.BACKBONE.NAME=build_no_such_backbone"])
+    spec = load_sweep(tiny_sweep, [setting])
     trials = expand_trials(spec, tiny_dataset.fingerprint, tiny_dataset.class_names)
-    with pytest.raises(SweepFileError, match="build_no_such_backbone") as caught:
+    with pytest.raises(SweepFileError, match=told) as caught:
         idle_overrides(trials, trials[0], tiny_dataset, tmp_path, lambda: None)
     assert len(caught.value.faults) == 2  # of both variants
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agropest.sweep.detectron2_keys import default_config
 from agropest.sweep.lint.subject import Subject
 
 # Detectron2's default; above it, the precision-recall curve is cut off and AP is no longer AP.
@@ -132,14 +133,17 @@ def single_seed(subject: Subject) -> Iterator[str]:
 
 
 def learning_rate(subject: Subject) -> Iterator[str]:
-    base = subject.baseline.config
-    for trial in subject.others:
-        images, rate = (trial.config[key] / base[key] for key in ("SOLVER.IMS_PER_BATCH", "SOLVER.BASE_LR"))
-        if images != 1 and rate == 1:
-            yield (
-                f"{trial.label}: has {images:g} times the baseline's batch and its SOLVER.BASE_LR; the linear rule "
-                f"(Goyal et al. 2017) would make it {trial.config['SOLVER.BASE_LR'] * images:g}"
-            )
+    """Another batch with the same rate, held against the base config, and then against the baseline."""
+    base = {**default_config(), **subject.spec.base}
+    for trial in subject.variants:
+        for whose, config in (("the base config's", base), ("the baseline's", subject.baseline.config)):
+            images = trial.config["SOLVER.IMS_PER_BATCH"] / config["SOLVER.IMS_PER_BATCH"]
+            if images != 1 and trial.config["SOLVER.BASE_LR"] == config["SOLVER.BASE_LR"]:
+                yield (
+                    f"{trial.label}: has {images:g} times {whose} batch and its SOLVER.BASE_LR; the linear rule "
+                    f"(Goyal et al. 2017) would make it {trial.config['SOLVER.BASE_LR'] * images:g}"
+                )
+                break
 
 
 def factor_of(key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -10,29 +11,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.data.statistics import box_scales, read_split, repeat_factors
+from agropest.data.statistics import box_scales, read_split
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.trial import TrialSpec
 
 BIG_SHARE = 0.05
+REPEAT_FACTOR, INSTANCE_AWARE = "RepeatFactorTrainingSampler", "InstanceAwareRepeatFactorSampler"
 # Farther than this from the nearest anchor size, a box of the same shape has an IoU of at most 0.5 with it.
 HALF_OCTAVE = 0.5
 
 
 def sampler_no_op(subject: Subject) -> Iterator[str]:
     for trial in subject.variants:
-        if trial.config["DATALOADER.SAMPLER_TRAIN"] != "RepeatFactorTrainingSampler":
+        sampler, threshold = trial.config["DATALOADER.SAMPLER_TRAIN"], trial.config["DATALOADER.REPEAT_THRESHOLD"]
+        shares = _class_shares(subject, sampler)
+        if not shares or threshold > min(shares):
             continue
-        threshold = trial.config["DATALOADER.REPEAT_THRESHOLD"]
-        if repeat_factors(subject.image_classes, threshold).repeats_anything:
-            continue
-        rarest = min(row.images for row in subject.training.rows if row.images)
-        share = rarest / len(subject.image_classes)
+        rarest = min(shares)
+        what = f"class is in {rarest:.1%} of the images" if sampler == REPEAT_FACTOR else f"class's f is {rarest:.1%}"
         yield (
             f"{trial.label}: the repeat-factor sampler repeats nothing: its threshold is {threshold:g}, and the rarest "
-            f"class is in {share:.1%} of the images (r = max(1, sqrt(t / f)) is 1 for every class); a threshold above "
-            f"{share:.3f} repeats something"
+            f"{what} (r = max(1, sqrt(t / f)) is 1 for every class); a threshold above {rarest:.3f} repeats something"
         )
+
+
+def _class_shares(subject: Subject, sampler: str) -> list[float]:
+    """Returns f of every class that occurs, as a repeat-factor sampler counts it; empty for other samplers."""
+    rows = [row for row in subject.training.rows if row.images]
+    images = len(subject.image_classes)
+    if sampler == REPEAT_FACTOR:
+        return [row.images / images for row in rows]
+    if sampler == INSTANCE_AWARE:
+        boxes = sum(row.instances for row in rows)
+        return [math.sqrt(row.images / images * row.instances / boxes) for row in rows]
+    return []
 
 
 def anchor_range(subject: Subject) -> Iterator[str]:
