@@ -66,6 +66,14 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def without_tilde(path: str | Path) -> Path:
+    """Returns a path with the home folder in place of ``~``; as it stands where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def is_file(path: Path) -> bool:
     """Returns whether there is such a file; a name that no file can have names none."""
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agropest import files
 from agropest.data.coco import find_coco_files, read_coco
 from agropest.data.data_yaml import find_data_yaml
 from agropest.data.decoding import ImageFacts, read_all
@@ -52,7 +53,7 @@ def data_root(folder: Path) -> Path:
     Raises:
         DataError: there is no such folder.
     """
-    path = Path(folder).expanduser()
+    path = files.without_tilde(folder)
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
         path = path.parent
     if not path.is_dir():

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agropest import files
 from agropest.errors import EnvironmentFault, SweepFileError, fault, nearest
 from agropest.sweep.yaml_file import read_yaml
 
@@ -205,7 +206,7 @@ def read_config_file(path: Path, seen: tuple[Path, ...] = ()) -> FlatConfig:
     bases = content.pop("_BASE_", [])
     flat: FlatConfig = {}
     for base in [bases] if isinstance(bases, str) else bases:
-        flat.update(read_config_file(path.parent / Path(base).expanduser(), (*seen, path)))
+        flat.update(read_config_file(path.parent / files.without_tilde(base), (*seen, path)))
     faults: list[str] = []
     flat.update(checked(flatten(content), str(path), faults))
     if faults:

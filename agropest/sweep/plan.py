@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from agropest import files
@@ -67,9 +66,9 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
     config = {**default_config(), **spec.base, **spec.config, **variant.overrides, **spec.pinned}
     for key in WEIGHTS:
         if config[key] and "://" not in config[key]:  # as everywhere in a sweep file: relative to that file
-            from_file = (spec.path.parent / Path(config[key]).expanduser()).resolve()
+            from_file = (spec.path.parent / files.without_tilde(config[key])).resolve()
             if key in spec.pinned or not files.is_file(from_file):
-                from_file = Path(config[key]).expanduser().resolve()
+                from_file = files.without_tilde(config[key]).resolve()
             config[key] = str(from_file)
     return {
         **config,

@@ -163,7 +163,7 @@ def _path(top: Section, key: str, sweep_file: Path) -> Path | None:
     if len(value) > 4000 or "\0" in value:
         top.fault(key, "expected a path", value, "no path is that long or holds a zero byte")
         return None
-    return (sweep_file.parent / Path(value).expanduser()).resolve() if value else None
+    return (sweep_file.parent / files.without_tilde(value)).resolve() if value else None
 
 
 def _base(top: Section, sweep_file: Path, faults: list[str]) -> FlatConfig:
@@ -171,7 +171,7 @@ def _base(top: Section, sweep_file: Path, faults: list[str]) -> FlatConfig:
     if not value:
         return {}
     candidates = (
-        sweep_file.parent / Path(value).expanduser(),
+        sweep_file.parent / files.without_tilde(value),
         detectron2_folder() / "model_zoo" / "configs" / value,
     )
     for candidate in candidates:

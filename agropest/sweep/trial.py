@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from agropest import files
@@ -119,7 +118,7 @@ def weights_identity(weights: str, timm_weights: str = "") -> str:
 def _file_identity(key: str, weights: str, fix: str) -> str:
     if not weights or "://" in weights:
         return weights
-    path = Path(weights).expanduser()
+    path = files.without_tilde(weights)
     if not files.is_file(path):
         raise EnvironmentFault(fault(key, "expected a file", weights, f"{fix} to start from random weights"))
     with open(path, "rb") as file:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agropest.errors import SweepFileError
+from agropest.errors import AgropestError, SweepFileError
+from agropest.sweep.plan import expand_trials
 from agropest.sweep.resources import Resources
 from agropest.sweep.spec import load_sweep
 
@@ -121,3 +122,15 @@ def test_every_shipped_sweep_file_is_valid() -> None:
         spec = load_sweep(path)
         assert spec.question, path
         assert path.read_text().startswith("# Question:"), path
+
+
+@pytest.mark.parametrize("line", ["data: ~no-such-user-here/d", "config: {MODEL.WEIGHTS: ~no-such-user-here/w.pth}"])
+def test_the_home_of_nobody_is_a_path_that_is_not_there(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"variants: {{baseline: {{}}}}\n{line}\n")
+    spec = load_sweep(path)
+    if "data" in line:
+        assert not (spec.data or tmp_path).exists()
+        return
+    with pytest.raises(AgropestError, match="no-such-user-here"):
+        expand_trials(spec, "f", ["a"])
