@@ -71,9 +71,9 @@ def find_source(root: Path) -> Source:
     data_yaml = find_data_yaml(root)
     if data_yaml is not None:
         return read_yolo(data_yaml, root)
-    files = find_coco_files(root)
-    if files:
-        return read_coco(files, root)
+    found = find_coco_files(root)
+    if found:
+        return read_coco(found, root)
     names = sorted(path.name for path in root.iterdir())[:12]
     raise DataError(fault(f"data set {root}", f"expected {LAYOUT}", names or "an empty folder", WHERE_TO_GET))
 
