@@ -40,6 +40,7 @@ class Replicates:
         samples: [K, R], resample r being the same images for every detector.
         halves: [K, 2 H], on random halves of the images; every second one is the other half of the one before.
         class_names: [K]; of F1, which is pooled, there is one row.
+        sources: G, of which the resamples are drawn.
     """
 
     basis: Basis
@@ -47,6 +48,7 @@ class Replicates:
     samples: Array
     halves: Array
     class_names: tuple[str, ...]
+    sources: int
     _known: dict[str, tuple[float | None, Array]] = field(default_factory=dict, repr=False)
 
     def of(self, metric: str) -> tuple[float | None, Array]:
@@ -93,8 +95,8 @@ def replicate(
     if targets.num_groups < 2:
         samples = np.full(samples.shape, np.nan)  # one picture tells nothing about others
     halves = on(halvings(targets.num_groups, seed))
-    # As they are kept on disk.
-    return Replicates(basis, value, samples.astype(np.float32), halves.astype(np.float32), targets.class_names)
+    kept = (value, samples.astype(np.float32), halves.astype(np.float32))  # as they are on disk
+    return Replicates(basis, *kept, targets.class_names, targets.num_groups)
 
 
 @lru_cache(maxsize=4)

@@ -285,6 +285,7 @@ def _minus(one: Sequence[Replicates], other: Sequence[Replicates], metric: str, 
 def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paired: bool) -> Sampled | None:
     """Returns a weighted sum of variants, each the mean over its seeds, drawn together where ``paired``."""
     values, samples, bias = [], [], 0.0
+    sources = min((one.sources for replicates, _ in parts for one in replicates), default=0)
     for replicates, weight in parts:
         drawn = [one.of(metric) for one in replicates]
         known = [value for value, _ in drawn if value is not None]
@@ -299,7 +300,7 @@ def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paire
     # Names of streams: the two sides of a difference have seeds of their own.
     drawn_seeds = [over_seeds(one, f"part {number}") for number, one in enumerate(samples)]
     total = np.sum(drawn_seeds, axis=0)
-    return Sampled(float(sum(one.mean() for one in values)), total, bias, _freedom(values, total))
+    return Sampled(float(sum(one.mean() for one in values)), total, bias, _freedom(values, total), sources)
 
 
 def _freedom(values: Sequence[FloatArray], samples: FloatArray) -> float:

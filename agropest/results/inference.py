@@ -70,12 +70,14 @@ class Sampled:
         samples: on every resample, [R]; NaN where it has no ground truth.
         bias: by how much ``value`` is expected to be too high; 0 for a difference.
         freedom: degrees of freedom of its standard error; small where it rests on few seeds.
+        sources: images (or groups of copies of one) that the resamples were drawn of.
     """
 
     value: float
     samples: Array
     bias: float = 0.0
     freedom: float = np.inf
+    sources: float = np.inf
 
     @cached_property
     def is_known(self) -> bool:
@@ -86,6 +88,17 @@ class Sampled:
     def spread(self) -> float:
         """Standard error of the value; 0 where it is not known."""
         return float(self.samples[np.isfinite(self.samples)].std(ddof=1)) if self.is_known else 0.0
+
+    @cached_property
+    def smallest_p(self) -> float:
+        """The p value of a sign test where all sources agree: 2 in 2^G.
+
+        Of the sources only those count that hold the class. k of them are all missed by e^-k of the resamples, which
+        therefore have no value.
+        """
+        missed = 1 - float(np.isfinite(self.samples).mean())
+        counted = min(self.sources, -np.log(missed)) if missed > 0 else self.sources
+        return float(min(2 ** (1 - counted), 1.0))
 
 
 def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf) -> Estimate:
@@ -114,14 +127,19 @@ def _quantile(freedom: float) -> float:
 
 
 def compare(differences: Sequence[Sampled]) -> list[Difference]:
-    """Returns the differences of one table, judged together; each must be known (:attr:`Sampled.is_known`)."""
+    """Returns the differences of one table, judged together; each must be known (:attr:`Sampled.is_known`).
+
+    A difference that is the same on every resample has no standard error; its p value is :attr:`Sampled.smallest_p`.
+    """
     if not differences:
         return []
     null, spread = _noise(differences)
     centre = np.array([one.value for one in differences])
     freedom = np.array([one.freedom for one in differences])
-    t = np.where(spread > 0, np.abs(centre) / np.where(spread > 0, spread, 1.0), 0.0)
+    beyond = np.where(centre == 0, 0.0, np.inf)
+    t = np.where(spread > 0, np.abs(centre) / np.where(spread > 0, spread, 1.0), beyond)
     p = np.where(np.isinf(freedom), 2 * ndtr(-t), 2 * stdtr(np.where(np.isinf(freedom), 1.0, freedom), -t))
+    p = np.maximum(p, np.array([one.smallest_p for one in differences]))
     equivalent = np.where(p > 0, -ndtri(np.maximum(p, 1e-300) / 2), 38.0)  # the same p, as of a normal statistic
     null = np.abs(null)
     adjusted = np.maximum(_step_down(null, equivalent), p)

@@ -61,7 +61,7 @@ def read_replicates(
     path = folder.path / "replicates" / f"{key}.npz"
     kept = _read(path, (len(targets.class_names) if basis.kind != "F1" else 1, resamples))
     if kept is not None:
-        return Replicates(basis, *kept, targets.class_names)
+        return Replicates(basis, *kept, targets.class_names, targets.num_groups)
     one = replicate(match(targets, Boxes.load(boxes), most, [basis.area]), basis, resamples, seed, threshold)
     files.write_with(path, lambda file: np.savez(file, value=one.value, samples=one.samples, halves=one.halves))
     return one

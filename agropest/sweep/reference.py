@@ -75,7 +75,7 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
         elif not isinstance(run, str | int) or run not in runs.content:
             section.fault("runs", f"expected a run of {name}", run, nearest(str(run), list(map(str, runs.content))))
         else:
-            found[str(variant)] = _run(runs.section(run))
+            found[str(variant)] = _run(runs.section(str(run)))
     return Reference(note, found)
 
 

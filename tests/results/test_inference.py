@@ -50,6 +50,16 @@ def test_a_verdict_and_what_could_have_been_seen() -> None:
     assert compare([]) == []
 
 
+def test_what_every_resample_says_is_as_sure_as_a_sign_test_of_its_images() -> None:
+    always = np.full(1000, -100.0)
+    assert compare([Sampled(-100.0, always, sources=40)])[0].verdict == WORSE
+    [few] = compare([Sampled(-100.0, always, sources=5)])
+    assert (few.p, few.verdict) == (2 / 2**5, INCONCLUSIVE)
+    on_two_of_forty = np.where(np.arange(1000) < 135, np.nan, always)  # e^-2 of the resamples miss both
+    [rare] = compare([Sampled(-100.0, on_two_of_forty, sources=40)])
+    assert (rare.p, rare.verdict) == (pytest.approx(0.5, abs=0.01), INCONCLUSIVE)
+
+
 def test_many_comparisons_make_one_of_them_less_remarkable() -> None:
     random = np.random.default_rng(1)
     others = [Sampled(0.1, 0.1 + random.normal(size=1000)) for _ in range(19)]
