@@ -89,8 +89,8 @@ def quantities(one: Replicates, two: Replicates) -> dict[str, Sampled]:
     for name in (AP, CLASS):
         (value, samples), (other, others) = one.of(name), two.of(name)
         if value is not None and other is not None:
-            found[name] = Sampled(value, samples, one.bias(name))
-            found[f"{name} difference"] = Sampled(other - value, others - samples)
+            found[name] = Sampled(value, samples, one.bias(name), sources=one.sources(name))
+            found[f"{name} difference"] = Sampled(other - value, others - samples, sources=one.sources(name))
     return found
 
 

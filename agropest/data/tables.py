@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -14,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest import files
+from agropest.csv_text import to_csv
 from agropest.data.dataset import Dataset
 from agropest.data.folder import plain
 from agropest.data.health import RULES, Finding, count_rules
@@ -85,8 +84,4 @@ def write_csv(path: Path, rows: Sequence[Any], columns: Sequence[str] | None = N
         columns: needed where there may be no rows.
     """
     names = list(columns or [field.name for field in fields(rows[0])])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    files.write_text(path, text.getvalue())
+    files.write_text(path, to_csv([asdict(row) for row in rows], names))

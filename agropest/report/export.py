@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
+from agropest.csv_text import to_csv
 from agropest.report.config_changes import config_changes
 from agropest.report.cost import sweep_cost
-from agropest.report.csv_text import to_csv
 from agropest.report.latex import per_class_latex, ranking_latex
 from agropest.report.observations import class_counts, observations
 from agropest.report.page import with_evaluations, write_page

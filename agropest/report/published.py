@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from agropest.report.csv_text import to_csv
+from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
-from agropest.report.tables import Rows, _percent, _shown, to_markdown
+from agropest.report.tables import Rows, percent, shown, to_markdown
 from agropest.results.average_precision import AP, AP50, AP75
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
@@ -33,14 +33,14 @@ def published_rows(reference: Reference, trials: Sequence[RankedTrial]) -> Rows:
             "metric": name,
             "published": "n/a" if value is None else value,
             "measured": measured,
-            "deployed": _percent(metrics, f"{name}_deployed"),
+            "deployed": percent(metrics, f"{name}_deployed"),
             "difference": round(measured - value, 2) if isinstance(measured, float) and value is not None else None,
         }
         for trial in trials
         for split, figures in reference.runs.get(trial.label, {}).items()
         for metrics in [getattr(trial, split) if trial.status == FINISHED else {}]
         for name, value in figures.items()
-        for measured in [_percent(metrics, name)]
+        for measured in [percent(metrics, name)]
     ]
 
 
@@ -60,5 +60,5 @@ def published_table(rows: Rows, note: str) -> Table:
     for row in rows:
         if row["metric"] in SHOWN:
             keys = ("label", "seed", "split", "metric", "published", "measured", "deployed", "difference")
-            table.add_row(*(_shown(row[key]) for key in keys))
+            table.add_row(*(shown(row[key]) for key in keys))
     return table

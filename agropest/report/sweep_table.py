@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from agropest.report.csv_text import to_csv
+from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
-from agropest.report.verdicts import NOTHING, estimate_text, interval_text, number, probability, remarks, signed
+from agropest.report.verdicts import NOTHING, number, probability, remarks, signed
 from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
-from agropest.results.inference import Difference, Estimate
+from agropest.results.inference import Difference, Estimate, Interval
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
 
@@ -109,12 +110,13 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
     table = Table(title=Text(title), title_justify="left", title_style="bold")
     several = any(len(one.seeds) > 1 for one in comparison.variants)
     tested = any(one.test for one in comparison.variants)
-    headings = ["#", "variant", "status", "iterations", f"val {comparison.metric} (95 %)"]
+    headings = ["#", "variant", "status", "iterations", f"val {comparison.metric} [95 %]"]
     headings += ["seeds: sd"] if several else []
-    headings += ["AP deployed", f"vs {comparison.baseline} (95 %)", "p adj.", "verdict", "ties with best"]
-    headings += [f"test {comparison.metric} (95 %)"] if tested else []
+    headings += ["AP deployed", f"vs {comparison.baseline} [95 %]", "p adj.", "verdict", "ties with best"]
+    headings += [f"test {comparison.metric} [95 %]"] if tested else []
     for heading in (*headings, "time"):
-        table.add_column(heading, justify="left" if heading in ("variant", "status", "verdict") else "right")
+        side: JustifyMethod = "left" if heading in ("variant", "status", "verdict") else "right"
+        table.add_column(Text(heading), justify=side)
     for one in comparison.variants:
         its = [trial for trial in trials if trial.label == one.label]
         difference = one.difference
@@ -123,19 +125,19 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
             one.label,
             _statuses(its),
             ", ".join(dict.fromkeys(f"{trial.iteration}/{trial.max_iter}" for trial in its)),
-            estimate_text(one.estimate) if one.seeds else NOTHING,
+            _with_interval(one.estimate.value, one.estimate.interval) if one.seeds else NOTHING,
         ]
         if several:
             cells.append(NOTHING if one.seed_spread is None else f"{len(one.seeds)}: {one.seed_spread:.2f}")
         cells += [
             NOTHING if one.ap_deployed is None else number(one.ap_deployed),
-            f"{signed(difference.value)} ({interval_text(difference.interval, True)})" if difference else NOTHING,
+            _with_interval(difference.value, difference.interval, signed) if difference else NOTHING,
             probability(difference.p_adjusted) if difference else NOTHING,
             verdict(one, comparison) or NOTHING,
             "yes" if one.ties_with_best else NOTHING,
         ]
         if tested:
-            cells.append(estimate_text(one.test))
+            cells.append(_with_interval(one.test.value, one.test.interval) if one.test else NOTHING)
         table.add_row(*map(Text, cells), f"{sum(trial.time_s for trial in its):.0f} s")
     return table
 
@@ -143,14 +145,21 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
 def effects_table(comparison: Comparison) -> Table:
     """Returns the factor effects for a console."""
     table = Table(title="What each factor does", title_justify="left", title_style="bold")
-    for heading in ("effect", "factor", f"{comparison.metric} (95 %)", "p adj.", "verdict"):
-        table.add_column(heading)
+    for heading in ("effect", "factor", f"{comparison.metric} [95 %]", "p adj.", "verdict"):
+        table.add_column(Text(heading))
     for effect in comparison.effects:
         told = effect.difference
-        value = f"{signed(told.value)} ({interval_text(told.interval, True)})"
+        value = _with_interval(told.value, told.interval, signed)
         cells = (effect.kind, " x ".join(effect.factors), value, probability(told.p_adjusted), told.verdict)
         table.add_row(*map(Text, cells))
     return table
+
+
+def _with_interval(
+    value: float | None, interval: Interval | None, shown: Callable[[float | None], str] = number
+) -> str:
+    """Returns a value with its interval to one decimal: what fits in a column."""
+    return shown(value) + (f" [{interval.low:.1f}, {interval.high:.1f}]" if interval else "")
 
 
 def _statuses(trials: Sequence[RankedTrial]) -> str:

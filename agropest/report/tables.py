@@ -26,7 +26,7 @@ def ranking_rows(trials: Sequence[RankedTrial]) -> Rows:
             "status": trial.status,
             "iteration": trial.iteration,
             **{
-                f"{short}_{name}": _percent(getattr(trial, split), name)
+                f"{short}_{name}": percent(getattr(trial, split), name)
                 for short, split in SPLITS
                 for name in (*AP_NAMES, AP_DEPLOYED)
             },
@@ -48,7 +48,7 @@ def per_class_rows(trials: Sequence[RankedTrial]) -> Rows:
             "iteration": trial.iteration,
             "split": split,
             "class": name.removeprefix(CLASS_PREFIX),
-            "AP": _percent(getattr(trial, split), name),
+            "AP": percent(getattr(trial, split), name),
             "time_s": round(trial.time_s, 1),
             "signature": trial.signature,
         }
@@ -64,7 +64,7 @@ def to_markdown(rows: Rows) -> str:
     if not rows:
         return "(no trials)\n"
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(plain(_shown(value)) for value in row.values()) + " |" for row in rows]
+    lines += ["| " + " | ".join(plain(shown(value)) for value in row.values()) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -73,12 +73,14 @@ def trial_remarks(trial: RankedTrial) -> list[str]:
     return [text for text in (trial.reason, *trial.notes) if text]
 
 
-def _percent(metrics: Mapping[str, float | None], name: str) -> Cell:
+def percent(metrics: Mapping[str, float | None], name: str) -> Cell:
+    """Returns a metric to two decimals: None where it was not computed, "n/a" where there is no ground truth."""
     if name not in metrics:
         return None
     value = metrics[name]
     return "n/a" if value is None else round(value, 2)
 
 
-def _shown(value: Cell) -> str:
+def shown(value: Cell) -> str:
+    """Returns a cell as text."""
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)

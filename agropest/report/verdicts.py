@@ -78,7 +78,7 @@ def headline(comparison: Comparison) -> str:
         seen = sorted(difference.detectable for difference in unclear)[len(unclear) // 2]
         parts.append(
             f"not established either way: {len(unclear)} variants ({signed(min(values))} to {signed(max(values))}, "
-            f"where a true difference is seen from about {seen:.1f})"
+            f"a true difference is detectable from about {seen:.1f})"
         )
     sample = f"{comparison.num_images} images with {comparison.num_boxes} boxes"
     return f"By {comparison.metric} on {sample}: {'; '.join(parts)}."

@@ -60,7 +60,7 @@ def _with_engine(reference: Any, engine: Any, ground_truth: GroundTruth, boxes: 
     if not len(boxes):  # pycocotools raises on none
         return _without_boxes(ground_truth)
     evaluation = engine(reference, reference.loadRes(boxes.to_array()), "bbox")
-    evaluation.params.maxDets = [1, 10, max_detections]
+    evaluation.params.maxDets = [min(1, max_detections), min(10, max_detections), max_detections]
     evaluation.evaluate()
     evaluation.accumulate()
     precision, recall = (np.asarray(evaluation.eval[name]) for name in ("precision", "recall"))

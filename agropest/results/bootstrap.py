@@ -21,7 +21,7 @@ import numpy.typing as npt
 from agropest.results.average_precision import AP, CLASS_PREFIX
 from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.matching import Matches, Targets, match, read_targets
-from agropest.results.metric import BASES, Basis, basis_of, reduce_classes
+from agropest.results.metric import BASES, Basis, basis_of, chosen_classes, reduce_classes
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +40,8 @@ class Replicates:
         samples: [K, R], resample r being the same images for every detector.
         halves: [K, 2 H], on random halves of the images; every second one is the other half of the one before.
         class_names: [K]; of F1, which is pooled, there is one row.
-        sources: G, of which the resamples are drawn.
+        num_sources: G, of which the resamples are drawn.
+        sources_by_class: [K], those with something of the class to find.
     """
 
     basis: Basis
@@ -48,7 +49,8 @@ class Replicates:
     samples: Array
     halves: Array
     class_names: tuple[str, ...]
-    sources: int
+    num_sources: int
+    sources_by_class: Array
     _known: dict[str, tuple[float | None, Array]] = field(default_factory=dict, repr=False)
 
     def of(self, metric: str) -> tuple[float | None, Array]:
@@ -58,6 +60,13 @@ class Replicates:
             samples = reduce_classes(metric, self.samples.astype(np.float64), self.class_names)
             self._known[metric] = (None if np.isnan(value) else value, samples)
         return self._known[metric]
+
+    def sources(self, metric: str) -> int:
+        """Returns the sample size behind a metric: of one class, the sources that hold it; else all of them."""
+        chosen = chosen_classes(metric, self.class_names) if metric not in BASES else ()
+        if len(chosen) != 1:
+            return self.num_sources
+        return int(self.sources_by_class[self.class_names.index(chosen[0])])
 
     def bias(self, metric: str) -> float:
         """Returns by how much the metric is expected to be too high because there are so few images.
@@ -96,7 +105,7 @@ def replicate(
         samples = np.full(samples.shape, np.nan)  # one picture tells nothing about others
     halves = on(halvings(targets.num_groups, seed))
     kept = (value, samples.astype(np.float32), halves.astype(np.float32))  # as they are on disk
-    return Replicates(basis, *kept, targets.class_names, targets.num_groups)
+    return Replicates(basis, *kept, targets.class_names, targets.num_groups, targets.sources_by_class(basis.area))
 
 
 @lru_cache(maxsize=4)

@@ -285,7 +285,7 @@ def _minus(one: Sequence[Replicates], other: Sequence[Replicates], metric: str, 
 def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paired: bool) -> Sampled | None:
     """Returns a weighted sum of variants, each the mean over its seeds, drawn together where ``paired``."""
     values, samples, bias = [], [], 0.0
-    sources = min((one.sources for replicates, _ in parts for one in replicates), default=0)
+    sources = min((one.sources(metric) for replicates, _ in parts for one in replicates), default=0)
     for replicates, weight in parts:
         drawn = [one.of(metric) for one in replicates]
         known = [value for value, _ in drawn if value is not None]
@@ -412,13 +412,18 @@ def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], ta
         return f"Nothing has finished that could be compared with {baseline} ({sample})."
     parts = []
     for verdict in (BETTER, WORSE):
-        names = [f"{label} ({difference.value:+.2f})" for label, difference in judged if difference.verdict == verdict]
+        names = [
+            f"{label} ({round(difference.value, 2) + 0.0:+.2f})"
+            for label, difference in judged
+            if difference.verdict == verdict
+        ]
         if names:
             parts.append(f"{verdict} than {baseline}: {', '.join(names)}")
     unclear = [(label, difference) for label, difference in judged if difference.verdict == INCONCLUSIVE]
     if unclear:
         names = [
-            f"{label} ({difference.value:+.2f}, seen from {difference.detectable:.1f})" for label, difference in unclear
+            f"{label} ({round(difference.value, 2) + 0.0:+.2f}, detectable from {difference.detectable:.1f})"
+            for label, difference in unclear
         ]
         parts.append(f"not established either way: {', '.join(names)}")
     return f"By {metric} on {sample}: {'; '.join(parts)}."

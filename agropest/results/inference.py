@@ -69,8 +69,8 @@ class Sampled:
         value: of the images as they are.
         samples: on every resample, [R]; NaN where it has no ground truth.
         bias: by how much ``value`` is expected to be too high; 0 for a difference.
-        freedom: degrees of freedom of its standard error; small where it rests on few seeds.
-        sources: images (or groups of copies of one) that the resamples were drawn of.
+        freedom: degrees of freedom of its standard error, as far as seeds go; small where it rests on few of them.
+        sources: the sample behind it: images (or groups of copies of one); of a class, those that hold it.
     """
 
     value: float
@@ -81,24 +81,29 @@ class Sampled:
 
     @cached_property
     def is_known(self) -> bool:
-        """Whether there are resamples to tell how far the value would move."""
-        return int(np.isfinite(self.samples).sum()) > 1
+        """Whether there are resamples, and of more than one source, to tell how far the value would move."""
+        return self.sources > 1 and int(np.isfinite(self.samples).sum()) > 1
 
     @cached_property
     def spread(self) -> float:
-        """Standard error of the value; 0 where it is not known."""
-        return float(self.samples[np.isfinite(self.samples)].std(ddof=1)) if self.is_known else 0.0
+        """Standard error of the value; 0 where it is not known.
 
-    @cached_property
-    def smallest_p(self) -> float:
-        """The p value of a sign test where all sources agree: 2 in 2^G.
-
-        Of the sources only those count that hold the class. k of them are all missed by e^-k of the resamples, which
-        therefore have no value.
+        Drawing n of n sources shows (n - 1) / n of the variance.
         """
-        missed = 1 - float(np.isfinite(self.samples).mean())
-        counted = min(self.sources, -np.log(missed)) if missed > 0 else self.sources
-        return float(min(2 ** (1 - counted), 1.0))
+        if not self.is_known:
+            return 0.0
+        missed = self.sources / (self.sources - 1) if np.isfinite(self.sources) else 1.0
+        return float(self.samples[np.isfinite(self.samples)].std(ddof=1) * np.sqrt(missed))
+
+    @property
+    def all_freedom(self) -> float:
+        """Degrees of freedom of the standard error: few seeds or few sources limit them."""
+        return max(min(self.freedom, self.sources - 1), 1.0)
+
+    @property
+    def smallest_p(self) -> float:
+        """The p value of a sign test where all sources agree: 2 in 2^G."""
+        return float(min(2.0 ** (1 - self.sources), 1.0))
 
 
 def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf) -> Estimate:
@@ -115,7 +120,7 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
         return Estimate(None, None)
     if not sampled.is_known:
         return Estimate(sampled.value, None)
-    half = _quantile(sampled.freedom) * float(np.hypot(sampled.spread, sampled.bias))
+    half = _quantile(sampled.all_freedom) * float(np.hypot(sampled.spread, sampled.bias))
     centre = min(max(sampled.value - sampled.bias, low), high)
     return Estimate(sampled.value, Interval(max(centre - half, low), min(centre + half, high)))
 
@@ -135,7 +140,7 @@ def compare(differences: Sequence[Sampled]) -> list[Difference]:
         return []
     null, spread = _noise(differences)
     centre = np.array([one.value for one in differences])
-    freedom = np.array([one.freedom for one in differences])
+    freedom = np.array([one.all_freedom for one in differences])
     beyond = np.where(centre == 0, 0.0, np.inf)
     t = np.where(spread > 0, np.abs(centre) / np.where(spread > 0, spread, 1.0), beyond)
     p = np.where(np.isinf(freedom), 2 * ndtr(-t), 2 * stdtr(np.where(np.isinf(freedom), 1.0, freedom), -t))
@@ -148,7 +153,7 @@ def compare(differences: Sequence[Sampled]) -> list[Difference]:
     for i, one in enumerate(differences):
         verdict = INCONCLUSIVE if adjusted[i] >= 1 - CONFIDENCE else BETTER if centre[i] > 0 else WORSE
         interval = estimate(one).interval or Interval(one.value, one.value)
-        wider = _quantile(one.freedom) / _quantile(np.inf)
+        wider = _quantile(one.all_freedom) / _quantile(np.inf)
         detectable = float((critical * wider + ndtri(POWER)) * spread[i])
         found.append(Difference(one.value, interval, float(p[i]), float(adjusted[i]), verdict, detectable))
     return found
@@ -188,5 +193,5 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
         return []
     null, spread = _noise(behind)
     critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), float(ndtri(CONFIDENCE)))
-    wider = [_quantile(one.freedom) / _quantile(np.inf) for one in behind]
+    wider = [_quantile(one.all_freedom) / _quantile(np.inf) for one in behind]
     return [not one.is_known or bool(one.value <= critical * wider[i] * spread[i]) for i, one in enumerate(behind)]

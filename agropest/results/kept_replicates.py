@@ -61,7 +61,8 @@ def read_replicates(
     path = folder.path / "replicates" / f"{key}.npz"
     kept = _read(path, (len(targets.class_names) if basis.kind != "F1" else 1, resamples))
     if kept is not None:
-        return Replicates(basis, *kept, targets.class_names, targets.num_groups)
+        sources = (targets.num_groups, targets.sources_by_class(basis.area))
+        return Replicates(basis, *kept, targets.class_names, *sources)
     one = replicate(match(targets, Boxes.load(boxes), most, [basis.area]), basis, resamples, seed, threshold)
     files.write_with(path, lambda file: np.savez(file, value=one.value, samples=one.samples, halves=one.halves))
     return one

@@ -81,6 +81,11 @@ class Targets:
         """Annotations that count; crowds do not."""
         return int(self.positives[0].sum())
 
+    def sources_by_class(self, area: str) -> Array:
+        """Returns how many sources hold something of each class that counts in an area range, [K]."""
+        present = self.positives[list(AREA_RANGES).index(area)] > 0
+        return np.array([len(np.unique(self.group[images])) for images in present], dtype=np.int64)
+
     def in_area(self, area: str) -> Array:
         """Returns which annotations count in an area range, [M]."""
         low, high = AREA_RANGES[area]

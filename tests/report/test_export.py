@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from agropest.__main__ import main
-from agropest.report.csv_text import to_csv
+from agropest.csv_text import to_csv
 from agropest.report.export import FORMATS, export_sweep
 from agropest.report.latex import escaped
 from agropest.report.markdown import code, plain

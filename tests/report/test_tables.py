@@ -4,7 +4,7 @@ import io
 
 import pandas as pd
 
-from agropest.report.csv_text import to_csv
+from agropest.csv_text import to_csv
 from agropest.report.tables import per_class_rows, ranking_rows, to_markdown
 from agropest.results.ranking import RankedTrial
 

@@ -55,9 +55,14 @@ def test_what_every_resample_says_is_as_sure_as_a_sign_test_of_its_images() -> N
     assert compare([Sampled(-100.0, always, sources=40)])[0].verdict == WORSE
     [few] = compare([Sampled(-100.0, always, sources=5)])
     assert (few.p, few.verdict) == (2 / 2**5, INCONCLUSIVE)
-    on_two_of_forty = np.where(np.arange(1000) < 135, np.nan, always)  # e^-2 of the resamples miss both
-    [rare] = compare([Sampled(-100.0, on_two_of_forty, sources=40)])
-    assert (rare.p, rare.verdict) == (pytest.approx(0.5, abs=0.01), INCONCLUSIVE)
+    assert not Sampled(-100.0, always, sources=1).is_known
+
+
+def test_few_images_widen_an_interval_as_students_t_does() -> None:
+    noise = np.random.default_rng(2).normal(size=100_000)
+    interval = estimate(Sampled(0.0, noise, sources=5)).interval
+    assert interval is not None
+    assert interval.high == pytest.approx(2.7764 * (5 / 4) ** 0.5, rel=0.01)  # t of 4 degrees; 4/5 of the variance seen
 
 
 def test_many_comparisons_make_one_of_them_less_remarkable() -> None:

@@ -92,7 +92,7 @@ def assert_equal_to_pycocotools(truth: GroundTruth, boxes: Boxes, weights: list[
     seed=st.integers(0, 2**31),
     weights=st.lists(st.integers(0, 4), min_size=1, max_size=7).filter(any),
     ties=st.booleans(),
-    max_detections=st.sampled_from([10, 100]),
+    max_detections=st.sampled_from([5, 10, 100]),
 )
 def test_weights_are_copies(seed: int, weights: list[int], ties: bool, max_detections: int) -> None:
     truth, boxes = random_set(np.random.default_rng(seed), len(weights), ties)

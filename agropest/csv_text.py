@@ -15,14 +15,18 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def to_csv(rows: Sequence[Mapping[str, str | int | float | None]]) -> str:
-    """Returns the rows below a header of the first one's keys, lines ending in CR LF; empty without rows."""
-    if not rows:
+def to_csv(rows: Sequence[Mapping[str, str | int | float | None]], columns: Sequence[str] = ()) -> str:
+    """Returns the rows below a header of ``columns``, or of the first row's keys, lines ending in CR LF.
+
+    Without rows and columns there is no text.
+    """
+    names = list(columns or (rows[0] if rows else ()))
+    if not names:
         return ""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow([safe_cell(name) for name in rows[0]])
-    writer.writerows([safe_cell(row[name]) for name in rows[0]] for row in rows)
+    writer.writerow([safe_cell(name) for name in names])
+    writer.writerows([safe_cell(row[name]) for name in names] for row in rows)
     text = buffer.getvalue()
     return text if text.isascii() else BYTE_ORDER_MARK + text
 
