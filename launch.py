@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agropest.tuning.connection import RayOptions
     from agropest.tuning.suggestions import Suggestions
 
-LOG_COLUMNS = 160
+LOG_COLUMNS = 180
 PAGE_REFRESH_S = 10
 EXIT_OK, EXIT_TRIALS, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
