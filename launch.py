@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agropest.errors import AgropestError, DataError, fault
+from agropest.errors import AgropestError, DataError, fault, missing_package
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,6 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AgropestError as error:
         for line in error.faults:
             print(f"error: {line}", file=sys.stderr)
+        return EXIT_FAULT
+    except ModuleNotFoundError as error:
+        print(f"error: {missing_package(error)}", file=sys.stderr)
         return EXIT_FAULT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from agropest import __version__, commands
-from agropest.errors import AgropestError
+from agropest.errors import AgropestError, missing_package
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AgropestError as error:
         for line in error.faults:
             print(f"error: {line}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"error: {missing_package(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()

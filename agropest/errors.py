@@ -14,6 +14,7 @@ Only the command line catches them: it prints the faults, one a line, and exits 
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -53,6 +54,19 @@ class EnvironmentFault(AgropestError):
 
 class TrialError(AgropestError):
     """A trial failed by its own doing, so that running it again would fail again."""
+
+
+def missing_package(error: ModuleNotFoundError) -> EnvironmentFault:
+    """Returns the fault of a Python that lacks a package of requirements.txt.
+
+    Raises:
+        ModuleNotFoundError: what is missing is a module of this project.
+    """
+    name = str(error.name).partition(".")[0]
+    if name == __name__.partition(".")[0]:
+        raise error
+    fix = "activate the environment that has them (`make demo` makes one: . .venv/bin/activate)"
+    return EnvironmentFault(fault(sys.executable, "expected the packages of requirements.txt", f"no {name}", fix))
 
 
 def fault(where: str, rule: str, value: object, fix: str) -> str:

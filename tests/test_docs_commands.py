@@ -110,6 +110,24 @@ def check_python(words: list[str]) -> None:
         assert (ROOT / words[0]).is_file(), words[0]
 
 
+def benchmarks_named() -> list[tuple[Path, str, list[str]]]:
+    """Returns page, module and options of every `python -m benchmarks.x --option` within a line."""
+    found = []
+    for page in PAGES:
+        for module, rest in re.findall(r"`python -m benchmarks\.(\w+)([^`]*)`", page.read_text()):
+            found.append((page, module, re.findall(r"--[a-z-]+", rest)))
+    return found
+
+
+def test_every_benchmark_named_is_there_with_its_options() -> None:
+    named = benchmarks_named()
+    assert len(named) > 5
+    for page, module, options in named:
+        source = (ROOT / "benchmarks" / f"{module}.py").read_text()
+        for option in options:
+            assert f'"{option}"' in source, (page.name, module, option)
+
+
 def check_ray(words: list[str]) -> None:
     """Parses a command of Ray's command line, with Ray's own parser, without running it."""
     import click
@@ -176,6 +194,8 @@ def test_cluster_files_are_what_they_say() -> None:
     kuberay = yaml.safe_load((folder / "kuberay.yaml").read_text())
     assert (kuberay["kind"], kuberay["spec"]["authOptions"]) == ("RayCluster", {"mode": "token"})
     assert kuberay["spec"]["headGroupSpec"]["rayStartParams"]["dashboard-host"] == "127.0.0.1"
+    assert kuberay["spec"]["workerGroupSpecs"][0]["minReplicas"] >= 1  # no node that fits: the launch is refused
+    assert yaml.safe_load((folder / "ray-up.yaml").read_text())["available_node_types"]["gpu"]["min_workers"] >= 1
     dashboard = json.loads((folder / "monitoring" / "grafana-dashboard.json").read_text())
     shown = {name for panel in dashboard["panels"] for name in re.findall(r"ray_(\w+)\{", panel["targets"][0]["expr"])}
     assert shown == set(GAUGES)

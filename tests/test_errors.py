@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import sys
+
+import pytest
+
 from agropest import errors
 
 
@@ -16,6 +20,15 @@ def test_nearest_names_the_likely_word() -> None:
     assert errors.nearest("SOLVER.BASE_LP", ["SOLVER.BASE_LR", "SOLVER.STEPS"]) == "did you mean 'SOLVER.BASE_LR'?"
     assert errors.nearest("BASE_LR", ["SOLVER.BASE_LR", "SEED"]) == "did you mean 'SOLVER.BASE_LR'?"
     assert errors.nearest("zzz", ["a", "b"]) == "known here: a, b"
+
+
+def test_a_missing_package_is_the_environments_fault_and_a_missing_module_ours() -> None:
+    told = str(errors.missing_package(ModuleNotFoundError("No module named 'rich.table'", name="rich.table")))
+    assert sys.executable in told
+    assert "got 'no rich'" in told
+    assert ".venv/bin/activate" in told
+    with pytest.raises(ModuleNotFoundError):
+        errors.missing_package(ModuleNotFoundError("No module named 'agropest.x'", name="agropest.x"))
 
 
 def test_an_error_prints_every_fault_on_its_line() -> None:

@@ -61,6 +61,9 @@ def class_precisions(
     copies = int(weights.max(initial=0))
     result = np.full(counts.shape, np.nan)
     for index in np.flatnonzero(counts.any(axis=1)).tolist():
+        if matches.starts[index] == matches.starts[index + 1]:
+            result[index] = np.where(counts[index] > 0, 0.0, np.nan)
+            continue
         curve = _curve(matches, index, area, ious, min_score, copies)
         block = max(LEAST_BLOCK, BLOCK_CELLS // max(curve.right.size, 1))
         for start in range(0, weights.shape[1], block):

@@ -83,6 +83,19 @@ def exposure_warning(host: str) -> str:
     )
 
 
+def require_token(host: str) -> None:
+    """Refuses a dashboard that anybody could use without Ray's token.
+
+    Raises:
+        EnvironmentFault: token authentication is off, and the dashboard is to listen elsewhere.
+    """
+    mode = os.environ.get("RAY_AUTH_MODE", "token")
+    if mode != "token" and not is_loopback(host):
+        fix = "unset RAY_AUTH_MODE, or leave --dashboard-host out"
+        rule = f"a dashboard on {host} is for those who have Ray's token"
+        raise EnvironmentFault(fault("RAY_AUTH_MODE", rule, mode, fix))
+
+
 @contextlib.contextmanager
 def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator[str]:
     """Connects to Ray for the duration; yields the dashboard's address, empty where there is none.
@@ -101,6 +114,8 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     wanted = {**ENVIRONMENT, **(ONE_MACHINE if alone else {})}
     os.environ.update({name: os.environ.get(name, value) for name, value in wanted.items()})
     dashboard = options.starts_dashboard() if own else None
+    if dashboard:
+        require_token(options.dashboard_host)
     started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}
     import ray
 

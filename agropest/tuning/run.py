@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -232,13 +233,16 @@ def _fit(
 
     from agropest.tuning.hooks import EndWhenAsked, Forgiving, Refresh
 
-    by_name = {trial.name: trial for trial in trials}
-    jobs = build_jobs(spec, trials, dataset, store, machine)
+    # Tune unpickles these for every trial that it starts: they hold as little as possible.
+    shares = {trial.name: (trial.resources.cpus, trial.resources.gpus) for trial in trials}
+    usual, _ = Counter(shares.values()).most_common(1)[0]
+    other = {name: share for name, share in shares.items() if share != usual}
+    jobs = {name: job.packed() for name, job in build_jobs(spec, trials, dataset, store, machine).items()}
     trackers = build_trackers(spec, store.sweep_folder(spec.name))
 
     def resources(config: dict[str, Any]) -> Any:
-        wanted = by_name[config["trial"]].resources
-        return tune.PlacementGroupFactory([{"CPU": wanted.cpus, "GPU": wanted.gpus}])
+        cpus, gpus = other.get(config["trial"], usual)
+        return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
 
     def refresh() -> None:
         watch.refresh()
@@ -249,7 +253,7 @@ def _fit(
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             named_trainable(tune.with_resources(trainable, resources)),
-            param_space={"trial": tune.grid_search(list(by_name)), **hyperparameters(spec, trials)},
+            param_space={"trial": tune.grid_search(list(shares)), **hyperparameters(spec, trials)},
             tune_config=tune.TuneConfig(
                 scheduler=scheduler,
                 reuse_actors=True,

@@ -29,18 +29,18 @@ LEAVE_S = 1.5
 MACHINE_PAUSE_S = 1.0
 
 
-def relay(config: dict[str, Any], jobs: Mapping[str, child.Job], metric: str, retries: int) -> None:
+def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retries: int) -> None:
     """Runs one trial in a child process and reports its evaluations to Tune (the function trainable).
 
     Args:
         config: ``trial``, the trial's name.
-        jobs: trial name to what the child is started with.
+        jobs: trial name to what the child is started with (:meth:`child.Job.packed`).
         metric: a metric that every report holds.
         retries: how often a trial whose process died is started again.
     """
     from ray import tune
 
-    job = jobs[config["trial"]]
+    job = child.Job.unpack(jobs[config["trial"]])
     folder = TrialFolder(job.folder)
     announce_trial(job.trial.name, folder.log)
     if folder.status().status in (STOPPED, FAILED):  # Ray starts again a trial whose actor has died since

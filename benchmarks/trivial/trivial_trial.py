@@ -1,4 +1,4 @@
-"""A trial that trains nothing: it stores one evaluation and has finished."""
+"""A trial that trains nothing: it stores one evaluation, what the ranking will ask of it, and has finished."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agropest.results.boxes import Boxes
+from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.kept_replicates import keep_replicates
+from agropest.results.matching import read_targets
 from agropest.results.store import FINISHED, EvaluationRecord, Status, TrialFolder
 from agropest.sweep.trial import TrialSpec
 from agropest.training.setting import Setting
@@ -28,6 +30,8 @@ def run_trial(
         folder.write_evaluation(record, nothing.save)
         if split == "valid":
             on_evaluation(record)
+        truth = GroundTruth.from_coco(setting.splits[split][0])
+        keep_replicates(folder, record, read_targets(truth), setting.metric, trial.config)
     status = Status(FINISHED, trial.max_iter, 0.001)
     folder.write_status(status)
     return status

@@ -10,7 +10,7 @@ import pytest
 
 from agropest.errors import EnvironmentFault
 from agropest.tuning import connection
-from agropest.tuning.connection import RayOptions, exposure_warning, is_loopback
+from agropest.tuning.connection import RayOptions, exposure_warning, is_loopback, require_token
 from tests.tuning.conftest import Running
 
 LISTEN = "0A"
@@ -79,6 +79,15 @@ def test_listening_elsewhere_is_warned_of(host: str, loopback: bool) -> None:
     if warning:
         assert "CVE-2023-48022" in warning
         assert host in warning
+
+
+def test_a_dashboard_for_all_needs_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    require_token("127.0.0.1")
+    with pytest.raises(EnvironmentFault, match="RAY_AUTH_MODE"):
+        require_token("0.0.0.0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    require_token("0.0.0.0")
 
 
 def test_a_dashboard_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
