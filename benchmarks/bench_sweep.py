@@ -1,9 +1,10 @@
 """A sweep of 8 trials through launch.py against the same 8 trainings one after another with stock Detectron2.
 
-    python -m benchmarks.bench_sweep [--iterations 60] [--rounds 1] [--stop METHOD] [--stock-wait passive]
+    python -m benchmarks.bench_sweep [--iterations 60] [--evaluations 2] [--stop METHOD ...] [--rounds 1]
 
-The four variants of the demo with two seeds, on its data, evaluated at each half and on the test split at the end. Both
-sides are started as a user starts them: stock as eight runs of a training script with all cores, ours as one launch.
+The four variants of the demo with two seeds, on its data, evaluated at each half (or ``--evaluations`` times) and on
+the test split at the end. Both sides are started as a user starts them: stock as eight runs of a training script with
+all cores, ours as one launch for every method of early stopping that is named, against the same stock trainings.
 Prints wall times, their ratio, and the orchestration: wall time of the launch over (seconds inside trials / slots).
 """
 
@@ -31,7 +32,7 @@ from agropest.sweep.trial import TrialSpec
 from benchmarks.pairs import ROOT, machine_line, seconds, tell
 
 
-def sweep_file(folder: Path, data: Path, iterations: int, seeds: int, stop: str) -> Path:
+def sweep_file(folder: Path, data: Path, iterations: int, evaluations: int, seeds: int, stop: str) -> Path:
     """Writes the demo's sweep with other iterations and seeds, and returns it."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "sweeps" / "demo.yaml").read_text())
     content |= {
@@ -41,14 +42,14 @@ def sweep_file(folder: Path, data: Path, iterations: int, seeds: int, stop: str)
         "stop": stop,
         "silence": ["no-effect"],
     }
-    half = max(1, iterations // 2)
+    period = max(1, iterations // evaluations)
     content["config"] = {
         **content.get("config", {}),
         "SOLVER.MAX_ITER": iterations,
-        "TEST.EVAL_PERIOD": half,
-        "SOLVER.CHECKPOINT_PERIOD": half,
+        "TEST.EVAL_PERIOD": period,
+        "SOLVER.CHECKPOINT_PERIOD": period,
     }
-    path = folder / "bench.yaml"
+    path = folder / f"bench-{stop}.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -84,7 +85,10 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=60, metavar="N", help="the demo has 440; default 60")
     parser.add_argument("--seeds", type=int, default=2, metavar="N", help="trials = 4 x seeds; default 2")
     parser.add_argument("--rounds", type=int, default=1, metavar="N")
-    parser.add_argument("--stop", default="none", metavar="METHOD", help="early stopping of ours; default none")
+    parser.add_argument("--evaluations", type=int, default=2, metavar="N", help="of each training; default 2")
+    parser.add_argument(
+        "--stop", nargs="+", default=["none"], metavar="METHOD", help="early stopping of ours, one launch each"
+    )
     parser.add_argument(
         "--stock-wait",
         default="",
@@ -93,28 +97,36 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     print(machine_line(), flush=True)
-    stock, ours = [], []
+    stock: list[float] = []
+    ours: dict[str, list[float]] = {stop: [] for stop in arguments.stop}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_demo_dataset(folder / "demo")
-        sweep = sweep_file(folder, folder / "demo", arguments.iterations, arguments.seeds, arguments.stop)
+        lengths = (arguments.iterations, arguments.evaluations, arguments.seeds)
+        sweeps = {stop: sweep_file(folder, folder / "demo", *lengths, stop) for stop in arguments.stop}
+        dataset = load_dataset(folder / "demo", folder / "data")
+        spec = load_sweep(next(iter(sweeps.values())))
+        trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
         for turn in range(arguments.rounds):
-            store = Store(folder / f"results{turn}")
-            dataset = load_dataset(folder / "demo", store.root / "data")
-            trials = expand_trials(load_sweep(sweep), dataset.fingerprint, dataset.class_names)
             place = folder / f"stock{turn}"
             place.mkdir()
             stock.append(seconds(functools.partial(run_stock, trials, dataset, place, arguments.stock_wait)))
             print(f"round {turn + 1}: stock {stock[-1]:.1f} s for {len(trials)} trainings", flush=True)
-            ours.append(seconds(functools.partial(launch, sweep, store.root)))
-            inside = sum(store.folder(trial).status().time_s for trial in trials)
-            slots = len(os.sched_getaffinity(0))
-            print(
-                f"round {turn + 1}: ours {ours[-1]:.1f} s; inside trials {inside:.1f} s on {slots} slots: "
-                f"orchestration {ours[-1] * slots / inside:.2f} (start of Python, Ray and the tables included)",
-                flush=True,
-            )
-    tell(f"sweep of {len(trials)} trials, {arguments.iterations} iterations, stop {arguments.stop}", stock, ours)
+            for stop, sweep in sweeps.items():
+                store = Store(folder / f"results{turn}-{stop}")
+                ours[stop].append(seconds(functools.partial(launch, sweep, store.root)))
+                ended = [store.folder(trial).status() for trial in trials]
+                inside, trained = sum(one.time_s for one in ended), sum(one.iteration for one in ended)
+                slots = len(os.sched_getaffinity(0))
+                print(
+                    f"round {turn + 1}: ours, stop {stop}: {ours[stop][-1]:.1f} s for "
+                    f"{trained / (len(trials) * arguments.iterations):.0%} of the iterations; inside trials "
+                    f"{inside:.1f} s on {slots} slots: orchestration {ours[stop][-1] * slots / inside:.2f} "
+                    "(start of Python, Ray and the tables included)",
+                    flush=True,
+                )
+    for stop in arguments.stop:
+        tell(f"sweep of {len(trials)} trials, {arguments.iterations} iterations, stop {stop}", stock, ours[stop])
 
 
 if __name__ == "__main__":
