@@ -20,6 +20,7 @@ damage costs the work behind it and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -233,13 +235,11 @@ class TrialFolder:
         """
         records = []
         for path in sorted(self.evaluations.glob(f"{split}-*.json")):
-            content = _read(path) or {}
-            boxes, written = path.with_suffix(".npz"), content.pop("boxes", None)
-            try:
-                if _are_whole(boxes, written, check_boxes):
-                    records.append(EvaluationRecord(**content))
-            except (TypeError, OSError):
-                continue
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                record, written = _evaluation(path, state.st_mtime_ns, state.st_size, state.st_ino)
+                if record is not None and _are_whole(path.with_suffix(".npz"), written, check_boxes):
+                    records.append(record)
         return records
 
     def write_referee(self, findings: Sequence[Referee]) -> None:
@@ -343,6 +343,23 @@ def _read(path: Path) -> Any:
         return None
     seal = content.pop("seal", None)
     return content if seal is None or seal == _seal(content) else None
+
+
+@lru_cache(maxsize=30_000)  # some 100 MB
+def _evaluation(path: Path, *_state: int) -> tuple[EvaluationRecord | None, Any]:
+    """Returns an evaluation, None where it is damaged, and what is known of its boxes.
+
+    Evaluations are written once and read by everyone who looks at a sweep.
+
+    Args:
+        _state: of the file, which is read again when that has changed.
+    """
+    content = _read(path) or {}
+    written = content.pop("boxes", None)
+    try:
+        return EvaluationRecord(**content), written
+    except TypeError:
+        return None, written
 
 
 def _sealed(content: dict[str, Any]) -> dict[str, Any]:
