@@ -7,6 +7,7 @@ What is heavy (torch, ray, detectron2) is imported only once there is something 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import sys
 from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ def launch(arguments: argparse.Namespace) -> int:
         if spec.question:
             console.print(spec.question)
         sized, forecast = forecast_of(spec, trials, dataset, store, arguments.probe)
-        console.print(plan_table(sized, store, spec.baseline, spec.name, forecast))
+        console.print(plan_table(sized, store, spec.baseline, spec.stopper, forecast))
         console.print(in_words(forecast), markup=False, highlight=False)
         if arguments.fresh:
             print(describe_fresh(trials, store, spec.name))
@@ -262,11 +263,18 @@ def run(
         write_sweep_record(record, store)  # what export needs, were this killed
         write_events = functools.partial(write_tensorboard, trials, store, folder / "tensorboard", spec.metric)
         show = functools.partial(write_page, record, store, running=True, refresh_s=PAGE_REFRESH_S)
-        live = [Rewritten("the TensorBoard runs", write_events, period_s=10)]
-        live += [Rewritten("the page", show, period_s=PAGE_REFRESH_S)]
-        outcome = run_trials(spec, trials, dataset, store, ray, live, spending)
-        for files in live:
-            files.finish()
+        events = Rewritten("the TensorBoard runs", write_events, period_s=10)
+        page = Rewritten("the page", show, period_s=PAGE_REFRESH_S)
+        try:
+            outcome = run_trials(spec, trials, dataset, store, ray, [events, page], spending)
+        except BaseException:
+            page.wait()
+            with contextlib.suppress(Exception):
+                write_page(record, store, running=True)  # which no longer loads itself again
+            raise
+        page.wait()  # it is written once more with what the comparison says
+        if problem := events.finish():
+            print(problem)
         if outcome.interrupted or outcome.spent or suggestions is None or not suggestions.next_round():
             break
         spec = suggestions.sweep()

@@ -9,7 +9,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from agropest.results.store import NEW, Store
+from agropest.results.again import other_stoppers
+from agropest.results.completeness import is_stopped
+from agropest.results.store import NEW, STOPPED, Store
 from agropest.results.sweep_forecast import SweepForecast, duration
 from agropest.sweep.trial import TrialSpec
 
@@ -18,10 +20,18 @@ WORDS = {"new": "new", "finished": "done", "stopped": "done (stopped early)", "f
 
 
 def plan_table(
-    trials: Sequence[TrialSpec], store: Store, baseline: str, sweep: str, forecast: SweepForecast | None = None
+    trials: Sequence[TrialSpec],
+    store: Store,
+    baseline: str,
+    stopper: str,
+    forecast: SweepForecast | None = None,
 ) -> Table:
-    """Returns label, seed, what differs from the baseline, iterations, resources, time and state of every trial."""
-    counts = Counter(plan_word(trial, store, sweep) for trial in trials)
+    """Returns label, seed, what differs from the baseline, iterations, resources, time and state of every trial.
+
+    Args:
+        stopper: of the sweep (``SweepSpec.stopper``).
+    """
+    counts = Counter(plan_word(trial, store, stopper) for trial in trials)
     title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "time", "state"):
@@ -35,7 +45,7 @@ def plan_table(
             str(trial.max_iter),
             trial.resources.in_words(),
             _time(trial, forecast),
-            plan_word(trial, store, sweep),
+            plan_word(trial, store, stopper),
         )
     return table
 
@@ -48,11 +58,14 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     return "unknown" if expected.seconds is None else duration(expected.seconds)
 
 
-def plan_word(trial: TrialSpec, store: Store, sweep: str) -> str:
+def plan_word(trial: TrialSpec, store: Store, stopper: str) -> str:
     """Returns new, unfinished, done or failed, and where the trial is reused from: another sweep, or another name."""
     folder = store.folder(trial)
-    status = folder.status().status
+    sweep, stored = stopper.split(":")[0], folder.status()
+    status = STOPPED if is_stopped(stored, stopper) else stored.status
     word = WORDS.get(status, "unfinished")
+    if status == STOPPED and not is_stopped(stored, stopper):
+        word = f"unfinished (stopped early in {', '.join(other_stoppers(stored))})"
     other_sweep, other_label = folder.origin()
     if status == NEW or (other_sweep in ("", sweep) and other_label in ("", trial.label)):
         return word

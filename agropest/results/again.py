@@ -1,4 +1,4 @@
-"""Starting again on purpose: a sweep's trials from nothing, or its failed ones from where they failed."""
+"""Starting again on purpose: a sweep's trials from nothing, its failed ones and those that others have stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from agropest.errors import StoreError, fault
-from agropest.results.store import FAILED, INTERRUPTED, NEW, Status, Store
+from agropest.results.completeness import is_stopped
+from agropest.results.store import FAILED, INTERRUPTED, NEW, STOPPED, Status, Store
 from agropest.sweep.trial import TrialSpec
 
 ASIDE = "aside"
@@ -65,6 +66,29 @@ def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
         folder.claim().write_status(replace(status, status=INTERRUPTED, reason="", notes=(*status.notes, note)))
     names = ", ".join(trial.name for trial in failed)
     return f"--retry-failed: {len(failed)} trials are tried again: {names}" if failed else "--retry-failed: none failed"
+
+
+def go_on_with_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) -> list[str]:
+    """Makes trials that other sweeps have stopped early interrupted ones, which go on; returns their names.
+
+    Args:
+        trials: that are not done for the sweep.
+        stopper: of the sweep (``SweepSpec.stopper``).
+    """
+    names = []
+    for trial in trials:
+        folder = store.folder(trial)
+        status = folder.status()
+        if status.status == STOPPED and not is_stopped(status, stopper):
+            note = f"{status.reason} in {', '.join(other_stoppers(status))}; went on for {stopper.split(':')[0]}"
+            folder.claim().write_status(replace(status, status=INTERRUPTED, reason="", notes=(*status.notes, note)))
+            names.append(trial.name)
+    return names
+
+
+def other_stoppers(status: Status) -> list[str]:
+    """Returns the names of the sweeps that have stopped a trial early."""
+    return [stopper.split(":")[0] for stopper in status.stopped_for]
 
 
 def _stored(trials: Sequence[TrialSpec], store: Store) -> list[tuple[TrialSpec, Status]]:

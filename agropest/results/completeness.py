@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from agropest.results.ranking import best_evaluation
-from agropest.results.store import ENDED_WELL, FAILED, FINISHED, VALID_AUGMENTED, Store, TrialFolder
+from agropest.results.store import FAILED, FINISHED, STOPPED, VALID_AUGMENTED, Status, Store, TrialFolder
 from agropest.sweep.trial import TrialSpec
 
 
-def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str]) -> bool:
+def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str], stopper: str) -> bool:
     """Returns whether nothing is left to do for a trial.
 
     Args:
         metric: by which validation chooses the checkpoint that is tested; another sweep may have chosen by another.
         splits: of the data set: without "test" nothing is tested.
+        stopper: of the sweep (``SweepSpec.stopper``).
     """
     folder = store.folder(trial)
-    status = folder.status().status
-    if status == FINISHED:
+    status = folder.status()
+    if status.status == FINISHED:
         return _is_whole(trial, folder, metric, splits)
-    return status in (*ENDED_WELL, FAILED)
+    return status.status == FAILED or is_stopped(status, stopper)
+
+
+def is_stopped(status: Status, stopper: str) -> bool:
+    """Returns whether a sweep has stopped a trial early, also where another sweep has gone on with it since.
+
+    A trial that only other sweeps have stopped has not ended for this one: its rule, or its rivals, are not theirs.
+    """
+    if not status.stopped_for:
+        return status.status == STOPPED
+    return stopper in status.stopped_for and status.status != FINISHED
 
 
 def _is_whole(trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collection[str]) -> bool:

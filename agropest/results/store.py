@@ -63,6 +63,8 @@ class Status:
         reason: of a failure or an early stop.
         notes: what a person should know, e.g. which layers were initialised afresh, retries.
         gpu_share: of a card that the trial was raised to when it ran out of memory; 0: never.
+        stopped_for: the sweeps, each with its rule, that have stopped the trial early (``SweepSpec.stopper``): for any
+            other it has not ended.
     """
 
     status: str = NEW
@@ -71,6 +73,7 @@ class Status:
     reason: str = ""
     notes: tuple[str, ...] = ()
     gpu_share: float = 0.0
+    stopped_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -326,8 +329,9 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 def _status(path: Path) -> Status | None:
     content = _read(path)
+    lists = {name: tuple((content or {}).get(name, ())) for name in ("notes", "stopped_for")}
     try:
-        status = Status(**{**(content or {}), "notes": tuple((content or {}).get("notes", ()))})
+        status = Status(**{**(content or {}), **lists})
     except TypeError:
         return None
     return status if content and status.status in STATUSES else None

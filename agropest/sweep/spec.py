@@ -98,6 +98,11 @@ class SweepSpec:
     reference: Reference = field(default_factory=Reference)
     keep_checkpoints: str = KEEP_BEST_AND_LAST
 
+    @property
+    def stopper(self) -> str:
+        """Under what it is on record that this sweep, by its rule and metric, has stopped a trial early."""
+        return f"{self.name}: {self.stop.identity}, by {self.metric}"
+
 
 def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     """Returns the sweep that a file means.

@@ -6,7 +6,7 @@ stop: {method: race, level: 0.05, allowance: 0.3}
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from agropest.sweep.section import Section
 
@@ -38,6 +38,11 @@ class StopRule:
     allowance: float = 0.3
     indifference: float = 0.0
     is_stated: bool = True
+
+    @property
+    def identity(self) -> str:
+        """Everything that decides what is stopped, in words."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items() if name != "is_stated")
 
 
 def read_stop(top: Section, default: str) -> StopRule:

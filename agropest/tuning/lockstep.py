@@ -15,9 +15,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from agropest.results.racing import Stop
-from agropest.results.store import TrialFolder
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.standings import Standings, record_stop
+from agropest.tuning.standings import Standings
 from agropest.tuning.trainable import ITERATION
 
 
@@ -27,19 +26,22 @@ class Lockstep(TrialScheduler):
     Args:
         trials: that this launch runs.
         standings: of the whole sweep; decides.
-        folders: by trial name: there it is written that a trial was stopped.
     """
 
-    def __init__(self, trials: Sequence[TrialSpec], standings: Standings, folders: Mapping[str, TrialFolder]) -> None:
+    def __init__(self, trials: Sequence[TrialSpec], standings: Standings) -> None:
         super().__init__()
         self.trials = {trial.name: trial for trial in trials}
-        self.standings, self.folders = standings, folders
+        self.standings = standings
         # A trial that goes on tells its stored evaluations once more: it does not make way for the same one again.
         self._told = {name: standings.reached(name) for name in self.trials}
         self._ended: set[str] = set()
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
-        """See Ray Tune's ``TrialScheduler``, as all below."""
+        """See Ray Tune's ``TrialScheduler``, as all below.
+
+        Where a node was lost Ray tells of the trial's error first, and then adds it again.
+        """
+        self._ended.discard(_name(trial))
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
         self._end(controller, trial)
@@ -56,7 +58,7 @@ class Lockstep(TrialScheduler):
         self.standings.note(spec)
         out = self._decide(controller)
         if spec.label in out:
-            self._record(name, iteration, out[spec.label])
+            self.standings.record(name, iteration, out[spec.label])
             return TrialScheduler.STOP
         is_new = iteration > self._told[name]
         self._told[name] = max(iteration, self._told[name])
@@ -85,12 +87,9 @@ class Lockstep(TrialScheduler):
             label = self.trials[_name(other)].label
             if label in out and other.status in (Trial.PENDING, Trial.PAUSED) and _name(other) not in self._ended:
                 self._ended.add(_name(other))
-                self._record(_name(other), self._told[_name(other)], out[label])
+                self.standings.record(_name(other), self._told[_name(other)], out[label])
                 controller.stop_trial(other)
         return out
-
-    def _record(self, name: str, iteration: int, stop: Stop) -> None:
-        record_stop(self.folders[name], iteration, f"stopped early: {stop}")
 
     def _somebody_is_behind(self, controller: Any, iteration: int) -> bool:
         running = {_name(trial) for trial in controller.get_trials() if trial.status == Trial.RUNNING}

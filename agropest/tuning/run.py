@@ -15,8 +15,10 @@ from typing import Any
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
-from agropest.results.completeness import is_done
+from agropest.results.again import go_on_with_stopped
+from agropest.results.completeness import is_done, is_stopped
 from agropest.results.machine import Machine
+from agropest.results.standing import ENDED
 from agropest.results.store import ENDED_WELL, FAILED, INTERRUPTED, RUNNING, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
@@ -73,25 +75,31 @@ def run_trials(
         EnvironmentFault: the machine or cluster can never run a trial.
         StoreError: the results folder has gone while the launch ran.
     """
-    pending = [trial for trial in trials if not is_done(trial, store, spec.metric, dataset.splits)]
+    pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
     if not pending:
-        return Outcome(False, _all_ended_well(trials, store))
+        return Outcome(False, _all_ended_well(trials, store, spec.stopper))
+    done = {trial.name for trial in trials} - {trial.name for trial in pending}
     require_trackers(spec.track)
     spending = spending or Spending(spec.budget)
     admitted = spending.admit(pending)
-    left_out = {trial.name for trial in pending[len(admitted) :]}
+    left_out = {trial.name for trial in pending[len(admitted) :]} | {
+        trial.name for trial in trials if trial.name in done and store.folder(trial).status().status not in ENDED
+    }
     pending = admitted
     if not pending:
         return Outcome(False, False, spending.spent)
+    gone_on = go_on_with_stopped(pending, store, spec.stopper)
     standings = open_standings(spec, trials, left_out, dataset, store)
     if standings is not None:
         pending = standings.still_in(pending)
         if not pending:
-            return Outcome(False, _all_ended_well(trials, store))
+            return Outcome(False, _all_ended_well(trials, store, spec.stopper))
     spending.begin({trial.name: store.folder(trial).status().iteration for trial in pending})
     progress = Progress(spec, trials, store)
     watch = Watch(progress)
     with contextlib.closing(progress):
+        if gone_on:
+            progress.say(f"stopped early in other sweeps, go on here: {', '.join(gone_on)}")
         stop = threading.Event()
         with connected(ray, progress.say) as dashboard, _signals(stop, progress):
             if dashboard:
@@ -116,7 +124,7 @@ def run_trials(
             _wait_for_checkpoints(pending, store, progress)
     store.require_there()
     _settle(pending, store, spec.keep_checkpoints != KEEP_NONE)
-    return Outcome(stop.is_set(), _all_ended_well(trials, store), spending.spent)
+    return Outcome(stop.is_set(), _all_ended_well(trials, store, spec.stopper), spending.spent)
 
 
 def _run(
@@ -159,9 +167,10 @@ def _scheduler(
 
     folders = {trial.name: store.folder(trial) for trial in trials}
     if standings is not None:
-        return Lockstep(pending, standings, folders)
+        return Lockstep(pending, standings)
     longest, shortest = max(trial.max_iter for trial in trials), min(trial.eval_period_iters for trial in trials)
-    return build_scheduler(spec.stop, spec.metric, longest, shortest, folders, read_history(trials, store, spec.metric))
+    history = read_history(trials, store, spec.metric)
+    return build_scheduler(spec.stop, spec.metric, longest, shortest, spec.stopper, folders, history)
 
 
 def _settle(trials: Sequence[TrialSpec], store: Store, keep_checkpoints: bool) -> None:
@@ -182,8 +191,9 @@ def _require_weights(weights: str) -> None:
     require_weights(weights)
 
 
-def _all_ended_well(trials: Sequence[TrialSpec], store: Store) -> bool:
-    return all(store.folder(trial).status().status in ENDED_WELL for trial in trials)
+def _all_ended_well(trials: Sequence[TrialSpec], store: Store, stopper: str) -> bool:
+    statuses = [store.folder(trial).status() for trial in trials]
+    return all(one.status in ENDED_WELL or is_stopped(one, stopper) for one in statuses)
 
 
 def build_jobs(

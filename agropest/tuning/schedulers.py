@@ -20,6 +20,7 @@ def build_scheduler(
     metric: str,
     max_iter: int,
     eval_period_iters: int,
+    stopper: str,
     folders: Mapping[str, TrialFolder],
     history: Sequence[Past] = (),
 ) -> Any:
@@ -30,12 +31,13 @@ def build_scheduler(
         metric: a key of every report; higher is better.
         max_iter: the longest schedule among the trials.
         eval_period_iters: the shortest evaluation period: nothing can be decided earlier.
+        stopper: the sweep, as it is on record where it stops a trial (``SweepSpec.stopper``).
         folders: by trial name: there it is written that a trial was stopped.
         history: what earlier launches evaluated, in that order: the scheduler decides as if it had run all the time.
     """
     if rule.method not in (ASHA, MEDIAN):
         return FIFOScheduler()
-    recorded = Recorded(tune_scheduler(rule, metric, max_iter, eval_period_iters), folders, rule.method)
+    recorded = Recorded(tune_scheduler(rule, metric, max_iter, eval_period_iters), folders, rule.method, stopper)
     recorded.remember(history)
     return recorded
 
@@ -115,11 +117,12 @@ class Recorded(TrialScheduler):
         inner: decides.
         folders: by trial name.
         method: is named in the reason.
+        stopper: see :func:`build_scheduler`.
     """
 
-    def __init__(self, inner: TrialScheduler, folders: Mapping[str, TrialFolder], method: str) -> None:
+    def __init__(self, inner: TrialScheduler, folders: Mapping[str, TrialFolder], method: str, stopper: str) -> None:
         super().__init__()
-        self.inner, self.folders, self.method = inner, folders, method
+        self.inner, self.folders, self.method, self.stopper = inner, folders, method, stopper
         self._known: dict[str, Any] = {}
 
     def remember(self, history: Sequence[Past]) -> None:
@@ -144,7 +147,8 @@ class Recorded(TrialScheduler):
 
     def _record(self, name: str, result: Mapping[str, Any]) -> None:
         iteration = int(result[ITERATION])
-        record_stop(self.folders[name], iteration, f"stopped early by {self.method} after iteration {iteration}")
+        reason = f"stopped early by {self.method} after iteration {iteration}"
+        record_stop(self.folders[name], iteration, reason, self.stopper)
 
     @property
     def metric(self) -> Any:

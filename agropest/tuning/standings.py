@@ -28,27 +28,27 @@ class Standings:
     """Reads what the trials have stored; each evaluation's boxes are read and resampled once.
 
     Args:
-        rule: with one of ``METHODS``.
+        spec: with a rule of ``METHODS``.
         trials: of the whole sweep.
         left_out: names of those that this launch does not run: nobody waits for them.
-        metric: of the sweep.
     """
 
     def __init__(
         self,
-        rule: StopRule,
+        spec: SweepSpec,
         trials: Sequence[TrialSpec],
         left_out: set[str],
         dataset: Dataset,
         store: Store,
-        metric: str,
     ) -> None:
-        self.rule, self.left_out, self.store, self.metric = rule, left_out, store, metric
+        self.rule, self.metric, self.stopper = spec.stop, spec.metric, spec.stopper
+        self.left_out, self.store = left_out, store
+        self._folders = {trial.name: store.folder(trial) for trial in trials}
         self._annotations = dataset.splits["valid"].annotations
         self._by_label: dict[str, list[TrialSpec]] = {}
         for trial in trials:
             self._by_label.setdefault(trial.label, []).append(trial)
-        self._outlines = {label: _outline(label, ts[0], rule) for label, ts in self._by_label.items()}
+        self._outlines = {label: _outline(label, ts[0], spec.stop) for label, ts in self._by_label.items()}
         self._stored: dict[str, set[int]] = {}
         self._status: dict[str, str] = {}
         self._samples: dict[tuple[str, int], Sample] = {}
@@ -74,8 +74,12 @@ class Standings:
         out = self.decide()
         for trial in pending:
             if trial.label in out:
-                record_stop(self.store.folder(trial), self.reached(trial.name), f"stopped early: {out[trial.label]}")
+                self.record(trial.name, self.reached(trial.name), out[trial.label])
         return [trial for trial in pending if trial.label not in out]
+
+    def record(self, name: str, iteration: int, stop: Stop) -> None:
+        """Writes that a trial is stopped."""
+        record_stop(self._folders[name], iteration, f"stopped early: {stop}", self.stopper)
 
     def decide(self) -> Mapping[str, Stop]:
         """Returns who is out, by label."""
@@ -130,16 +134,22 @@ def open_standings(
     outlines = {trial.label: _outline(trial.label, trial, spec.stop) for trial in reversed(trials)}
     if spec.stop.method not in METHODS or len(outlines) < 2 or not any(one.looks for one in outlines.values()):
         return None
-    standings = Standings(spec.stop, trials, left_out, dataset, store, spec.metric)
+    standings = Standings(spec, trials, left_out, dataset, store)
     return None if spec.stop.method == RACE and standings.num_sources < FEWEST_SOURCES else standings
 
 
-def record_stop(folder: TrialFolder, iteration: int, reason: str) -> None:
-    """Writes that a trial is stopped, unless it has ended already; its process loses the right to write."""
+def record_stop(folder: TrialFolder, iteration: int, reason: str, stopper: str) -> None:
+    """Writes that a trial is stopped, unless it has ended already; its process loses the right to write.
+
+    Args:
+        stopper: the sweep that stops it (``SweepSpec.stopper``).
+    """
     if folder.status().status in (*ENDED_WELL, FAILED):
         return
     claimed = folder.claim()
-    claimed.write_status(replace(folder.status(), status=STOPPED, iteration=iteration, reason=reason))
+    status = folder.status()
+    stoppers = (*(one for one in status.stopped_for if one != stopper), stopper)
+    claimed.write_status(replace(status, status=STOPPED, iteration=iteration, reason=reason, stopped_for=stoppers))
 
 
 def _outline(label: str, trial: TrialSpec, rule: StopRule) -> Entrant:

@@ -85,15 +85,23 @@ class Rewritten:
         self._thread = threading.Thread(target=self._run, name=self._what, daemon=True)
         self._thread.start()
 
-    def finish(self) -> None:
-        """Writes once more, now that the launch has ended.
-
-        Raises:
-            Exception: it cannot be written.
-        """
+    def wait(self) -> None:
+        """Waits for a writing that is under way."""
         if self._thread is not None:
             self._thread.join()
-        self._write()
+
+    def finish(self) -> str:
+        """Writes once more, now that the trials have ended.
+
+        Returns:
+            What a person must know where it cannot be written; nothing else depends on it. Empty where it was.
+        """
+        self.wait()
+        try:
+            self._write()
+        except Exception as error:  # as in Watch.tell
+            return f"not written: {self}: {type(error).__name__}: {error}"
+        return ""
 
     def _run(self) -> None:
         started = time.monotonic()

@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from agropest.report.plan import plan_word
-from agropest.results.again import describe_fresh, retry_failed, start_afresh
+from agropest.results.again import describe_fresh, go_on_with_stopped, retry_failed, start_afresh
 from agropest.results.completeness import is_done
-from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, EvaluationRecord, Status, Store
+from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, STOPPED, EvaluationRecord, Status, Store
+from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
 CONFIG = {"SOLVER.MAX_ITER": 10, "TEST.EVAL_PERIOD": 5, "TEST.AUG.ENABLED": False}
 TRIALS = [TrialSpec(label, 1, {**CONFIG, "X": label}, data="d") for label in ("baseline", "focal", "anchors")]
 SPLITS = ("train", "valid", "test")
+MINE, THEIRS = "mine: method race, by AP", "theirs: method race, by AP"
 
 
 def save_boxes(path: Path) -> None:
@@ -72,15 +74,40 @@ def test_retry_failed_lets_only_failed_trials_go_on(tmp_path: Path) -> None:
 def test_a_plan_says_where_a_trial_is_reused_from(tmp_path: Path) -> None:
     store = store_of(tmp_path, sweep="theirs")
     renamed = replace(TRIALS[0], label="plain")
-    assert plan_word(TRIALS[0], store, "theirs") == "done"
-    assert plan_word(TRIALS[0], store, "mine") == "done, reused from sweep 'theirs'"
-    assert plan_word(renamed, store, "mine") == "done, reused from 'baseline' of sweep 'theirs'"
-    assert plan_word(renamed, store, "theirs") == "done, reused from 'baseline'"
-    assert plan_word(TRIALS[2], store, "mine") == "new"
-    assert plan_word(TRIALS[1], store, "theirs") == "failed"
+    assert plan_word(TRIALS[0], store, THEIRS) == "done"
+    assert plan_word(TRIALS[0], store, MINE) == "done, reused from sweep 'theirs'"
+    assert plan_word(renamed, store, MINE) == "done, reused from 'baseline' of sweep 'theirs'"
+    assert plan_word(renamed, store, THEIRS) == "done, reused from 'baseline'"
+    assert plan_word(TRIALS[2], store, MINE) == "new"
+    assert plan_word(TRIALS[1], store, THEIRS) == "failed"
     folder = store.folder(TRIALS[1])
     folder.claim().write_status(Status(INTERRUPTED, 7))
-    assert plan_word(TRIALS[1], store, "theirs") == "unfinished"
+    assert plan_word(TRIALS[1], store, THEIRS) == "unfinished"
+
+
+def test_what_another_sweep_has_stopped_early_goes_on_here_and_stays_stopped_there(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    folder, trial = store.folder(TRIALS[2]).claim(), TRIALS[2]
+    folder.write_status(Status(STOPPED, 5, 9.0, "stopped early: worse", stopped_for=(THEIRS,)))
+    assert is_done(trial, store, "AP", SPLITS, THEIRS)
+    assert not is_done(trial, store, "AP", SPLITS, MINE)
+    assert plan_word(trial, store, THEIRS) == "done (stopped early)"
+    assert plan_word(trial, store, MINE) == "unfinished (stopped early in theirs)"
+    assert go_on_with_stopped(TRIALS, store, THEIRS) == []
+    assert go_on_with_stopped(TRIALS, store, MINE) == [trial.name]
+    status = folder.status()
+    assert (status.status, status.iteration, status.reason, status.time_s) == (INTERRUPTED, 5, "", 9.0)
+    assert status.notes == ("stopped early: worse in theirs; went on for mine",)
+    assert is_done(trial, store, "AP", SPLITS, THEIRS)
+    assert not is_done(trial, store, "AP", SPLITS, MINE)
+    store.folder(trial).claim().write_status(replace(status, status=FINISHED))
+    assert not is_done(trial, store, "AP", SPLITS, THEIRS)  # it says that it has finished, and holds no evaluation
+
+
+def test_another_rule_or_metric_of_the_same_sweep_decides_anew() -> None:
+    race = StopRule("race", level=0.05)
+    assert race.identity != StopRule("race", level=0.01).identity
+    assert race.identity == StopRule("race", level=0.05, is_stated=False).identity
 
 
 def test_a_longer_schedule_or_another_seed_is_another_trial(tmp_path: Path) -> None:
@@ -91,24 +118,24 @@ def test_a_longer_schedule_or_another_seed_is_another_trial(tmp_path: Path) -> N
     assert len(signatures) == 3
     for trial in (longer, seeded):
         assert store.folder(trial).path != store.folder(TRIALS[0]).path
-        assert not is_done(trial, store, "AP", SPLITS)
+        assert not is_done(trial, store, "AP", SPLITS, MINE)
 
 
 def test_a_finished_trial_is_done_only_while_what_it_is_ranked_by_is_whole(tmp_path: Path) -> None:
     store = store_of(tmp_path)
-    assert is_done(TRIALS[0], store, "AP", SPLITS)
-    assert is_done(TRIALS[1], store, "AP", SPLITS)  # failed: not tried again
-    assert not is_done(TRIALS[2], store, "AP", SPLITS)
-    assert not is_done(TRIALS[0], store, "AP50", SPLITS)  # chooses another checkpoint, which was never tested
+    assert is_done(TRIALS[0], store, "AP", SPLITS, MINE)
+    assert is_done(TRIALS[1], store, "AP", SPLITS, MINE)  # failed: not tried again
+    assert not is_done(TRIALS[2], store, "AP", SPLITS, MINE)
+    assert not is_done(TRIALS[0], store, "AP50", SPLITS, MINE)  # chooses another checkpoint, which was never tested
     folder = store.folder(TRIALS[0])
     for name in ("valid-00000005.npz", "test-00000005.json"):
         path = folder.evaluations / name
         content = path.read_bytes()
         path.write_bytes(re.sub(rb"[^b]$", b"?", content))
-        assert not is_done(TRIALS[0], store, "AP", SPLITS)
+        assert not is_done(TRIALS[0], store, "AP", SPLITS, MINE)
         path.write_bytes(content)
     (folder.evaluations / "valid-00000010.json").write_text("{")
-    assert is_done(TRIALS[0], store, "AP", SPLITS)  # neither ranked by it nor able to make it again
+    assert is_done(TRIALS[0], store, "AP", SPLITS, MINE)  # neither ranked by it nor able to make it again
     folder.checkpoints.mkdir()
     (folder.checkpoints / "00000010.json").write_text("{}")
-    assert not is_done(TRIALS[0], store, "AP", SPLITS)
+    assert not is_done(TRIALS[0], store, "AP", SPLITS, MINE)

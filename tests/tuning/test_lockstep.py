@@ -27,22 +27,35 @@ from agropest.tuning.standings import Standings, open_standings
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_hyperband_through_a_launch(tiny_sweep: Path, tmp_path: Path) -> None:
+def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
+    tiny_sweep: Path, tmp_path: Path
+) -> None:
     text = tiny_sweep.read_text()
     tiny_sweep.write_text(
         text + "  slow: {SOLVER.BASE_LR: 0.001}\n  slower: {SOLVER.BASE_LR: 0.0001}\n"
         "stop: {method: hyperband, reduction_factor: 2}\n"
     )
-    words = [tiny_sweep, "--results", "r", "--no-dashboard", "--set", "SOLVER.MAX_ITER=8"]
-    command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stdout + result.stderr
+
+    def launch(sweep: Path) -> str:
+        words = [sweep, "--results", "r", "--no-dashboard", "--set", "SOLVER.MAX_ITER=8"]
+        command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    launch(tiny_sweep)
     rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
     # One bracket of four: two are out at the first of four evaluations, one at the second (perhaps already past it).
     assert list(rows["status"]) == ["finished", "stopped", "stopped", "stopped"]
     assert sorted(rows["iteration"])[:2] == [2, 2]
     assert rows["iteration"][0] == 8
     assert "stopped early: " in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
+    every = tiny_sweep.with_name("every.yaml")
+    every.write_text(tiny_sweep.read_text().split("stop:")[0] + "stop: none\n")
+    assert "stopped early in other sweeps, go on here: " in launch(every)
+    rows = pd.read_csv(tmp_path / "r" / "every" / "ranking.csv")
+    assert list(rows["status"]) == ["finished"] * 4
+    assert "starting Ray" not in launch(tiny_sweep)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +140,7 @@ def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(forty: Dataset, 
     good, bad = trials
     controller = Controller(trials)
     first, second = controller.trials
-    folders = {trial.name: store.folder(trial) for trial in trials}
-    scheduler = Lockstep(trials, Standings(spec.stop, trials, set(), forty, store, "AP"), folders)
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
     assert scheduler.choose_trial_to_run(controller) is first
     first.status = "RUNNING"
     evaluate(store, good, forty, 200, 0.9)
@@ -148,13 +160,25 @@ def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(forty: Dataset, 
     assert scheduler.on_trial_result(controller, first, {"iteration": 400}) == TrialScheduler.CONTINUE
 
 
+def test_a_trial_that_ray_takes_up_again_is_waited_for_again(forty: Dataset, tmp_path: Path) -> None:
+    """A lost node: Ray tells of the trial's error, and adds it again."""
+    spec, trials, store = plan(tmp_path, forty)
+    controller = Controller(trials)
+    first, second = controller.trials
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
+    scheduler.on_trial_error(controller, second)
+    scheduler.on_trial_add(controller, second)
+    first.status = "RUNNING"
+    evaluate(store, trials[0], forty, 200, 0.9)
+    assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.NOOP
+
+
 def test_a_paused_trial_that_is_out_is_ended_where_it_waits(forty: Dataset, tmp_path: Path) -> None:
     spec, trials, store = plan(tmp_path, forty)
     good, bad = trials
     controller = Controller([bad, good])
     waiting, running = controller.trials
-    folders = {trial.name: store.folder(trial) for trial in trials}
-    scheduler = Lockstep(trials, Standings(spec.stop, trials, set(), forty, store, "AP"), folders)
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
     waiting.status = "RUNNING"
     evaluate(store, bad, forty, 200, 0.2)
     assert scheduler.on_trial_result(controller, waiting, {"iteration": 200}) == TrialScheduler.NOOP

@@ -29,7 +29,7 @@ class Nobody:
 
 def scheduler(rule: StopRule, store: Store) -> TrialScheduler:
     folders = {trial.name: store.folder(trial) for trial in TRIALS}
-    return build_scheduler(rule, "AP", MAX_ITER, PERIOD, folders, read_history(TRIALS, store, "AP"))
+    return build_scheduler(rule, "AP", MAX_ITER, PERIOD, "tiny: rule", folders, read_history(TRIALS, store, "AP"))
 
 
 def steps(seed: int) -> list[tuple[TrialSpec, int, float]]:

@@ -113,6 +113,13 @@ def test_an_onlooker_that_fails_is_left_out_and_named(spec: SweepSpec, tmp_path:
     assert stream.getvalue().count("no longer updated: the page: OSError") == 1
 
 
+def test_what_cannot_be_written_at_the_end_is_said_and_nothing_else_stops() -> None:
+    def fails() -> None:
+        raise OSError("no space")
+
+    assert Rewritten("the page", fails, period_s=0).finish() == "not written: the page: OSError: no space"
+
+
 def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
     written: list[int] = []
     page = Rewritten("the page", lambda: written.append(1), period_s=0)
@@ -122,7 +129,7 @@ def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
         assert page._thread is not None
         page._thread.join()
     assert len(written) == 2
-    page.finish()
+    assert page.finish() == ""
     assert len(written) == 3
 
 
