@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import os
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +26,8 @@ from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, fetched
 
 ZOO_SCHEME = "detectron2://"
 ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"
+# The first six digits of the file's MD5, e.g. model_final_280758.pkl.
+CHECKSUM = re.compile(r"_([0-9a-f]{6})\.pkl$")
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,16 @@ def require_weights(weights: str) -> None:
     """Makes sure that the weights are on this machine; fetches a model-zoo file, or timm's, that is not.
 
     Raises:
-        EnvironmentFault: they are not there and cannot be fetched: says where it looked and what to give instead.
+        EnvironmentFault: they are not there and cannot be fetched: says where it looked and what to give instead; or a
+            zoo file is not the one that its name says.
     """
     if weights.startswith(TIMM_SCHEME):
         fetched(weights)
         return
     path = cached_path(weights)
     if not weights or path.is_file():
+        if weights.startswith(ZOO_SCHEME):
+            _require_whole(path)
         return
     fix = "fetch it with a browser and give the file: --set MODEL.WEIGHTS=/where/it/is.pkl"
     if not weights.startswith(ZOO_SCHEME):
@@ -96,28 +102,57 @@ def _fetch(address: str, path: Path) -> None:
         size = int(reply.headers.get("Content-Length", 0)) or None
         if size is not None and reply.status == 200:
             with wrap_file(reply, total=size, description=f"fetching {path.name}") as bar:
-                files.write_with(path, lambda file: _copy(bar, file, size))
+                files.write_with(path, lambda file: _copy(bar, file, size, path.name))
         else:
-            files.write_with(path, lambda file: _copy(reply, file, None))
+            files.write_with(path, lambda file: _copy(reply, file, None, path.name))
 
 
-def _copy(source: Any, target: IO[bytes], size: int | None) -> None:
-    """Copies all of ``source`` and prints its SHA-256.
-
-    The zoo publishes no checksums (which digest the six hex digits in a file's name are of is not documented), so what
-    is fetched can only be named, and its length held against the announced one.
+def _copy(source: Any, target: IO[bytes], size: int | None, name: str) -> None:
+    """Copies all of ``source``, holds it against the announced length and the checksum in its name, prints its SHA-256.
 
     Raises:
-        OSError: the connection ended early.
+        OSError: the connection ended early, or something else was sent. What was written is not kept.
     """
-    digest, length = hashlib.sha256(), 0
+    digest, checksum, length = hashlib.sha256(), _md5(), 0
     while chunk := source.read(1 << 20):
         target.write(chunk)
         digest.update(chunk)
+        checksum.update(chunk)
         length += len(chunk)
     if size is not None and length != size:
         raise OSError(f"the connection ended after {length} of {size} bytes")
+    if not _fits_name(name, checksum.hexdigest()):
+        raise OSError(f"what was sent has the MD5 {checksum.hexdigest()}, and {name} names another; it is not kept")
     print(f"fetched {length} bytes, SHA-256 {digest.hexdigest()}", flush=True)
+
+
+def _require_whole(path: Path) -> None:
+    """Refuses a zoo file in the cache that is not the one that its name says.
+
+    Raises:
+        EnvironmentFault: names the file, which stays: it is Detectron2's cache.
+    """
+    if not CHECKSUM.search(path.name):
+        return
+    with open(path, "rb") as file:
+        checksum = hashlib.file_digest(file, _md5).hexdigest()
+    if not _fits_name(path.name, checksum):
+        rule = "expected the file whose MD5 begins with the digits in its name"
+        raise EnvironmentFault(fault(str(path), rule, checksum, "remove it: it is fetched again by the next launch"))
+
+
+def _md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _fits_name(name: str, checksum: str) -> bool:
+    """Returns whether a file's MD5 begins with the six digits in its name; True where its name has none.
+
+    Detectron2's MODEL_ZOO.md: "any model on this page contains its md5 prefix in its file name"; the ImageNet backbones
+    have none. Six digits find damage and mix-ups; against forgery the file is read by an unpickler that runs nothing.
+    """
+    found = CHECKSUM.search(name)
+    return found is None or checksum.startswith(found[1])
 
 
 def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import os
 import pickle
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,3 +97,50 @@ def test_weights_in_detectron2s_cache_are_used(tmp_path: Path, monkeypatch: pyte
     path.write_bytes(b"x")
     weights.require_weights("detectron2://a/b.pkl")
     assert weights.cached_path("detectron2://a/b.pkl") == path
+
+
+CONTENT = b"weights"
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An address that serves made-up files, the cache being elsewhere; returns the folder that is served."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "ZOO_ADDRESS", f"http://127.0.0.1:{server.server_port}/")
+    yield folder
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_zoo_file_is_the_one_that_its_name_says(zoo: Path, tmp_path: Path) -> None:
+    good, other = f"model_final_{MD5[:6]}.pkl", f"model_final_{'0' * 6}.pkl"
+    for name in (good, other, "R-50.pkl"):
+        (zoo / name).write_bytes(CONTENT)
+    for name in (good, "R-50.pkl"):  # the backbones' names have no checksum
+        for _ in range(2):  # fetched, then from the cache
+            weights.require_weights(f"detectron2://{name}")
+        assert weights.cached_path(f"detectron2://{name}").read_bytes() == CONTENT
+    with pytest.raises(EnvironmentFault, match=f"has the MD5 {MD5}, and {other} names another"):
+        weights.require_weights(f"detectron2://{other}")
+    assert sorted(path.name for path in (tmp_path / "cache" / "detectron2").iterdir()) == ["R-50.pkl", good]
+
+
+def test_a_damaged_zoo_file_in_the_cache_is_refused(zoo: Path, tmp_path: Path) -> None:
+    path = weights.cached_path(f"detectron2://model_final_{MD5[:6]}.pkl")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT + b"?")
+    with pytest.raises(EnvironmentFault, match="expected the file whose MD5 begins with the digits in its name"):
+        weights.require_weights(f"detectron2://{path.name}")
+    assert path.is_file()  # Detectron2's own cache
