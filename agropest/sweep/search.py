@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agropest.sweep.distributions import CHOICE, Distribution, draw_point, read_space
+from agropest.sweep.distributions import CHOICE, Distribution, draw_point, problem_of_drawn, read_space
 from agropest.sweep.section import Section
 
 GRID, RANDOM, OPTUNA = "grid", "random", "optuna"
@@ -89,7 +89,28 @@ def variant_name(rule: SearchRule, number: int) -> str:
     return f"{rule.method}-{number:03d}"
 
 
+def _check_normal(rule: SearchRule, section: Section) -> None:
+    """Refuses normal distributions where they cannot be drawn from, and those that give a value that cannot be."""
+    space = section.section("space")
+    for key, law in rule.space.items():
+        if not law.is_normal or rule.method == GRID:  # a grid refuses them itself
+            continue
+        if rule.method != RANDOM:
+            fix = "use uniform or loguniform, or search with method: random"
+            space.fault(key, f"expected a distribution that {rule.method} can suggest from", law.kind, fix)
+            continue
+        drawn = [draw_point({key: law}, rule.seed, number)[key] for number in range(rule.num_variants)]
+        bad = [(number, value, found) for number, value in enumerate(drawn) if (found := problem_of_drawn(key, value))]
+        if bad:
+            number, value, found = bad[0]
+            rule_text = (
+                f"{found}; {len(bad)} of {len(drawn)} drawn values are none, first {variant_name(rule, number)}'s"
+            )
+            space.fault(key, rule_text, value, "lower the standard deviation, or use uniform or loguniform")
+
+
 def _check(rule: SearchRule, section: Section) -> None:
+    _check_normal(rule, section)
     if rule.method == GRID:
         size = 1
         for key, law in rule.space.items():

@@ -73,6 +73,7 @@ def test_a_point_that_was_drawn_twice_is_one_variant(tmp_path: Path) -> None:
         ("randint", (1, 4), {1, 2, 3}),
         ("qrandint", (2, 8, 2), {2, 4, 6, 8}),
         ("lograndint", (1, 5), {1, 2, 3, 4}),
+        ("qlograndint", (2, 10, 2), {2, 4, 6, 8, 10}),
     ],
 )
 def test_every_distribution_stays_within_its_ends_and_reaches_them(
@@ -87,6 +88,18 @@ def test_every_distribution_stays_within_its_ends_and_reaches_them(
         low, high = np.quantile(drawn, [0.02, 0.98])
         share = np.log(high / low) / np.log(arguments[1] / arguments[0]) if law.is_log else (high - low) / 2
         assert share > 0.9
+
+
+def test_normal_distributions_have_their_mean_and_deviation_and_no_ends(tmp_path: Path) -> None:
+    text = "search: {num_variants: 2000, space: {SOLVER.MOMENTUM: {normal: [0.5, 0.1]}}}\n"
+    drawn = [v.overrides["SOLVER.MOMENTUM"] for v in load(tmp_path, text).variants[1:]]
+    assert np.mean(drawn) == pytest.approx(0.5, abs=0.01)
+    assert np.std(drawn) == pytest.approx(0.1, abs=0.01)
+    assert max(drawn) > 0.75  # clipped to nothing
+    assert all(value == float(f"{value:.4g}") for value in drawn)
+    assert load(tmp_path, text.replace("normal", "randn")).variants[1:] == load(tmp_path, text).variants[1:]
+    steps = text.replace("normal: [0.5, 0.1]", "qrandn: [0.5, 0.1, 0.25]")
+    assert {v.overrides["SOLVER.MOMENTUM"] for v in load(tmp_path, steps).variants[1:]} == {0.25, 0.5, 0.75}
 
 
 def test_whole_numbers_are_equally_likely() -> None:
@@ -119,6 +132,14 @@ def test_another_key_does_not_change_what_is_drawn() -> None:
         ("{method: grid, space: {SOLVER.BASE_LR: {uniform: [1, 2]}}}", "expected {choice: [...]} in a grid"),
         ("{method: grid, num_variants: 3, space: {SEED: {choice: [1]}}}", "expected none with a grid"),
         ("{num_variants: 0, space: {SEED: {choice: [1]}}}", "expected at least 1"),
+        ("{space: {SOLVER.MOMENTUM: {normal: [0.9]}}}", "expected [mean, standard deviation], got [0.9]"),
+        ("{space: {SOLVER.MOMENTUM: {qrandn: [0.9, 0, 0.1]}}}", "expected a standard deviation and a step above 0"),
+        ("{space: {SOLVER.MOMENTUM: {nromal: [0.9, 0.1]}}}", "did you mean 'normal'?"),
+        ("{space: {SOLVER.MAX_ITER: {randn: [10, 1]}}}", "expected whole numbers, which randn does not give"),
+        ("{num_variants: 50, space: {SOLVER.BASE_LR: {normal: [0.01, 0.01]}}}", "expected no number below 0"),
+        ("{space: {MODEL.ROI_HEADS.SCORE_THRESH_TEST: {randn: [0.9, 0.2]}}}", "expected a number from 0.0 to 1.0"),
+        ("{method: optuna, space: {SOLVER.MOMENTUM: {normal: [0.9, 0.01]}}}", "that optuna can suggest from"),
+        ("{method: grid, space: {SOLVER.MOMENTUM: {normal: [0.9, 0.01]}}}", "expected {choice: [...]} in a grid"),
         ("{samples: 3, space: {SEED: {choice: [1]}}}", "search.samples: unknown key"),
     ],
 )
