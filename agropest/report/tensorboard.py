@@ -11,6 +11,7 @@ Losses and learning rates are in the trials' own folders, which can be given to 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,12 +30,15 @@ SESSION_STATUS = {FINISHED: 1, STOPPED: 1, FAILED: 2, RUNNING: 3}
 def write_tensorboard(trials: Sequence[TrialSpec], store: Store, folder: Path, metric: str) -> None:
     """Writes ``<folder>/<label>-s<seed>/events.*`` for every trial that has been evaluated; others are left out.
 
+    Runs of trials that the sweep no longer has are removed: they would stay on the HParams page.
+
     Args:
         trials: of the sweep.
         folder: ``results/<sweep>/tensorboard``.
         metric: of the sweep; the HParams page compares it and its value on the test split.
     """
     keys = differing_keys(trials)
+    written = set()
     for trial in trials:
         trial_folder = store.folder(trial)
         valid, test = trial_folder.read_evaluations("valid"), trial_folder.read_evaluations("test")
@@ -57,9 +61,14 @@ def write_tensorboard(trials: Sequence[TrialSpec], store: Store, folder: Path, m
             ),
         ]
         path = folder / trial.name.replace("/", "-") / EVENTS_FILE
+        written.add(path)
         content = b"".join(_record(event) for event in events)
         if not path.is_file() or path.read_bytes() != content:
             files.write_bytes(path, content)
+    for path in set(folder.glob(f"*/{EVENTS_FILE}")) - written:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else keeps a file there
+            path.parent.rmdir()
 
 
 def _scalars(record: EvaluationRecord) -> bytes:

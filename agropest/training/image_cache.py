@@ -62,7 +62,12 @@ class ImageCache:
 
 
 def open_cache(
-    folder: Path, name: str, records: Sequence[dict[str, Any]], image_format: str, limit_bytes: int | None = None
+    folder: Path,
+    name: str,
+    records: Sequence[dict[str, Any]],
+    image_format: str,
+    limit_bytes: int | None = None,
+    place: str = "",
 ) -> ImageCache | None:
     """Returns the cache of a split, made when it is not there; None where it would not fit.
 
@@ -72,6 +77,8 @@ def open_cache(
         records: all images of the split, with ``file_name``, ``height`` and ``width``.
         image_format: ``INPUT.FORMAT``.
         limit_bytes: the most it may take; None: :func:`limit` says.
+        place: where the content comes from, e.g. the images' folder and the split: when a cache is made, those of other
+            content from the same place are removed. Empty: none is.
     """
     channels = 1 if image_format == "L" else 3
     shapes = [(int(r["height"]), int(r["width"]), channels) for r in records]
@@ -80,13 +87,15 @@ def open_cache(
     for number, (record, shape) in enumerate(zip(records, shapes, strict=True)):
         offsets[record["file_name"]] = (number, start, shape)
         start += shape[0] * shape[1] * shape[2]
-    path = folder / f"{_key(name, shapes, [r['image_id'] for r in records], image_format)}.raw"
+    source = _digest([place, image_format] if place else [name, image_format])
+    path = folder / f"{source}-{_key(name, shapes, [r['image_id'] for r in records], image_format)}.raw"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (path.is_file() and path.stat().st_size == start):
                 _remove_of_other_boots(folder)
+                _remove_others_of(source, folder)
                 if start > (limit(folder) if limit_bytes is None else limit_bytes):
                     return None
                 _reserve(path, start)
@@ -113,8 +122,11 @@ def _reserve(path: Path, num_bytes: int) -> None:
 
 
 def _key(name: str, shapes: Sequence[tuple[int, ...]], ids: Sequence[int], image_format: str) -> str:
-    text = json.dumps([name, shapes, ids, image_format])
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}-{_boot()}"
+    return f"{_digest([name, shapes, ids, image_format])}-{_boot()}"
+
+
+def _digest(content: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def _boot() -> str:
@@ -131,3 +143,12 @@ def _remove_of_other_boots(folder: Path) -> None:
     for path in folder.glob(f"*-{host}-*.raw"):
         if not path.stem.endswith(f"-{boot}"):
             path.unlink(missing_ok=True)
+
+
+def _remove_others_of(source: str, folder: Path) -> None:
+    """Removes what is left of other content from the same place, e.g. of the images before some were replaced.
+
+    A process that still reads one keeps its pages; the space is free when it ends.
+    """
+    for path in folder.glob(f"{source}-*-{_boot()}.raw"):
+        path.unlink(missing_ok=True)

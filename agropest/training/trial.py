@@ -301,7 +301,8 @@ class _Run:
         if self.setting.image_cache is None:
             return None
         name = f"{self.trial.data} {split}"
-        return open_cache(self.setting.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT)
+        place = f"{self.setting.splits[split][1]} {split}"
+        return open_cache(self.setting.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT, place=place)
 
     def checkpoint(self, trainer: TrialTrainer, iteration: int) -> None:
         """Saves a checkpoint, then removes those that nobody needs: the best, this one and the one before stay."""

@@ -107,3 +107,15 @@ def test_the_checksum_is_crc_32c() -> None:
     # RFC 3720, B.4: the CRC of 32 zero bytes is 0x8a9136aa; TFRecord rotates it by 15 and adds 0xa282ead8
     crc = 0x8A9136AA
     assert _masked_crc(bytes(32)) == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_a_variant_that_was_taken_out_leaves_the_page(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    stays = make(store, "baseline", 0.01, [[8], [16]], RUNNING, 20.0)
+    out = make(store, "anchors", 0.01, [[8, 12], [16, 24]], RUNNING, 25.0)
+    folder = tmp_path / "s" / "tensorboard"
+    write_tensorboard([stays, out], store, folder, "AP")
+    files.write_text(folder / "notes" / "mine.txt", "kept")
+    write_tensorboard([stays], store, folder, "AP")
+    assert sorted(path.name for path in folder.iterdir()) == ["baseline-s7", "notes"]
+    assert list(hparams_page(folder)) == ["baseline/s7"]

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 import agropest.training  # noqa: F401
-from agropest.training.image_cache import limit, open_cache
+from agropest.training.image_cache import ImageCache, limit, open_cache
 from agropest.training.mapper import ImageReader, read_image
 
 SIZES = [(40, 60), (60, 40), (33, 7), (64, 64)]
@@ -83,7 +83,7 @@ def test_a_file_of_another_boot_or_cut_short_is_made_anew(records: list[dict[str
     cache = open_cache(tmp_path / "c", "a", records, "BGR")
     assert cache is not None
     ImageReader(records, "BGR", cache=cache).read(records[0])
-    host = cache.path.stem.split("-")[1]
+    host = cache.path.stem.split("-")[-2]
     old = cache.path.with_name(f"0123456789abcdef-{host}-00000000.raw")
     old.write_bytes(b"1")
     cache.path.write_bytes(b"1")
@@ -101,3 +101,20 @@ def test_an_image_of_another_size_than_the_data_set_says_is_left_out(
     cache.put(records[0]["file_name"], np.zeros((5, 5, 3), dtype=np.uint8))
     cache.put("nowhere.jpg", np.zeros((40, 60, 3), dtype=np.uint8))
     assert cache.get(records[0]["file_name"]) is None
+
+
+def test_a_cache_of_older_data_is_removed_when_that_of_the_new_is_made(
+    records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    def opened(name: str, place: str) -> ImageCache:
+        cache = open_cache(tmp_path / "c", name, records, "BGR", place=place)
+        assert cache is not None
+        return cache
+
+    old, valid = opened("fingerprint1 train", "images train"), opened("fingerprint1 valid", "images valid")
+    ImageReader(records, "BGR", cache=old).read(records[0])
+    new = opened("fingerprint2 train", "images train")
+    assert set((tmp_path / "c").glob("*.raw")) == {new.path, valid.path}
+    assert old.get(records[0]["file_name"]) is not None  # who still reads it keeps it
+    assert opened("fingerprint2 train", "images train").path == new.path
+    assert valid.path.is_file()
