@@ -177,14 +177,14 @@ def forecast_of(
     Args:
         probe: whether to measure what was not measured before.
     """
+    from agropest.results.completeness import is_done
     from agropest.results.machine import this_machine
-    from agropest.results.store import ENDED_WELL, FAILED
     from agropest.results.sweep_forecast import forecast_sweep
     from agropest.tuning.sizing import Sizing
 
     say = functools.partial(print, flush=True)
     sizing = Sizing(store, dataset.paths, this_machine(), say)
-    pending = [trial for trial in trials if store.folder(trial).status().status not in (*ENDED_WELL, FAILED)]
+    pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
     if probe:
         pending = sizing.resolve(pending)
         sizing.measure(pending)
@@ -268,9 +268,11 @@ def run(
         try:
             outcome = run_trials(spec, trials, dataset, store, ray, [events, page], spending)
         except BaseException:
+            events.wait()
             page.wait()
             with contextlib.suppress(Exception):
-                write_page(record, store, running=True)  # which no longer loads itself again
+                if store.is_there():  # a results folder that has gone does not come back with a page in it
+                    write_page(record, store, running=True)  # which says that nothing runs, and loads itself no more
             raise
         page.wait()  # it is written once more with what the comparison says
         if problem := events.finish():
@@ -305,7 +307,11 @@ def run(
     if outcome.spent:
         left = [f"{row.label}/s{row.seed}" for row in rows if row.status not in ("finished", "stopped", "failed")]
         names = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
-        print(f"budget: {outcome.spent} is spent; {len(left)} trials are left: {names}; the same command goes on")
+        if left:
+            print(f"budget: {outcome.spent} is spent; {len(left)} trials are left: {names}; the same command goes on")
+        elif suggestions is not None and suggestions.num_suggested < spec.search.num_variants:
+            suggested = f"{suggestions.num_suggested} of {spec.search.num_variants} variants are suggested"
+            print(f"budget: {outcome.spent} is spent; {suggested}; the same command goes on")
         return EXIT_TRIALS if any(row.status == "failed" for row in rows) else EXIT_OK
     return EXIT_OK if outcome.all_ended_well else EXIT_TRIALS
 

@@ -14,7 +14,11 @@ import pandas as pd
 import pytest
 
 from agropest import files
-from agropest.results.store import INTERRUPTED, TrialFolder
+from agropest.errors import StoreError, fault
+from agropest.results.store import INTERRUPTED, Store, TrialFolder
+from agropest.sweep.spec import SweepSpec
+from agropest.tuning.watch import Rewritten
+from launch import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -182,3 +186,24 @@ def test_bad_input_gets_one_clear_error(
     for piece in pieces:
         assert piece in result.stderr
     assert trial_folders(tmp_path / "r") == [] if (tmp_path / "r" / "trials").is_dir() else True
+
+
+def test_a_launch_that_ends_with_an_error_leaves_a_page_that_does_not_say_that_it_runs(
+    tiny_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "r" / "tiny" / "index.html"
+
+    def fails(
+        spec: SweepSpec, trials: object, dataset: object, store: Store, ray: object, live: list[Rewritten], *_: object
+    ) -> None:
+        for one in live:
+            one.finish()  # as it is written while trials run
+        assert 'http-equiv="refresh"' in page.read_text()
+        raise StoreError(fault(str(store.root), "expected room", "none", "make some"))
+
+    monkeypatch.setattr("agropest.tuning.run.run_trials", fails)
+    assert main([str(tiny_sweep), "--results", str(tmp_path / "r"), "--set", "silence=[no-effect]"]) == 2
+    assert "expected room" in capsys.readouterr().err
+    text = page.read_text()
+    assert 'http-equiv="refresh"' not in text
+    assert "not running: the launch has ended" in text

@@ -65,7 +65,7 @@ def plan_word(trial: TrialSpec, store: Store, stopper: str) -> str:
     status = STOPPED if is_stopped(stored, stopper) else stored.status
     word = WORDS.get(status, "unfinished")
     if status == STOPPED and not is_stopped(stored, stopper):
-        word = f"unfinished (stopped early in {', '.join(other_stoppers(stored))})"
+        word = f"unfinished (stopped by {', '.join(other_stoppers(stored))})"
     other_sweep, other_label = folder.origin()
     if status == NEW or (other_sweep in ("", sweep) and other_label in ("", trial.label)):
         return word

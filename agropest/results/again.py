@@ -69,7 +69,7 @@ def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
 
 
 def go_on_with_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) -> list[str]:
-    """Makes trials that other sweeps have stopped early interrupted ones, which go on; returns their names.
+    """Makes trials that other sweeps have stopped early interrupted ones, which go on; returns their names, and how.
 
     Args:
         trials: that are not done for the sweep.
@@ -80,15 +80,17 @@ def go_on_with_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) 
         folder = store.folder(trial)
         status = folder.status()
         if status.status == STOPPED and not is_stopped(status, stopper):
-            note = f"{status.reason} in {', '.join(other_stoppers(status))}; went on for {stopper.split(':')[0]}"
+            note = f"{status.reason} ({', '.join(other_stoppers(status))}); went on for {stopper.split(':')[0]}"
             folder.claim().write_status(replace(status, status=INTERRUPTED, reason="", notes=(*status.notes, note)))
-            names.append(trial.name)
+            kept = any(path.with_suffix(".pth").is_file() for path in folder.checkpoints.glob("*.json"))
+            names.append(trial.name if kept else f"{trial.name} (from the start: no checkpoint was kept)")
     return names
 
 
 def other_stoppers(status: Status) -> list[str]:
-    """Returns the names of the sweeps that have stopped a trial early."""
-    return [stopper.split(":")[0] for stopper in status.stopped_for]
+    """Returns by what a trial was stopped early, and in which sweep: e.g. ``race in heads``."""
+    parted = [stopper.partition(": method ") for stopper in status.stopped_for]
+    return [f"{rule.partition(',')[0]} in {sweep}" for sweep, _, rule in parted]
 
 
 def _stored(trials: Sequence[TrialSpec], store: Store) -> list[tuple[TrialSpec, Status]]:

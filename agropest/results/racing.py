@@ -18,6 +18,9 @@ of that between variants whose schedule, augmentation and backbone are the same.
 nothing. Variants whose schedules, augmentation or backbones differ are not compared in the first quarter at all: they
 rise at different speeds. benchmarks/bench_stopping.py measures what this costs, and what it saves.
 
+The sweep's baseline puts others out and is never out itself: everything else is compared with it, at the end of its
+schedule.
+
 Order does not matter. Who is in the race at an iteration is settled by the iterations before: nobody is judged at an
 iteration before everyone who is still in has been evaluated at all earlier ones, and what a variant did after it was
 out counts for nothing. So any order of arrival, and any replay from the store, ends with the same stops.
@@ -71,6 +74,7 @@ class Entrant:
         decay_to_come: by iteration, share of the learning rate's decay that is still ahead, in [0, 1].
         curve: what the shape of its learning curve depends on; only compared.
         is_over: no more evaluations will come (it has failed, or is left out of this launch).
+        stays: it is never out, however far behind: the sweep's baseline.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Entrant:
     decay_to_come: Mapping[int, float] = field(default_factory=dict)
     curve: str = ""
     is_over: bool = False
+    stays: bool = False
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -161,7 +166,7 @@ def race(entrants: Sequence[Entrant], rule: RaceRule, known: Known | None = None
 
 def judge(entrant: Entrant, rivals: Sequence[Entrant], iteration: int, rule: RaceRule, known: Known) -> Stop | None:
     """Returns why an entrant is out at an iteration, by the rival that is furthest beyond what is needed, or None."""
-    if iteration not in entrant.looks:
+    if entrant.stays or iteration not in entrant.looks:
         return None
     error = rule.level / (len(entrant.looks) * max(rule.num_entrants - 1, 1))
     quantile = student_quantile(error, rule.num_sources - 1)
@@ -204,7 +209,8 @@ def halving(entrants: Sequence[Entrant], reduction_factor: float) -> dict[str, S
 
     Li et al., Hyperband (JMLR 2018), section 3, with a rung at the first evaluation past each share eta^-k of the
     schedule. The brackets are filled in the order of the entrants, the most aggressive first. A rung is decided when
-    everyone in the bracket who is still in has reached it, so that the order of arrival does not matter.
+    everyone in the bracket who is still in has reached it, so that the order of arrival does not matter. An entrant
+    that stays takes its place where it ranks, and goes on beside those who are kept where it ranks below them.
     """
     out: dict[str, Stop] = {}
     for first_rung, members in _brackets(entrants, reduction_factor):
@@ -236,7 +242,7 @@ def _halve_bracket(members: Sequence[Entrant], num_rungs: int, eta: float) -> di
         values = {entrant.name: entrant.samples[at[entrant.name]].value for entrant in here}
         ranked = sorted(here, key=lambda entrant: -values[entrant.name])  # stable: of equals the first in the plan
         keep = max(1, int(len(here) / eta))
-        for entrant in ranked[keep:]:
+        for entrant in (one for one in ranked[keep:] if not one.stays):
             last = ranked[keep - 1]
             behind = values[entrant.name] - values[last.name]
             out[entrant.name] = Stop(at[entrant.name], last.name, behind, math.nan, 0.0)

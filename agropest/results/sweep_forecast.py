@@ -21,7 +21,7 @@ from typing import Any
 from agropest import files
 from agropest.results.machine import Machine
 from agropest.results.paces import Paces
-from agropest.results.store import ENDED_WELL, FAILED, Store
+from agropest.results.store import FAILED, FINISHED, Store
 from agropest.sweep.forecast import Capacity, TrialForecast, assumption, expected_share, makespan, trial_seconds
 from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
@@ -66,7 +66,7 @@ def forecast_sweep(
     found, whole, early = [], [], []
     for trial in trials:
         status = store.folder(trial).status()
-        if status.status in (*ENDED_WELL, FAILED):
+        if status.status in (FINISHED, FAILED):  # one that another sweep has stopped may still be run by this one
             continue
         pace = paces.of(trial)
         if pace is None:

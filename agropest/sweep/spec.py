@@ -100,8 +100,11 @@ class SweepSpec:
 
     @property
     def stopper(self) -> str:
-        """Under what it is on record that this sweep, by its rule and metric, has stopped a trial early."""
-        return f"{self.name}: {self.stop.identity}, by {self.metric}"
+        """Under what it is on record that this sweep, by its rule and metric, has stopped a trial early.
+
+        Another baseline is another sweep in this: the trial that becomes the baseline is not to be stopped.
+        """
+        return f"{self.name}: {self.stop.identity}, by {self.metric}, baseline {self.baseline}"
 
 
 def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:

@@ -1,7 +1,7 @@
 """``stop:``: how trials that cannot win are ended early.
 
 stop: race                                    # or none, asha, hyperband, median
-stop: {method: race, level: 0.05, allowance: 0.3}
+stop: {method: race, level: 0.05, allowance: 0.3, keep_baseline: true}
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class StopRule:
             learning-rate decay that is to come; see ``agropest.results.racing``.
         indifference: of ``race``: a difference of the metric, in percent points, that does not matter. Above 0, a trial
             that is behind is also stopped once it cannot be ahead by more than this.
+        keep_baseline: the baseline is never stopped: every verdict compares with it, at the end of its schedule. For
+            the others it counts as any variant does.
         is_stated: whether the file names the method; False: it is the default.
     """
 
@@ -37,6 +39,7 @@ class StopRule:
     level: float = 0.05
     allowance: float = 0.3
     indifference: float = 0.0
+    keep_baseline: bool = True
     is_stated: bool = True
 
     @property
@@ -61,6 +64,7 @@ def read_stop(top: Section, default: str) -> StopRule:
         level=section.number("level", 0.05, low=1e-6, high=0.5),
         allowance=section.number("allowance", 0.3, high=1.0),
         indifference=section.number("indifference", 0.0, high=100.0),
+        keep_baseline=section.flag("keep_baseline", True),
         is_stated=section.raw("method") is not None,
     )
     section.refuse_unknown()

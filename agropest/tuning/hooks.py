@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray import tune
@@ -57,17 +57,20 @@ class Refresh(_NotStored, tune.Callback):
 
 
 class Forgiving(_NotStored, tune.Callback):
-    """Passes on what Tune calls until that fails once; the sweep goes on without it.
+    """Passes on what Tune calls until that fails once, each evaluation once; the sweep goes on without it.
 
-    A tracker's server that does not answer would otherwise end the sweep.
+    A tracker's server that does not answer would otherwise end the sweep. A trial that goes on, after an interruption
+    or when it has made way for another, tells Tune again what it has stored; a tracker would draw that twice.
 
     Args:
         callback: of an experiment tracker.
         say: is told when it fails.
+        told: trial name to the iteration of the last evaluation that earlier launches have told.
     """
 
-    def __init__(self, callback: tune.Callback, say: Callable[[str], None]) -> None:
+    def __init__(self, callback: tune.Callback, say: Callable[[str], None], told: Mapping[str, int]) -> None:
         self._callback, self._say, self._failed = callback, say, False
+        self._told = dict(told)
 
     def setup(self, *args: Any, **info: Any) -> None:
         """See Ray Tune's ``Callback``."""
@@ -77,9 +80,16 @@ class Forgiving(_NotStored, tune.Callback):
         """See Ray Tune's ``Callback``."""
         self._pass_on("on_trial_start", *args, **info)
 
-    def on_trial_result(self, *args: Any, **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         """See Ray Tune's ``Callback``."""
-        self._pass_on("on_trial_result", *args, **info)
+        if ITERATION in result:  # a trial that fails before its first evaluation has none to report
+            name = trial.config["trial"]
+            if result[ITERATION] <= self._told.get(name, 0):
+                return
+            self._told[name] = result[ITERATION]
+        self._pass_on("on_trial_result", iteration=iteration, trials=trials, trial=trial, result=result, **info)
 
     def on_trial_complete(self, *args: Any, **info: Any) -> None:
         """See Ray Tune's ``Callback``."""

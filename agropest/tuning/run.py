@@ -19,7 +19,7 @@ from agropest.results.again import go_on_with_stopped
 from agropest.results.completeness import is_done, is_stopped
 from agropest.results.machine import Machine
 from agropest.results.standing import ENDED
-from agropest.results.store import ENDED_WELL, FAILED, INTERRUPTED, RUNNING, STOPPED, Store
+from agropest.results.store import ENDED_WELL, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import KEEP_NONE, SweepSpec
@@ -170,7 +170,8 @@ def _scheduler(
         return Lockstep(pending, standings)
     longest, shortest = max(trial.max_iter for trial in trials), min(trial.eval_period_iters for trial in trials)
     history = read_history(trials, store, spec.metric)
-    return build_scheduler(spec.stop, spec.metric, longest, shortest, spec.stopper, folders, history)
+    stays = {trial.name for trial in trials if spec.stop.keep_baseline and trial.label == spec.baseline}
+    return build_scheduler(spec.stop, spec.metric, longest, shortest, spec.stopper, folders, history, stays)
 
 
 def _settle(trials: Sequence[TrialSpec], store: Store, keep_checkpoints: bool) -> None:
@@ -249,6 +250,7 @@ def _fit(
     other = {name: share for name, share in shares.items() if share != usual}
     jobs = {name: job.packed() for name, job in build_jobs(spec, trials, dataset, store, machine).items()}
     trackers = build_trackers(spec, store.sweep_folder(spec.name))
+    told = {trial.name: _told_before(trial, store) for trial in trials} if trackers else {}
 
     def resources(config: dict[str, Any]) -> Any:
         cpus, gpus = other.get(config["trial"], usual)
@@ -276,13 +278,24 @@ def _fit(
                 stop=EndWhenAsked(stop, spending),
                 callbacks=[
                     Refresh(refresh),
-                    *(Forgiving(tracker, watch.progress.say) for tracker in trackers),
+                    *(Forgiving(tracker, watch.progress.say, told) for tracker in trackers),
                 ],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),
                 verbose=0,
             ),
         )
         tuner.fit()
+
+
+def _told_before(trial: TrialSpec, store: Store) -> int:
+    """Returns the iteration of the last evaluation that Tune has heard of, or 0.
+
+    Of that after the last iteration it hears when the trial has finished.
+    """
+    folder = store.folder(trial)
+    told = [one.iteration for one in folder.read_evaluations("valid")]
+    is_finished = folder.status().status == FINISHED
+    return max((iteration for iteration in told if is_finished or iteration < trial.max_iter), default=0)
 
 
 def _require_resources(trials: Sequence[TrialSpec]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ def build_scheduler(
     stopper: str,
     folders: Mapping[str, TrialFolder],
     history: Sequence[Past] = (),
+    stays: Collection[str] = (),
 ) -> Any:
     """Returns a Tune scheduler for every method but those that ``agropest.tuning.lockstep`` decides.
 
@@ -34,10 +35,12 @@ def build_scheduler(
         stopper: the sweep, as it is on record where it stops a trial (``SweepSpec.stopper``).
         folders: by trial name: there it is written that a trial was stopped.
         history: what earlier launches evaluated, in that order: the scheduler decides as if it had run all the time.
+        stays: names of trials that are never stopped: those of the baseline.
     """
     if rule.method not in (ASHA, MEDIAN):
         return FIFOScheduler()
-    recorded = Recorded(tune_scheduler(rule, metric, max_iter, eval_period_iters), folders, rule.method, stopper)
+    inner = tune_scheduler(rule, metric, max_iter, eval_period_iters)
+    recorded = Recorded(inner, folders, rule.method, stopper, stays)
     recorded.remember(history)
     return recorded
 
@@ -50,6 +53,17 @@ def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters
         # A scheduler ends trials that reach its max_t; ours end by themselves, after the test evaluation.
         return AsyncHyperBandScheduler(max_t=max_iter + 1, reduction_factor=rule.reduction_factor, **common)
     return MedianStoppingRule(min_samples_required=2, hard_stop=True, **common)
+
+
+def ask(scheduler: TrialScheduler, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    """Tells a scheduler a result and returns its decision, so that it can be told more of a trial that it would stop.
+
+    The median rule refuses to hear of a trial again that it has stopped; here the trial may go on nevertheless: it is
+    the baseline, or another sweep wanted its end.
+    """
+    decision: str = scheduler.on_trial_result(controller, trial, result)
+    getattr(scheduler, "_stopped_trials", set()).discard(trial)
+    return decision
 
 
 @dataclass(frozen=True)
@@ -118,11 +132,19 @@ class Recorded(TrialScheduler):
         folders: by trial name.
         method: is named in the reason.
         stopper: see :func:`build_scheduler`.
+        stays: names of trials that count for the others and are never stopped.
     """
 
-    def __init__(self, inner: TrialScheduler, folders: Mapping[str, TrialFolder], method: str, stopper: str) -> None:
+    def __init__(
+        self,
+        inner: TrialScheduler,
+        folders: Mapping[str, TrialFolder],
+        method: str,
+        stopper: str,
+        stays: Collection[str] = (),
+    ) -> None:
         super().__init__()
-        self.inner, self.folders, self.method, self.stopper = inner, folders, method, stopper
+        self.inner, self.folders, self.method, self.stopper, self.stays = inner, folders, method, stopper, stays
         self._known: dict[str, Any] = {}
 
     def remember(self, history: Sequence[Past]) -> None:
@@ -135,8 +157,12 @@ class Recorded(TrialScheduler):
             known.seen = max(known.seen, past.result[ITERATION])
             if past.ends:
                 self.inner.on_trial_complete(_NOBODY, known, past.result)
-            elif self.inner.on_trial_result(_NOBODY, known, past.result) == TrialScheduler.STOP and past.is_last:
+            elif self._ask(_NOBODY, past.trial, past.result) == TrialScheduler.STOP and past.is_last:
                 self._record(past.trial, past.result)
+
+    def _ask(self, controller: Any, name: str, result: dict[str, Any]) -> str:
+        decision = ask(self.inner, controller, self._known_as(name), result)
+        return TrialScheduler.CONTINUE if name in self.stays else decision
 
     def _known_as(self, name: str) -> Any:
         """Returns what the inner scheduler knows a trial as: the same in every launch."""
@@ -171,7 +197,7 @@ class Recorded(TrialScheduler):
         if result.get(ITERATION, 0) <= known.seen:
             return TrialScheduler.CONTINUE
         known.seen = result[ITERATION]
-        decision = self.inner.on_trial_result(controller, known, result)
+        decision = self._ask(controller, trial.config["trial"], result)
         if decision == TrialScheduler.STOP:
             self._record(trial.config["trial"], result)
         return decision

@@ -48,7 +48,11 @@ class Standings:
         self._by_label: dict[str, list[TrialSpec]] = {}
         for trial in trials:
             self._by_label.setdefault(trial.label, []).append(trial)
-        self._outlines = {label: _outline(label, ts[0], spec.stop) for label, ts in self._by_label.items()}
+        kept = spec.baseline if spec.stop.keep_baseline else ""
+        self._outlines = {
+            label: replace(_outline(label, ts[0], spec.stop), stays=label == kept)
+            for label, ts in self._by_label.items()
+        }
         self._stored: dict[str, set[int]] = {}
         self._status: dict[str, str] = {}
         self._samples: dict[tuple[str, int], Sample] = {}

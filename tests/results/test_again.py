@@ -92,14 +92,19 @@ def test_what_another_sweep_has_stopped_early_goes_on_here_and_stays_stopped_the
     assert is_done(trial, store, "AP", SPLITS, THEIRS)
     assert not is_done(trial, store, "AP", SPLITS, MINE)
     assert plan_word(trial, store, THEIRS) == "done (stopped early)"
-    assert plan_word(trial, store, MINE) == "unfinished (stopped early in theirs)"
+    assert plan_word(trial, store, MINE) == "unfinished (stopped by race in theirs)"
     assert go_on_with_stopped(TRIALS, store, THEIRS) == []
-    assert go_on_with_stopped(TRIALS, store, MINE) == [trial.name]
+    assert go_on_with_stopped(TRIALS, store, MINE) == [f"{trial.name} (from the start: no checkpoint was kept)"]
     status = folder.status()
     assert (status.status, status.iteration, status.reason, status.time_s) == (INTERRUPTED, 5, "", 9.0)
-    assert status.notes == ("stopped early: worse in theirs; went on for mine",)
+    assert status.notes == ("stopped early: worse (race in theirs); went on for mine",)
     assert is_done(trial, store, "AP", SPLITS, THEIRS)
     assert not is_done(trial, store, "AP", SPLITS, MINE)
+    store.folder(trial).claim().write_status(replace(status, status=STOPPED))
+    folder.checkpoints.mkdir()
+    for suffix in (".json", ".pth"):
+        (folder.checkpoints / f"00000005{suffix}").write_text("{}")
+    assert go_on_with_stopped(TRIALS, store, MINE) == [trial.name]
     store.folder(trial).claim().write_status(replace(status, status=FINISHED))
     assert not is_done(trial, store, "AP", SPLITS, THEIRS)  # it says that it has finished, and holds no evaluation
 
@@ -108,6 +113,7 @@ def test_another_rule_or_metric_of_the_same_sweep_decides_anew() -> None:
     race = StopRule("race", level=0.05)
     assert race.identity != StopRule("race", level=0.01).identity
     assert race.identity == StopRule("race", level=0.05, is_stated=False).identity
+    assert race.identity != StopRule("race", level=0.05, keep_baseline=False).identity
 
 
 def test_a_longer_schedule_or_another_seed_is_another_trial(tmp_path: Path) -> None:

@@ -110,6 +110,17 @@ def test_what_failed_is_not_waited_for() -> None:
     assert set(race(entrants, RULE)) == {"c"}
 
 
+def test_one_that_stays_puts_others_out_and_is_never_out() -> None:
+    assert set(race([flat("a", 40), flat("b", 30), flat("c", 20)], RULE)) == {"b", "c"}
+    out = race([flat("a", 40), flat("b", 30, stays=True), flat("c", 20)], RULE)
+    assert set(out) == {"c"}
+    assert out["c"].rival == "a"
+    assert race([flat("b", 30, stays=True), flat("c", 20)], RULE)["c"].rival == "b"
+    values = {"a": 10.0, "b": 30.0, "c": 20.0, "d": 40.0}
+    out = halving([flat(n, v, stays=n == "a") for n, v in values.items()], 2.0)
+    assert {n: s.iteration for n, s in out.items()} == {"c": 100, "b": 200}
+
+
 def test_equal_variants_are_stopped_more_rarely_than_the_level() -> None:
     """500 sweeps of 4 equal variants: the error of every variant, over all looks, which are independent here."""
     rng = np.random.default_rng(1)

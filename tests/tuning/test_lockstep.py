@@ -17,6 +17,7 @@ from ray.tune.schedulers import TrialScheduler
 from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo import draw_demo_dataset
 from agropest.results.boxes import Boxes, GroundTruth
+from agropest.results.completeness import is_stopped
 from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
@@ -33,7 +34,7 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
     text = tiny_sweep.read_text()
     tiny_sweep.write_text(
         text + "  slow: {SOLVER.BASE_LR: 0.001}\n  slower: {SOLVER.BASE_LR: 0.0001}\n"
-        "stop: {method: hyperband, reduction_factor: 2}\n"
+        "stop: {method: hyperband, reduction_factor: 2, keep_baseline: false}\n"
     )
 
     def launch(sweep: Path) -> str:
@@ -190,3 +191,46 @@ def test_a_paused_trial_that_is_out_is_ended_where_it_waits(forty: Dataset, tmp_
     assert (status.status, status.iteration) == (STOPPED, 200)
     assert not math.isnan(status.time_s)
     assert store.folder(good).status().status != FINISHED
+
+
+def test_a_trial_whose_node_was_lost_is_still_ended_when_it_is_out(forty: Dataset, tmp_path: Path) -> None:
+    """Ray takes it for one with an error, and adds it again."""
+    spec, trials, store = plan(tmp_path, forty)
+    good, bad = trials
+    controller = Controller([bad, good])
+    lost, running = controller.trials
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
+    running.status = "RUNNING"
+    evaluate(store, bad, forty, 200, 0.2)
+    scheduler.on_trial_result(controller, lost, {"iteration": 200})
+    scheduler.on_trial_error(controller, lost)
+    lost.status = "PENDING"
+    scheduler.on_trial_add(controller, lost)
+    evaluate(store, good, forty, 200, 0.9)
+    assert scheduler.on_trial_result(controller, running, {"iteration": 200}) == TrialScheduler.CONTINUE
+    assert (lost.status, store.folder(bad).status().status) == ("TERMINATED", STOPPED)
+
+
+def test_the_baseline_is_never_out(forty: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, forty, "baseline: bad\n")
+    bad, good = trials
+    for iteration in (200, 400):
+        evaluate(store, good, forty, iteration, 0.9)
+        evaluate(store, bad, forty, iteration, 0.2)
+    standings = open_standings(spec, trials, set(), forty, store)
+    assert standings is not None
+    assert standings.decide() == {}
+    assert standings.still_in(trials) == trials
+    spec, trials, store = plan(tmp_path, forty, "baseline: good\n")
+    standings = open_standings(spec, trials, set(), forty, store)
+    assert standings is not None
+    assert list(standings.decide()) == ["bad"]
+    assert [trial.label for trial in standings.still_in(trials)] == ["good"]
+    assert store.folder(bad).status().stopped_for == (spec.stopper,)
+    # When it is made the baseline, what was decided of it no longer counts.
+    spec, trials, store = plan(tmp_path, forty, "baseline: bad\n")
+    assert not is_stopped(store.folder(bad).status(), spec.stopper)
+    spec, trials, store = plan(tmp_path, forty, "baseline: bad\nstop: {method: race, keep_baseline: false}\n")
+    standings = open_standings(spec, trials, set(), forty, store)
+    assert standings is not None
+    assert list(standings.decide()) == ["bad"]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
+from agropest import files
 from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
 from agropest.sweep.stop_rule import ASHA, MEDIAN, StopRule
 from agropest.sweep.trial import TrialSpec
@@ -27,9 +28,10 @@ class Nobody:
         return []
 
 
-def scheduler(rule: StopRule, store: Store) -> TrialScheduler:
+def scheduler(rule: StopRule, store: Store, baseline: str = "") -> TrialScheduler:
     folders = {trial.name: store.folder(trial) for trial in TRIALS}
-    return build_scheduler(rule, "AP", MAX_ITER, PERIOD, "tiny: rule", folders, read_history(TRIALS, store, "AP"))
+    history, stays = read_history(TRIALS, store, "AP"), {t.name for t in TRIALS if t.label == baseline}
+    return build_scheduler(rule, "AP", MAX_ITER, PERIOD, "tiny: rule", folders, history, stays)
 
 
 def steps(seed: int) -> list[tuple[TrialSpec, int, float]]:
@@ -94,3 +96,38 @@ def test_a_trial_that_went_on_is_not_stopped_afterwards(tmp_path: Path) -> None:
     for iteration in (2, 4):
         assert decider.on_trial_result(Nobody(), told, {"AP": 1.0, "iteration": iteration}) == TrialScheduler.CONTINUE
     assert store.folder(TRIALS[0]).status().status == RUNNING
+
+
+@pytest.mark.parametrize("method", [ASHA, MEDIAN])
+def test_the_baseline_and_what_another_sweep_finished_are_heard_of_and_never_stopped(
+    method: str, tmp_path: Path
+) -> None:
+    """By the metric alone the worst of them is out; the median rule asks not to hear of it again."""
+    rule, worst = StopRule(method=method, grace_period_iters=PERIOD), TRIALS[-1]
+    for name, baseline in (("its-baseline", worst.label), ("others-baseline", TRIALS[0].label)):
+        store = Store(tmp_path / name)
+        decider = scheduler(rule, store, baseline)
+        for iteration in range(PERIOD, MAX_ITER, PERIOD):
+            for number, trial in enumerate(TRIALS):
+                if store.folder(trial).status().status == STOPPED:
+                    continue
+                record = EvaluationRecord("valid", iteration, {"AP": 50.0 - number}, 1, 1, 0.1, stored_at=iteration)
+                claimed = store.folder(trial).claim()
+                claimed.write_evaluation(record, lambda path: files.write_bytes(path, b"x"))
+                claimed.write_status(Status(RUNNING, iteration))
+                told = SimpleNamespace(trial_id=trial.label, config={"trial": trial.name})
+                decider.on_trial_result(Nobody(), told, flat_metrics(record, "AP"))
+        stopped = store.folder(worst).status()
+        if baseline == worst.label:
+            assert (stopped.status, stopped.iteration) == (RUNNING, MAX_ITER - PERIOD)
+            continue
+        assert stopped.status == STOPPED
+        assert stopped.stopped_for == ("tiny: rule",)
+        # Another sweep trains it to its end; then this one is launched again, and the rule hears of all of it.
+        claimed = store.folder(worst).claim()
+        for iteration in range(stopped.iteration + PERIOD, MAX_ITER + 1, PERIOD):
+            record = EvaluationRecord("valid", iteration, {"AP": 1.0}, 1, 1, 0.1, stored_at=100.0 + iteration)
+            claimed.write_evaluation(record, lambda path: files.write_bytes(path, b"x"))
+        claimed.write_status(Status(FINISHED, MAX_ITER))
+        scheduler(rule, store, baseline)
+        assert store.folder(worst).status().status == FINISHED

@@ -6,10 +6,15 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agropest import files
+from agropest.results.store import FINISHED, INTERRUPTED, EvaluationRecord, Status, Store
+from agropest.sweep.trial import TrialSpec
 from agropest.tuning.hooks import Forgiving
+from agropest.tuning.run import _told_before
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = [name for name in ("mlflow", "wandb") if importlib.util.find_spec(name) is not None]
@@ -46,8 +51,38 @@ def test_a_tracker_that_fails_is_left_out() -> None:
             raise ConnectionError("no answer")
 
     broken = Broken()
-    forgiving = Forgiving(broken, said.append)  # type: ignore[arg-type]
-    for _ in range(3):
-        forgiving.on_trial_result(iteration=1, trials=[], trial=None, result={})
+    forgiving = Forgiving(broken, said.append, {})  # type: ignore[arg-type]
+    for iteration in range(3):
+        forgiving.on_trial_result(iteration=iteration, trials=[], trial=None, result={})
     assert broken.calls == 1
     assert said == ["Broken failed and is left out from now on: ConnectionError: no answer"]
+
+
+def test_an_evaluation_is_told_once_whoever_tells_it_again() -> None:
+    """A trial that goes on tells what is stored; so does one that has made way for another, within a launch."""
+    passed: list[tuple[str, int]] = []
+
+    class Tracker:
+        def on_trial_result(self, trial: SimpleNamespace, result: dict[str, int], **info: object) -> None:
+            passed.append((trial.config["trial"], result["iteration"]))
+
+    forgiving = Forgiving(Tracker(), pytest.fail, {"a/s1": 400})  # type: ignore[arg-type]
+    for name, iterations in (("a/s1", (200, 400, 600)), ("b/s1", (200,)), ("a/s1", (200, 400, 600, 800))):
+        for iteration in iterations:
+            trial = SimpleNamespace(config={"trial": name})
+            forgiving.on_trial_result(iteration=1, trials=[], trial=trial, result={"iteration": iteration})
+    assert passed == [("a/s1", 600), ("b/s1", 200), ("a/s1", 800)]
+
+
+def test_what_an_earlier_launch_told_is_read_from_the_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 4, "TEST.EVAL_PERIOD": 2}, "d")
+    assert _told_before(trial, store) == 0
+    folder = store.folder(trial).claim()
+    for iteration in (2, 4):
+        record = EvaluationRecord("valid", iteration, {"AP": 1.0}, 1, 1, 0.1)
+        folder.write_evaluation(record, lambda path: files.write_bytes(path, b"boxes"))
+    folder.write_status(Status(INTERRUPTED, 4))
+    assert _told_before(trial, store) == 2  # the last evaluation is told when the trial has been tested
+    folder.write_status(Status(FINISHED, 4))
+    assert _told_before(trial, store) == 4
