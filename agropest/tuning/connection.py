@@ -12,7 +12,9 @@ import importlib.util
 import ipaddress
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +140,38 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
             say(warning, False)
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
-        ray.shutdown()
+        with _interrupt_ends_at_once():
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _interrupt_ends_at_once() -> Iterator[None]:
+    """Nothing is left to save: Ctrl-C while Ray is shut down ends the process, and Ray's with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def require_own_ray() -> None:
+    """Checks that the Ray that this process has started is still there; costs next to nothing.
+
+    Raises:
+        EnvironmentFault: one of its processes was killed; it would take Ray half a minute to find out.
+    """
+    from ray._private import worker
+
+    node = worker._global_node
+    if node is None or not node.is_head():
+        return
+    gone = [name for name, process in node.dead_processes() if name in ("raylet", "gcs_server")]
+    if gone:
+        fix = "the machine may have run out of memory; launch again: it goes on from what is stored"
+        raise EnvironmentFault(fault("Ray", "expected its processes to stay", f"{gone[0]} was killed", fix))
 
 
 @contextlib.contextmanager

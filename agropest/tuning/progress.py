@@ -49,7 +49,11 @@ class Progress:
         self.standings: list[Standing] = []
         self._reader = Standings(trials, store, spec.metric, spec.baseline)
         live = self.console.is_terminal and not self.console.is_dumb_terminal
-        self._live = Live(console=self.console, auto_refresh=False, transient=True) if live else None
+        self._live = (
+            Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            if live
+            else None
+        )
         self._told: dict[str, tuple[str, int]] = {}
         self._said, self._message = "", ""
         self._links: list[str] = []

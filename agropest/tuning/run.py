@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rich.console import Console
+
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
 from agropest.results.again import go_on_with_stopped
@@ -25,7 +27,8 @@ from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import KEEP_NONE, SweepSpec
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
-from agropest.tuning.connection import RayOptions, connected
+from agropest.tuning.connection import RayOptions, connected, require_own_ray
+from agropest.tuning.library_output import library_output_to
 from agropest.tuning.memory import raise_shares, with_kept_shares
 from agropest.tuning.metrics import SweepMetrics
 from agropest.tuning.nameplate import named_trainable
@@ -95,9 +98,10 @@ def run_trials(
         if not pending:
             return Outcome(False, _all_ended_well(trials, store, spec.stopper))
     spending.begin({trial.name: store.folder(trial).status().iteration for trial in pending})
-    progress = Progress(spec, trials, store)
-    watch = Watch(progress)
-    with contextlib.closing(progress):
+    with contextlib.ExitStack() as around:
+        stdout = around.enter_context(library_output_to(store.sweep_folder(spec.name) / "launch.log"))
+        progress = around.enter_context(contextlib.closing(Progress(spec, trials, store, Console(file=stdout))))
+        watch = Watch(progress)
         if gone_on:
             progress.say(f"stopped early in other sweeps, go on here: {', '.join(gone_on)}")
         stop = threading.Event()
@@ -260,6 +264,7 @@ def _fit(
         watch.refresh()
         if not store.is_there():  # nothing can be stored any more
             stop.set()
+        require_own_ray()
 
     trainable = tune.with_parameters(relay, jobs=jobs, metric=spec.metric, retries=spec.retries)
     with tempfile.TemporaryDirectory(prefix="agropest-tune-", ignore_cleanup_errors=True) as scratch:
