@@ -33,7 +33,8 @@ def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path
     assert sorted(rows["status"]) == ["finished", "interrupted", "new", "new"]
     assert list(rows[rows["status"] == "interrupted"]["iteration"]) == [2]
 
-    third = launch(*words, cwd=tmp_path)
+    # 2 + 4 + 4 iterations are left: the limit falls on the last evaluation, and leaves nothing.
+    third = launch(*words, "--set", "budget.max_iterations=10", cwd=tmp_path)
     assert third.returncode == 0, third.stdout + third.stderr
     assert "budget" not in third.stdout
     assert set(pd.read_csv(table)["status"]) == {"finished"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agropest.errors import StoreError, fault
 from agropest.results.completeness import is_stopped
-from agropest.results.store import FAILED, INTERRUPTED, NEW, STOPPED, Status, Store
+from agropest.results.store import FAILED, INTERRUPTED, NEW, RUNNING, STOPPED, Status, Store
 from agropest.sweep.trial import TrialSpec
 
 ASIDE = "aside"
@@ -85,6 +85,23 @@ def go_on_with_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) 
             kept = any(path.with_suffix(".pth").is_file() for path in folder.checkpoints.glob("*.json"))
             names.append(trial.name if kept else f"{trial.name} (from the start: no checkpoint was kept)")
     return names
+
+
+def stop_again(trials: Sequence[TrialSpec], store: Store, stopper: str) -> None:
+    """Makes trials that a sweep has stopped early, and another has begun to train further, stopped ones again.
+
+    Otherwise they would read as interrupted in the first sweep, which is not going to train them.
+
+    Args:
+        stopper: of the sweep (``SweepSpec.stopper``).
+    """
+    for trial in trials:
+        folder = store.folder(trial)
+        status = folder.status()
+        if status.status in (INTERRUPTED, RUNNING) and is_stopped(status, stopper):
+            own = replace(status, stopped_for=(stopper,))
+            reason = f"stopped early by {other_stoppers(own)[0]}; another sweep has trained it further since"
+            folder.claim().write_status(replace(status, status=STOPPED, reason=reason))
 
 
 def other_stoppers(status: Status) -> list[str]:

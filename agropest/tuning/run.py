@@ -17,7 +17,7 @@ from rich.console import Console
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
-from agropest.results.again import go_on_with_stopped
+from agropest.results.again import go_on_with_stopped, stop_again
 from agropest.results.completeness import is_done, is_stopped
 from agropest.results.machine import Machine
 from agropest.results.standing import ENDED
@@ -78,6 +78,7 @@ def run_trials(
         EnvironmentFault: the machine or cluster can never run a trial.
         StoreError: the results folder has gone while the launch ran.
     """
+    stop_again(trials, store, spec.stopper)
     pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store, spec.stopper))

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from agropest.report.plan import plan_word
-from agropest.results.again import describe_fresh, go_on_with_stopped, retry_failed, start_afresh
+from agropest.results.again import describe_fresh, go_on_with_stopped, retry_failed, start_afresh, stop_again
 from agropest.results.completeness import is_done
-from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, STOPPED, EvaluationRecord, Status, Store
+from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Status, Store
 from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
@@ -107,6 +107,20 @@ def test_what_another_sweep_has_stopped_early_goes_on_here_and_stays_stopped_the
     assert go_on_with_stopped(TRIALS, store, MINE) == [trial.name]
     store.folder(trial).claim().write_status(replace(status, status=FINISHED))
     assert not is_done(trial, store, "AP", SPLITS, THEIRS)  # it says that it has finished, and holds no evaluation
+
+
+def test_what_this_sweep_has_stopped_reads_as_stopped_here_though_another_was_training_it(tmp_path: Path) -> None:
+    """The other sweep's launch was killed on its way."""
+    store, trial = store_of(tmp_path), TRIALS[2]
+    store.folder(trial).claim().write_status(Status(RUNNING, 7, 9.0, stopped_for=(THEIRS,)))
+    stop_again(TRIALS, store, MINE)
+    assert store.folder(trial).status().status == RUNNING
+    stop_again(TRIALS, store, THEIRS)
+    status = store.folder(trial).status()
+    assert (status.status, status.iteration, status.stopped_for) == (STOPPED, 7, (THEIRS,))
+    assert status.reason == "stopped early by race in theirs; another sweep has trained it further since"
+    assert store.folder(TRIALS[0]).status().status == FINISHED
+    assert not is_done(trial, store, "AP", SPLITS, MINE)
 
 
 def test_another_rule_or_metric_of_the_same_sweep_decides_anew() -> None:
