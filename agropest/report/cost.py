@@ -33,20 +33,22 @@ class TrialCost:
 
 @dataclass(frozen=True)
 class SweepCost:
-    """All trials, and their sums."""
+    """All trials, and their sums; ``forecast``: what the last launch was expected to take and took, in words."""
 
     trials: tuple[TrialCost, ...]
     time_s: float
     iterations: int
     saved_iters: int
     saved_s: float
+    forecast: str = ""
 
 
-def sweep_cost(rows: Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]]) -> SweepCost:
+def sweep_cost(rows: Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]], forecast: str = "") -> SweepCost:
     """Returns what the trials have cost.
 
     Args:
         rows: each trial with its evaluations on validation.
+        forecast: see :func:`agropest.results.sweep_forecast.against_actual`.
     """
     trials = tuple(_cost(row, records) for row, records in rows)
     return SweepCost(
@@ -55,6 +57,7 @@ def sweep_cost(rows: Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]]) -
         iterations=sum(one.iteration for one in trials),
         saved_iters=sum(one.saved_iters for one in trials),
         saved_s=sum(one.saved_s or 0.0 for one in trials),
+        forecast=forecast,
     )
 
 

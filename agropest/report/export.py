@@ -32,6 +32,7 @@ from agropest.results.comparison import Comparison
 from agropest.results.ranking import RankedTrial, rank_trials
 from agropest.results.store import Store
 from agropest.results.sweep_comparison import compare_trials
+from agropest.results.sweep_forecast import against_actual, read_forecast
 from agropest.results.sweep_record import SweepRecord, read_sweep_record
 
 SUFFIXES = {"csv": ".csv", "md": ".md", "latex": ".tex", "json": ".json", "html": ".html"}
@@ -74,11 +75,12 @@ def write_exports(
     """Writes the files of :func:`export_sweep` from what is known already; returns their names."""
     folder = store.sweep_folder(record.name)
     base = baseline_classes(comparison, trials)
+    evaluated, forecast = with_evaluations(record, store, trials), against_actual(read_forecast(folder))
     texts = {
         **table_texts(comparison, trials, record.title),
         **published_texts(published_rows(record.reference, trials), record.reference.note),
         "changes.csv": to_csv(change_rows(comparison)),
-        "record.md": training_record(record, comparison, trials, sweep_cost(with_evaluations(record, store, trials))),
+        "record.md": training_record(record, comparison, trials, sweep_cost(evaluated, forecast)),
         "per_class.md": per_class_markdown(comparison, base, record.title),
         "ranking.tex": ranking_latex(comparison, record.title),
         "per_class.tex": per_class_latex(comparison, base, record.title),

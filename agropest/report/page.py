@@ -30,6 +30,7 @@ from agropest.results.comparison import Comparison
 from agropest.results.metric import metric_value
 from agropest.results.ranking import RankedTrial, best_evaluation, rank_trials
 from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Store
+from agropest.results.sweep_forecast import against_actual, read_forecast
 from agropest.results.sweep_record import SweepRecord
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -68,7 +69,8 @@ def write_page(
         details = _details(record, store, [row for row, _ in rows], truth)
         examples = _examples(record, store, [row for row, _ in rows], details, truth)
     path = (folder or store.sweep_folder(record.name)) / NAME
-    files.write_text(path, render(record, rows, comparison, details, examples, running, refresh_s))
+    told = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
+    files.write_text(path, render(record, rows, comparison, details, examples, running, refresh_s, told))
     return path
 
 
@@ -80,10 +82,11 @@ def render(
     examples: Sequence[Example],
     running: bool = False,
     refresh_s: int = 0,
+    forecast: str = "",
 ) -> str:
     """Returns the page's HTML."""
     trials = [row for row, _ in rows]
-    cost = sweep_cost(rows)
+    cost = sweep_cost(rows, forecast)
     shown = [detail.label for detail in details] or _leading(rows, record)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -76,6 +76,7 @@ def _facts(record: SweepRecord, cost: SweepCost) -> str:
         f"Sweep {record.name}, launched {record.launched}, metric {record.metric}.",
         f"Data {record.data_name}: {len(record.class_names)} classes, {splits}.",
         f"{duration(cost.time_s)} of trial time, {cost.iterations} iterations{saved}.",
+        cost.forecast,
         ", ".join(f"{name} {value}" for name, value in record.environment.items()),
     ]
     return "\n".join(f"- {plain(line)}" for line in lines if line)

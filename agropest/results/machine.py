@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+CGROUPS = Path("/sys/fs/cgroup")
 NVIDIA_SMI_LIMIT_S = 20
 
 
@@ -34,7 +36,26 @@ class Machine:
 
 def this_machine() -> Machine:
     """Returns this machine's cores and cards; a CUDA_VISIBLE_DEVICES that hides all cards is honoured."""
-    return Machine(_cpu_name(), len(os.sched_getaffinity(0)), _cards())
+    return Machine(_cpu_name(), _num_cores(), _cards())
+
+
+def _num_cores() -> int:
+    """Returns the cores this process may use: its affinity, and no more than a container's quota."""
+    cores = len(os.sched_getaffinity(0))
+    for read in (_quota_v2, _quota_v1):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            return max(1, min(cores, int(read())))
+    return cores
+
+
+def _quota_v2(root: Path = CGROUPS) -> float:
+    quota, period = (root / "cpu.max").read_text().split()
+    return float(quota) / float(period)  # ValueError for "max": no quota
+
+
+def _quota_v1(root: Path = CGROUPS) -> float:
+    quota = float((root / "cpu" / "cpu.cfs_quota_us").read_text())
+    return quota / float((root / "cpu" / "cpu.cfs_period_us").read_text()) if quota > 0 else float("nan")
 
 
 def _cpu_name() -> str:

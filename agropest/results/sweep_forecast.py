@@ -106,6 +106,31 @@ def in_words(forecast: SweepForecast, now: datetime | None = None) -> str:
     return f"{text} [{forecast.device}; from {sources}]"
 
 
+def against_actual(content: Mapping[str, Any] | None) -> str:
+    """Returns what the last launch was expected to take and what it took, in a sentence; empty where nothing is known.
+
+    Args:
+        content: of ``forecast.json`` (:func:`read_forecast`).
+    """
+    actual = (content or {}).get("actual")
+    if not content or not actual or content.get("wall_s") is None:
+        return ""
+    expected = f"{duration(content['wall_s'])}"
+    if content.get("stopped_early_wall_s") not in (None, content["wall_s"]):
+        expected += f" ({duration(content['stopped_early_wall_s'])} with early stopping)"
+    text = f"The last launch was forecast to take {expected} and took {duration(actual['wall_s'])}"
+    seconds = {one["name"]: one["seconds"] for one in content["trials"] if one["seconds"]}
+    ratios = sorted(
+        ran["seconds"] / seconds[name]
+        for name, ran in actual["trials"].items()
+        if ran["status"] == FINISHED and name in seconds
+    )
+    if not ratios:
+        return f"{text}."
+    told = f"{ratios[len(ratios) // 2]:.2f} in the median ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return f"{text}; its finished trials took {told} of their forecasts."
+
+
 def duration(seconds: float) -> str:
     """Returns e.g. ``45 s``, ``12 min`` or ``3.4 h``."""
     if seconds < 90:

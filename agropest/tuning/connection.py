@@ -52,6 +52,12 @@ class RayOptions:
     dashboard: bool | None = None
     dashboard_host: str = LOOPBACK
 
+    @property
+    def cluster(self) -> str:
+        """The address of a running cluster, given or in RAY_ADDRESS; empty: one is started here."""
+        address = self.address or os.environ.get("RAY_ADDRESS") or ""
+        return "" if address == "local" else address
+
     def starts_dashboard(self) -> bool:
         """Returns whether the cluster started here has a dashboard.
 
@@ -109,8 +115,8 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     Raises:
         EnvironmentFault: there is no cluster at the address, or packages are missing.
     """
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    own = not address or address == "local"
+    address = options.cluster
+    own = not address
     # A cluster at 127.0.0.1 is one of this machine alone; Ray would look for it at the outside address.
     alone = own or is_loopback(str(address).rpartition(":")[0])
     wanted = {**ENVIRONMENT, **(ONE_MACHINE if alone else {})}

@@ -72,6 +72,16 @@ def cpu_layouts(num_cores: int) -> list[CpuLayout]:
     return layouts
 
 
+def useful_layouts(layouts: Sequence[CpuLayout], num_trials: int) -> list[CpuLayout]:
+    """Returns the layouts that so many trials can fill; of those with more slots only the smallest, if none is left.
+
+    Sixteen slots of one core leave twelve cores idle where four trials wait.
+    """
+    filled = [layout for layout in layouts if layout.trials <= num_trials]
+    smallest = min((layout.trials for layout in layouts), default=0)
+    return filled or [layout for layout in layouts if layout.trials == smallest]
+
+
 def best_layout(images_per_s: Mapping[CpuLayout, float]) -> CpuLayout:
     """Returns the layout with the highest total throughput; of equals the one with fewer trials at a time.
 

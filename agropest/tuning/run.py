@@ -109,7 +109,7 @@ def run_trials(
         with connected(ray, progress.say) as dashboard, _signals(stop, progress):
             if dashboard:
                 progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
-            sizing = sizing_here(dataset, store, progress.say, cluster=ray.address is not None)
+            sizing = sizing_here(dataset, store, progress.say, cluster=bool(ray.cluster))
             pending = with_kept_shares(sizing.resolve(pending), store)
             for remark in sizing.remarks:
                 progress.say(remark)

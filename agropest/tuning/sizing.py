@@ -73,7 +73,7 @@ class Sizing:
         try:
             kept = replace(self, ask=_refuse, say=_quiet, remarks=[])
             sized = kept.resolve(trials)
-        except EnvironmentFault:
+        except _NotMeasured:
             return list(trials)
         self.remarks.extend(kept.remarks)
         return sized
@@ -113,7 +113,11 @@ class Sizing:
         throughput = {1: _images_per_s(kinds[hungriest], [alone[hungriest]])}
         if "gpus" in wanted.auto:
             while count := packing.next_count(throughput, alone[hungriest].memory_bytes, card, cores):
-                together = self._measured(kinds[hungriest], probed, count, on_gpu=True)
+                try:
+                    together = self._measured(kinds[hungriest], probed, count, on_gpu=True)
+                except EnvironmentFault as error:  # so many do not fit, which is what is to be found out
+                    self.remarks.append(f"gpus: auto stays below {count} trials on a card: {error}")
+                    break
                 throughput[count] = _images_per_s(kinds[hungriest], together)
         else:  # the file's author has decided how many share a card
             count = max(1, int(1 / wanted.gpus))
@@ -141,16 +145,29 @@ class Sizing:
             group = [trial for trial in trials if trial.resources == wanted]
             layouts = [layout for layout in packing.cpu_layouts(self.machine.num_cores) if _allows(wanted, layout)]
             layouts = layouts or [packing.CpuLayout(1, max(1, int(wanted.cpus)), wanted.loader_workers)]
-            throughput = {layout: self._throughput(group[0], layout) for layout in layouts}
+            throughput = self._throughputs(group[0], packing.useful_layouts(layouts, len(group)))
             best = packing.best_layout(throughput)
             told = ", ".join(f"{_layout_words(layout)}: {rate:.1f}" for layout, rate in throughput.items())
             self.remarks.append(f"cpus: auto chose {_layout_words(best)} (images/s in all: {told})")
-            resources = Resources(float(best.cpus), 0.0, best.loader_workers, threads=best.threads)
+            resources = Resources(float(best.cpus), 0.0, best.loader_workers, threads=wanted.threads or best.threads)
             sized |= {trial.name: resources for trial in group}
         return sized
 
+    def _throughputs(self, trial: TrialSpec, layouts: Sequence[packing.CpuLayout]) -> dict[packing.CpuLayout, float]:
+        """Returns images per second of every layout; without those that do not fit where others do."""
+        found: dict[packing.CpuLayout, float] = {}
+        for layout in layouts:
+            try:
+                found[layout] = self._throughput(trial, layout)
+            except EnvironmentFault as error:
+                if not found:
+                    raise
+                self.remarks.append(f"cpus: auto leaves out {_layout_words(layout)}: {error}")
+        return found
+
     def _throughput(self, trial: TrialSpec, layout: packing.CpuLayout) -> float:
-        resources = Resources(float(layout.cpus), 0.0, layout.loader_workers, threads=layout.threads)
+        threads = trial.resources.threads or layout.threads
+        resources = Resources(float(layout.cpus), 0.0, layout.loader_workers, threads=threads)
         return _images_per_s(trial, self._measured(trial, resources, layout.trials, on_gpu=False))
 
     def _measured(self, trial: TrialSpec, resources: Resources, concurrent: int, on_gpu: bool) -> list[Measurement]:
@@ -181,16 +198,26 @@ class Sizing:
 
 
 def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], cluster: bool = False) -> Sizing:
-    """Returns what turns ``auto`` into numbers here, or on a node of the cluster Ray is connected to."""
+    """Returns what turns ``auto`` into numbers here, or on the cluster Ray is connected to.
+
+    There it is the node with the most cards, then cores: a head that only directs has none.
+    """
     if not cluster:
         return Sizing(store, dataset.paths, this_machine(), say)
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    machine: Machine = ray.get(ray.remote(this_machine).remote())
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    node = max(nodes, key=lambda one: (one["Resources"].get("GPU", 0), one["Resources"].get("CPU", 0)))
+    there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    found_there = ray.remote(num_cpus=0)(this_machine).options(scheduling_strategy=there).remote()
+    machine: Machine = ray.get(found_there)
+    # Ray may have been told of fewer cores than there are: a probe that asks for more would wait for ever.
+    machine = replace(machine, num_cores=max(1, min(machine.num_cores, int(node["Resources"].get("CPU", 1)))))
 
     def ask(job: ProbeJob) -> list[Measurement]:
         on_gpu = job.setting.device == "cuda"
-        task = ray.remote(num_cpus=machine.num_cores, num_gpus=int(on_gpu))(run_together)
+        task = ray.remote(num_cpus=machine.num_cores, num_gpus=int(on_gpu), scheduling_strategy=there)(run_together)
         try:
             found: list[Measurement] = ray.get(task.remote(job))
         except ray.exceptions.RayTaskError as error:
@@ -200,9 +227,13 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
     return Sizing(store, dataset.paths, machine, say, ask)
 
 
+class _NotMeasured(Exception):
+    """What a plan would have to measure first."""
+
+
 def _refuse(job: ProbeJob) -> list[Measurement]:
     """Measures nothing, for a plan."""
-    raise ProbeError("nothing is measured now")
+    raise _NotMeasured
 
 
 def _quiet(text: str) -> None:

@@ -104,6 +104,22 @@ def test_what_has_ended_is_not_counted_and_the_actual_is_written(trials: list[Tr
     assert [trial.name for trial in rest.trials] == [trials[1].name]
 
 
+def test_a_forecast_is_held_against_what_it_took() -> None:
+    trials = [{"name": "a/s1", "seconds": 100.0}, {"name": "b/s1", "seconds": 50.0}, {"name": "c/s1", "seconds": None}]
+    content = {"wall_s": 100.0, "stopped_early_wall_s": 80.0, "trials": trials, "actual": None}
+    assert against_actual(None) == against_actual(content) == ""
+    ran = {
+        "a/s1": {"status": "finished", "seconds": 110.0},
+        "b/s1": {"status": "stopped", "seconds": 10.0},
+        "c/s1": {"status": "finished", "seconds": 10.0},
+    }
+    told = against_actual({**content, "actual": {"wall_s": 90.0, "trials": ran}})
+    assert told == (
+        "The last launch was forecast to take 2 min (80 s with early stopping) and took 2 min; its finished trials took "
+        "1.10 in the median (1.10 to 1.10) of their forecasts."
+    )
+
+
 def test_the_words(trials: list[TrialSpec], tmp_path: Path) -> None:
     store = Store(tmp_path)
     store_a_trial(store, trials[0], 4.0)

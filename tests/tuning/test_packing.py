@@ -120,6 +120,13 @@ def test_layouts_use_the_cores_and_no_more() -> None:
         assert CpuLayout(num_cores, 1, 0) in layouts
 
 
+def test_no_layout_has_more_slots_than_trials_that_wait() -> None:
+    layouts = cpu_layouts(16)
+    assert {layout.trials for layout in useful_layouts(layouts, 4)} == {1, 2, 4}
+    assert {layout.trials for layout in useful_layouts(layouts, 100)} == {1, 2, 4, 8, 16}
+    assert [layout.trials for layout in useful_layouts(layouts[4:], 2)] == [4, 4]
+
+
 def test_the_layout_with_the_highest_total_wins() -> None:
     one, loader, two = cpu_layouts(2)
     assert best_layout({one: 10.0, loader: 11.0, two: 17.0}) == two

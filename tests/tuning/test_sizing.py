@@ -88,6 +88,33 @@ def test_without_a_card_the_cores_are_measured_and_it_is_said(
     assert "2 x 2 threads" in sizing.remarks[1]
 
 
+def test_what_does_not_fit_side_by_side_is_left_out_and_said(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    class Full(Simulated):
+        def __call__(self, job: ProbeJob) -> list[Measurement]:
+            if job.concurrent > 2:
+                raise ProbeError("out of memory")
+            return super().__call__(job)
+
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources=auto", "seeds=[1,2,3]")
+    sizing = Sizing(Store(tmp_path / "card"), {}, CARDS, ask=Full({}))
+    assert {trial.resources.gpus for trial in sizing.resolve(trials)} == {0.5}
+    assert any("gpus: auto stays below 3 trials on a card" in remark for remark in sizing.remarks)
+    sizing = Sizing(Store(tmp_path / "cores"), {}, CORES, ask=Full({}))
+    assert {trial.resources.cpus for trial in sizing.resolve(trials)} == {2}
+    assert any("cpus: auto leaves out 4 x 1 threads" in remark for remark in sizing.remarks)
+
+
+def test_a_fixed_number_of_threads_stays_and_few_trials_share_all_cores(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources={cpus: auto, threads: 1, gpus: 0}")
+    many = Machine("EPYC", 16)
+    sized = Sizing(Store(tmp_path / "r"), {}, many, ask=Simulated({})).resolve(trials)
+    assert {(trial.resources.threads, trial.resources.cpus) for trial in sized} == {(1, 8)}
+
+
 def test_a_probe_that_fails_names_variant_reason_and_log(
     tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
