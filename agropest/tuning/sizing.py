@@ -217,9 +217,9 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
 
     def ask(job: ProbeJob) -> list[Measurement]:
         on_gpu = job.setting.device == "cuda"
-        task = ray.remote(num_cpus=machine.num_cores, num_gpus=int(on_gpu), scheduling_strategy=there)(run_together)
+        task = ray.remote(num_cpus=machine.num_cores, num_gpus=int(on_gpu))(run_together)
         try:
-            found: list[Measurement] = ray.get(task.remote(job))
+            found: list[Measurement] = ray.get(task.options(scheduling_strategy=there).remote(job))
         except ray.exceptions.RayTaskError as error:
             raise ProbeError(str(error.cause)) from None
         return found

@@ -17,6 +17,7 @@ from agropest.results.probes import ProbeShelf
 from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
 from agropest.results.sweep_forecast import (
     add_actual,
+    against_actual,
     duration,
     forecast_sweep,
     in_words,
@@ -115,8 +116,8 @@ def test_a_forecast_is_held_against_what_it_took() -> None:
     }
     told = against_actual({**content, "actual": {"wall_s": 90.0, "trials": ran}})
     assert told == (
-        "The last launch was forecast to take 2 min (80 s with early stopping) and took 2 min; its finished trials took "
-        "1.10 in the median (1.10 to 1.10) of their forecasts."
+        "The last launch was forecast to take 2 min (80 s with early stopping) and took 2 min; its finished trials "
+        "took 1.10 in the median (1.10 to 1.10) of their forecasts."
     )
 
 

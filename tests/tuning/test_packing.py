@@ -17,6 +17,7 @@ from agropest.tuning.packing import (
     next_count,
     pack_cards,
     placed,
+    useful_layouts,
 )
 
 GIB = 1 << 30
