@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agropest.sweep.spec import SweepSpec
     from agropest.sweep.trial import TrialSpec
     from agropest.tuning.connection import RayOptions
+    from agropest.tuning.generations import Population
     from agropest.tuning.suggestions import Suggestions
 
 LOG_COLUMNS = 180
@@ -145,6 +146,7 @@ def launch(arguments: argparse.Namespace) -> int:
     suggestions = opened(spec, expand, store)
     spec = suggestions.sweep() if suggestions else spec
     trials = expand(spec)
+    earlier = suggestions.earlier_trials() if suggestions and arguments.fresh else []
     remarks = lint(spec, trials, dataset, idle_of(spec, trials, dataset, store))
     if arguments.plan:
         if spec.question:
@@ -153,15 +155,17 @@ def launch(arguments: argparse.Namespace) -> int:
         console.print(plan_table(sized, store, spec.baseline, spec.stopper, forecast))
         console.print(in_words(forecast), markup=False, highlight=False)
         if arguments.fresh:
-            print(describe_fresh(trials, store, spec.name))
+            print(describe_fresh([*earlier, *trials], store, spec.name))
         show_remarks(remarks, console)
         if suggestions:
-            print(f"optuna: {suggestions.num_suggested} of {spec.search.num_variants} variants are suggested so far")
+            print(suggestions.in_words())
         return EXIT_OK
     show_remarks(remarks, console)
     with only_launch(store.root, str(arguments.sweep)):
         if arguments.fresh:
-            print(start_afresh(trials, store, spec.name), flush=True)
+            if suggestions:
+                suggestions.begin_again()
+            print(start_afresh([*earlier, *trials], store, spec.name), flush=True)
         if arguments.retry_failed:
             print(retry_failed(trials, store), flush=True)
         if suggestions and suggestions.next_round():
@@ -239,7 +243,7 @@ def run(
     store: Store,
     ray: RayOptions,
     console: Console,
-    suggestions: Suggestions | None = None,
+    suggestions: Suggestions | Population | None = None,
 ) -> int:
     """Runs what is missing, round after round where variants are suggested; writes the tables, shows the ranking."""
     from agropest.report.export import write_exports
@@ -259,6 +263,8 @@ def run(
     folder = store.sweep_folder(spec.name)
     spending = Spending(spec.budget)
     while True:
+        if suggestions:
+            print(suggestions.in_words(), flush=True)
         record = describe_sweep(spec, trials, dataset)
         write_sweep_record(record, store)  # what export needs, were this killed
         write_events = functools.partial(write_tensorboard, trials, store, folder / "tensorboard", spec.metric)
@@ -309,9 +315,8 @@ def run(
         names = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
         if left:
             print(f"budget: {outcome.spent} is spent; {len(left)} trials are left: {names}; the same command goes on")
-        elif suggestions is not None and suggestions.num_suggested < spec.search.num_variants:
-            suggested = f"{suggestions.num_suggested} of {spec.search.num_variants} variants are suggested"
-            print(f"budget: {outcome.spent} is spent; {suggested}; the same command goes on")
+        elif suggestions is not None and not suggestions.is_complete:
+            print(f"budget: {outcome.spent} is spent; {suggestions.in_words()}; the same command goes on")
         return EXIT_TRIALS if any(row.status == "failed" for row in rows) else EXIT_OK
     return EXIT_OK if outcome.all_ended_well else EXIT_TRIALS
 

@@ -1,11 +1,11 @@
 """Everything that is written of a sweep when it has ended, and whenever somebody asks for it again.
 
 results/<sweep>/
-  ranking.csv, comparison.csv, per_class.csv, changes.csv, effects.csv, published.csv     csv
-  ranking.md, per_class.md, record.md, published.md                                        md
-  ranking.tex, per_class.tex                                                               latex
-  report.json                                                                              json
-  index.html                                                                               html
+  ranking.csv, comparison.csv, per_class.csv, changes.csv, effects.csv, published.csv, lineage.csv       csv
+  ranking.md, per_class.md, record.md, published.md, lineage.md                                          md
+  ranking.tex, per_class.tex                                                                             latex
+  report.json                                                                                            json
+  index.html                                                                                             html
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agropest.csv_text import to_csv
 from agropest.report.config_changes import config_changes
 from agropest.report.cost import sweep_cost
 from agropest.report.latex import per_class_latex, ranking_latex
+from agropest.report.lineage import lineage_rows, lineage_texts
 from agropest.report.observations import class_counts, observations
 from agropest.report.page import with_evaluations, write_page
 from agropest.report.published import published_rows, published_texts
@@ -79,6 +80,7 @@ def write_exports(
     texts = {
         **table_texts(comparison, trials, record.title),
         **published_texts(published_rows(record.reference, trials), record.reference.note),
+        **lineage_texts(lineage_rows(record.trials, store, record.metric), record.title),
         "changes.csv": to_csv(change_rows(comparison)),
         "record.md": training_record(record, comparison, trials, sweep_cost(evaluated, forecast)),
         "per_class.md": per_class_markdown(comparison, base, record.title),

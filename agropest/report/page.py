@@ -23,6 +23,7 @@ from agropest.report.config_changes import config_changes
 from agropest.report.cost import duration, sweep_cost
 from agropest.report.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
 from agropest.report.examples import Example, choose_images, draw_examples
+from agropest.report.lineage import lineage_rows
 from agropest.report.published import published_rows
 from agropest.report.verdicts import headline, remarks, tie_sentence
 from agropest.results.boxes import GroundTruth
@@ -70,7 +71,9 @@ def write_page(
         examples = _examples(record, store, [row for row, _ in rows], details, truth)
     path = (folder or store.sweep_folder(record.name)) / NAME
     told = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
-    files.write_text(path, render(record, rows, comparison, details, examples, running, refresh_s, told))
+    lineage = page_tables.lineage_table(lineage_rows(record.trials, store, record.metric))
+    page = render(record, rows, comparison, details, examples, running, refresh_s, told, lineage)
+    files.write_text(path, page)
     return path
 
 
@@ -83,6 +86,7 @@ def render(
     running: bool = False,
     refresh_s: int = 0,
     forecast: str = "",
+    lineage: page_tables.TableOf | None = None,
 ) -> str:
     """Returns the page's HTML."""
     trials = [row for row, _ in rows]
@@ -119,6 +123,7 @@ def render(
         thresholds=_svg(page_charts.threshold_chart(details)) if details else "",
         confusions=[(detail.name, detail.threshold, page_tables.confusion_table(detail)) for detail in details[:2]],
         behaviour=page_tables.behaviour_table(details) if details else None,
+        lineage=lineage,
         published=page_tables.published_table(published_rows(record.reference, trials)),
         cost=cost,
         cost_table=page_tables.cost_table(cost),

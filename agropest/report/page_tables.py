@@ -274,6 +274,15 @@ def published_table(rows: Rows) -> TableOf | None:
     return TableOf(headings, numeric, body)
 
 
+def lineage_table(rows: Rows) -> TableOf | None:
+    """Returns the legs of a population's members; None where there is no population."""
+    if not rows:
+        return None
+    numeric = [all(isinstance(row[name], int | float | None) for row in rows) for name in rows[0]]
+    body = [[_plain_cell(value) for value in row.values()] for row in rows]
+    return TableOf(list(rows[0]), numeric, body)
+
+
 def _plain_cell(value: str | int | float | None, is_difference: bool = False) -> Cell:
     if value is None:
         return _nothing()

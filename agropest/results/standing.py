@@ -132,7 +132,8 @@ class Standings:
         values = [v for record in seen.records if (v := metric_value(record.metrics, self.metric)) is not None]
         running = seen.status.status == RUNNING
         beat = seen.heartbeat if running else None
-        iteration = max(seen.status.iteration, last.iteration if last else 0, beat.iteration if beat else 0)
+        trained = max(seen.status.iteration, last.iteration if last else 0, beat.iteration if beat else 0)
+        iteration = max(trial.start_iter, trained)
         left = None
         if seen.status.status in ENDED:
             left = 0.0

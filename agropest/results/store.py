@@ -28,7 +28,7 @@ import socket
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,10 @@ class TrialFolder:
         self.checkpoints = self.path / "checkpoints"
         self.evaluations = self.path / "evaluations"
         self.log = self.path / "log.txt"
+
+    def beside(self, signature: str) -> TrialFolder | None:
+        """Returns the folder of another trial of the same store, to read, or None when it has none."""
+        return next((TrialFolder(path) for path in sorted(self.path.parent.glob(f"*-{signature}"))), None)
 
     def claim(self) -> TrialFolder:
         """Returns this folder with the right to write: whoever held it before has lost it.
@@ -293,6 +297,14 @@ class Store:
         """Returns the trial's folder; a trial that another sweep trained under another label keeps that folder."""
         path = self._by_signature.setdefault(trial.signature, self.trials / trial.folder_name)
         return TrialFolder(path)
+
+    def stands_at(self, trial: TrialSpec) -> Status:
+        """Returns the trial's status, with at least its ancestor's iterations and seconds, which its own begin from."""
+        status = self.folder(trial).status()
+        if trial.ancestor is None:
+            return status
+        time_s = max(status.time_s, self.folder(trial.ancestor).status().time_s)
+        return replace(status, iteration=max(status.iteration, trial.start_iter), time_s=time_s)
 
     def move_aside(self, trial: TrialSpec, target: Path) -> None:
         """Moves the trial's folder into ``target``; a process that still writes there loses its claim.

@@ -152,7 +152,7 @@ def kept_beside_actual(
     write_forecast(folder, forecast)
     if forecast.wall_s is not None:
         say(in_words(forecast))
-    before = {trial.name: store.folder(trial).status().time_s for trial in trials}
+    before = {trial.name: store.stands_at(trial).time_s for trial in trials}
     started = time.monotonic()
     try:
         yield

@@ -23,7 +23,7 @@ from agropest.results.store import Store
 from agropest.sweep.guard import Guard
 from agropest.sweep.reference import Reference
 from agropest.sweep.spec import SweepSpec
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.trial import Leg, TrialSpec
 
 FORMAT = 1
 PACKAGES = ("torch", "torchvision", "detectron2", "pb1-detectron2", "ray", "numpy", "pillow", "hotcoco", "timm")
@@ -189,6 +189,7 @@ def _trial_content(trial: TrialSpec, base: Mapping[str, Any], resources: str) ->
         "overrides": dict(trial.overrides),
         "levels": dict(trial.levels),
         "resources": resources,
+        **({"legs": [asdict(leg) for leg in trial.legs], "leg_end": trial.leg_end} if trial.leg_end else {}),
     }
 
 
@@ -224,6 +225,8 @@ def _trial(content: Mapping[str, Any], base: Mapping[str, Any]) -> TrialSpec:
         training_version=content["training_version"],
         overrides=content["overrides"],
         levels=content["levels"],
+        legs=tuple(Leg(**leg) for leg in content.get("legs", ())),
+        leg_end=content.get("leg_end", 0),
     )
     if trial.signature != content["signature"]:
         raise ValueError(f"trial {trial.name} has signature {trial.signature}, not {content['signature']}")

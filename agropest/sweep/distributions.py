@@ -120,7 +120,7 @@ def draw_point(space: Mapping[str, Distribution], seed: int, number: int) -> dic
 
     So a longer search begins with the points of the shorter one, and a key more does not change the others.
     """
-    return {key: law.draw(_generator(seed, number, key)) for key, law in space.items()}
+    return {key: law.draw(generator((seed, number), key)) for key, law in space.items()}
 
 
 def read_space(section: Section) -> dict[str, Distribution]:
@@ -227,6 +227,7 @@ def problem_of_drawn(key: str, value: Any) -> str:
     return ""
 
 
-def _generator(seed: int, number: int, key: str) -> np.random.Generator:
+def generator(numbers: Sequence[int], key: str) -> np.random.Generator:
+    """Returns what is drawn from for one key: a function of the numbers (a seed first) and the key."""
     digest = hashlib.sha256(key.encode()).digest()
-    return np.random.default_rng([seed, number, *np.frombuffer(digest[:16], dtype=np.uint32).tolist()])
+    return np.random.default_rng([*numbers, *np.frombuffer(digest[:16], dtype=np.uint32).tolist()])

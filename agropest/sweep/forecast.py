@@ -70,12 +70,12 @@ def trial_seconds(
         done: iterations trained already.
         share: of its iterations that it gets to train, (0, 1]; below 1 it is not tested.
     """
-    last = round(trial.max_iter * share)
+    last, done = round(trial.max_iter * share), max(done, trial.start_iter)
     iterations = max(0, last - done)
     period = trial.eval_period_iters
     evaluations = max(0, last // period - done // period) + (last == trial.max_iter and last % period != 0)
     images = evaluations * num_images.get("valid", 0)
-    if share >= 1.0:
+    if share >= 1.0 and trial.ends_schedule:
         images += _final_images(trial, num_images)
     return pace.start_s + iterations * pace.step_s + images * pace.evaluation_image_s
 

@@ -55,6 +55,8 @@ def expand_trials(
             overrides=differences(baseline, configs[variant.name]),
             levels=variant.levels,
             resources=variant.resources or spec.resources,
+            legs=variant.legs,
+            leg_end=variant.leg_end,
         )
         for variant in ordered
         for seed in spec.seeds

@@ -1,14 +1,15 @@
 """``search:``: variants that are drawn, beside those that are written down.
 
     search:
-      method: random              # or grid, optuna
+      method: random              # or grid, optuna, pbt
       num_variants: 20
       space:
         SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}
         MODEL.ROI_BOX_HEAD.CLS_LOSS: {choice: [softmax, softmax_focal]}
 
 Grid and random are drawn when the file is read: their variants are in the plan like any other. What Optuna suggests
-depends on what came out before, so it is drawn while the sweep runs (``agropest.tuning.suggestions``).
+depends on what came out before, so it is drawn while the sweep runs (``agropest.tuning.suggestions``); so are the
+generations of population-based training (``agropest.sweep.population``).
 """
 
 from __future__ import annotations
@@ -18,11 +19,43 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agropest.errors import nearest
 from agropest.sweep.distributions import CHOICE, Distribution, draw_point, problem_of_drawn, read_space
 from agropest.sweep.section import Section
 
-GRID, RANDOM, OPTUNA = "grid", "random", "optuna"
-SEARCH_METHODS = (GRID, RANDOM, OPTUNA)
+GRID, RANDOM, OPTUNA, PBT = "grid", "random", "optuna", "pbt"
+SEARCH_METHODS = (GRID, RANDOM, OPTUNA, PBT)
+# Keys that may change while a trial trains: not what the model's parameters are, not how long or on how many images it
+# is trained, not how it is evaluated. Batch n stays a function of (config, seed, n), so augmentation may change, too.
+MUTABLE_KEYS = (
+    "SOLVER.BASE_LR",
+    "SOLVER.BIAS_LR_FACTOR",
+    "SOLVER.MOMENTUM",
+    "SOLVER.WEIGHT_DECAY",
+    "SOLVER.WEIGHT_DECAY_NORM",
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE",
+    "SOLVER.EMA.DECAY",
+    "MODEL.ROI_BOX_HEAD.FOCAL_ALPHA",
+    "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA",
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE",
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT",
+    "MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA",
+    "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE",
+    "MODEL.ROI_HEADS.POSITIVE_FRACTION",
+    "MODEL.RPN.BATCH_SIZE_PER_IMAGE",
+    "MODEL.RPN.POSITIVE_FRACTION",
+    "MODEL.RPN.BBOX_REG_LOSS_TYPE",
+    "MODEL.RPN.BBOX_REG_LOSS_WEIGHT",
+    "MODEL.RPN.LOSS_WEIGHT",
+    "MODEL.RPN.SMOOTH_L1_BETA",
+    "DATALOADER.REPEAT_THRESHOLD",
+    "INPUT.PHOTOMETRIC.BRIGHTNESS",
+    "INPUT.PHOTOMETRIC.CONTRAST",
+    "INPUT.PHOTOMETRIC.SATURATION",
+    "INPUT.ROTATION_DEGREES",
+    "INPUT.COPY_PASTE.PROB",
+    "INPUT.COPY_PASTE.MAX_OBJECTS",
+)
 MOST_VARIANTS = 10_000
 
 
@@ -36,6 +69,10 @@ class SearchRule:
         num_variants: how many variants are drawn; a grid has as many as it has.
         seed: of what is drawn.
         at_once: variants that Optuna suggests in one round; the next begins when all of them have ended.
+        population: members of a generation (``pbt``, as all below).
+        interval_iters: iterations of a generation.
+        quantile_fraction: share of the members that goes on from one of the best as many.
+        resample_probability: chance that a value is drawn anew instead of perturbed.
     """
 
     method: str = ""
@@ -43,6 +80,11 @@ class SearchRule:
     num_variants: int = 0
     seed: int = 0
     at_once: int = 0
+    # Not in the representation, by which Optuna's rounds in older stores are known.
+    population: int = field(default=0, repr=False)
+    interval_iters: int = field(default=0, repr=False)
+    quantile_fraction: float = field(default=0.0, repr=False)
+    resample_probability: float = field(default=0.0, repr=False)
 
 
 def read_search(top: Section) -> SearchRule:
@@ -59,9 +101,10 @@ def read_search(top: Section) -> SearchRule:
     rule = SearchRule(
         method=method,
         space=space,
-        num_variants=section.integer("num_variants", 0 if method == GRID else 10, high=MOST_VARIANTS),
+        num_variants=section.integer("num_variants", 0 if method in (GRID, PBT) else 10, high=MOST_VARIANTS),
         seed=section.integer("seed", 0, high=2**31 - 1),
         at_once=section.integer("at_once", 4, low=1, high=1000) if method == OPTUNA else 0,
+        **(_population(section) if method == PBT else {}),
     )
     section.refuse_unknown()
     _check(rule, section)
@@ -109,6 +152,18 @@ def _check_normal(rule: SearchRule, section: Section) -> None:
             space.fault(key, rule_text, value, "lower the standard deviation, or use uniform or loguniform")
 
 
+def _population(section: Section) -> dict[str, Any]:
+    if section.raw("interval_iters") is None:
+        fix = "give e.g. a tenth of SOLVER.MAX_ITER"
+        section.fault("interval_iters", "expected the iterations of a generation", None, fix)
+    return {
+        "population": section.integer("population", 8, low=2, high=1000),
+        "interval_iters": section.integer("interval_iters", 1, low=1),
+        "quantile_fraction": section.number("quantile_fraction", 0.25, high=0.5),
+        "resample_probability": section.number("resample_probability", 0.25, high=1.0),
+    }
+
+
 def _check(rule: SearchRule, section: Section) -> None:
     _check_normal(rule, section)
     if rule.method == GRID:
@@ -122,5 +177,12 @@ def _check(rule: SearchRule, section: Section) -> None:
             section.fault("space", f"expected a grid of at most {MOST_VARIANTS} points", size, "search by random")
         if rule.num_variants:
             section.fault("num_variants", "expected none with a grid", rule.num_variants, "take it out")
+    elif rule.method == PBT:
+        if rule.num_variants:
+            section.fault("num_variants", "expected none with pbt", rule.num_variants, "say population: ...")
+        for key in rule.space:
+            if key not in MUTABLE_KEYS:
+                fix = f"{nearest(key, MUTABLE_KEYS)}; docs/search.md lists them; the others make variants"
+                section.section("space").fault(key, "expected a key that may change while a trial trains", key, fix)
     elif rule.num_variants == 0:
         section.fault("num_variants", "expected at least 1", 0, "say how many variants to draw")

@@ -16,7 +16,7 @@
     metric: AP                                         # what validation selects by (agropest.results.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
     search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
-    stop: race                                         # see agropest.sweep.stop_rule
+    stop: race                                         # see agropest.sweep.stop_rule; none with method: pbt
     budget: {max_hours: 8}                             # see agropest.sweep.budget
     track: [mlflow]                                    # see agropest.sweep.tracking
     resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
@@ -42,11 +42,12 @@ from agropest.sweep.factors import DESIGNS, combine
 from agropest.sweep.guard import Guard, read_guards
 from agropest.sweep.reference import Reference, read_reference
 from agropest.sweep.resources import Resources, read_resources
-from agropest.sweep.search import OPTUNA, RANDOM, SearchRule, drawn_variants, read_search
+from agropest.sweep.search import OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
-from agropest.sweep.stop_rule import ASHA, RACE, StopRule, read_stop
+from agropest.sweep.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
 from agropest.sweep.tracking import Tracker, read_trackers
+from agropest.sweep.trial import Leg
 from agropest.sweep.yaml_file import read_yaml
 
 KEEP_BEST_AND_LAST, KEEP_NONE = "best_and_last", "none"
@@ -63,12 +64,16 @@ class Variant:
         overrides: dotted Detectron2 keys to values.
         levels: of a factorial sweep: which level each factor has ("base" where it is not applied).
         resources: where they differ from the sweep's.
+        legs: what its trials were trained with before; see ``TrialSpec``.
+        leg_end: iteration that its trials end at; 0: the end of the schedule.
     """
 
     name: str
     overrides: Mapping[str, Any]
     levels: Mapping[str, str] = field(default_factory=dict)
     resources: Resources | None = None
+    legs: tuple[Leg, ...] = ()
+    leg_end: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         baseline=_baseline(top, variants),
         seeds=_seeds(top),
         metric=_metric(top),
-        stop=read_stop(top, ASHA if search.method in (RANDOM, OPTUNA) else RACE),
+        stop=read_stop(top, {RANDOM: ASHA, OPTUNA: ASHA, PBT: NONE}.get(search.method, RACE)),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
         keep_checkpoints=top.choice("keep_checkpoints", (KEEP_BEST_AND_LAST, KEEP_NONE), KEEP_BEST_AND_LAST),
@@ -151,9 +156,24 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         reference=read_reference(top, path, [variant.name for variant in variants]),
     )
     top.refuse_unknown()
+    if search.method == PBT:
+        _check_population(spec, top)
     if faults:
         raise SweepFileError(*faults)
     return spec
+
+
+def _check_population(spec: SweepSpec, top: Section) -> None:
+    """Adds what population-based training does not go with."""
+    if spec.stop.method != NONE:
+        fix = "take it out: who does badly goes on from one that does well"
+        top.fault("stop", "expected none with search.method pbt", spec.stop.method, fix)
+    for key in spec.search.space:
+        if key in spec.pinned:
+            top.fault("search.space", "expected no key that --set holds", key, "take it out of --set or of the space")
+    for variant in spec.variants:
+        if re.fullmatch(PBT + r"-\d+", variant.name):
+            top.fault("variants", "expected another name than a member's", variant.name, "rename the variant")
 
 
 def _label(top: Section, key: str, default: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +36,19 @@ NOT_IDENTITY = frozenset(
 
 
 @dataclass(frozen=True)
+class Leg:
+    """A part of a training with settings of its own.
+
+    Attributes:
+        end: the iteration it ends at.
+        settings: Detectron2 keys with the values they had in it.
+    """
+
+    end: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class TrialSpec:
     """One training run.
 
@@ -48,6 +61,9 @@ class TrialSpec:
         overrides: what differs from the baseline variant, flat; for people, not part of the identity.
         levels: factor levels, for factor effects; not part of the identity.
         resources: not part of the identity.
+        legs: of population-based training, the legs before this one, in order. The trial starts where the last of them
+            ended, with ``config`` from there on.
+        leg_end: iteration that the trial ends at; 0: the end of the schedule, as any other trial.
     """
 
     label: str
@@ -59,16 +75,21 @@ class TrialSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    legs: tuple[Leg, ...] = ()
+    leg_end: int = 0
 
     @cached_property
     def signature(self) -> str:
         """16 hex digits of the SHA-256 of the full resolved value (never of differences from defaults)."""
-        value = {
+        value: dict[str, Any] = {
             "config": {key: value for key, value in self.config.items() if key not in NOT_IDENTITY},
             "data": self.data,
             "weights": self.weights,
             "training_version": self.training_version,
         }
+        if self.leg_end:
+            value["legs"] = [[leg.end, dict(leg.settings)] for leg in self.legs]
+            value["leg_end"] = self.leg_end
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -83,9 +104,33 @@ class TrialSpec:
         return f"{self.label}-{self.signature}"
 
     @property
-    def max_iter(self) -> int:
+    def schedule_iters(self) -> int:
         """Iterations of the whole schedule."""
         return int(self.config["SOLVER.MAX_ITER"])
+
+    @property
+    def max_iter(self) -> int:
+        """The iteration that the trial ends at: that of the whole schedule, or of its leg."""
+        return self.leg_end or self.schedule_iters
+
+    @property
+    def start_iter(self) -> int:
+        """Iterations that its ancestor has trained; 0 without one."""
+        return self.legs[-1].end if self.legs else 0
+
+    @property
+    def ends_schedule(self) -> bool:
+        """Whether the trial trains to the end of the schedule: only then is it tested and ranked."""
+        return self.max_iter == self.schedule_iters
+
+    @property
+    def ancestor(self) -> TrialSpec | None:
+        """The trial that this one goes on from, or None: it starts from the initial weights."""
+        if not self.legs:
+            return None
+        *before, last = self.legs
+        config = {**self.config, **last.settings}
+        return replace(self, config=config, overrides={}, legs=tuple(before), leg_end=last.end)
 
     @property
     def eval_period_iters(self) -> int:
@@ -94,7 +139,7 @@ class TrialSpec:
 
     def is_evaluation(self, iteration: int) -> bool:
         """Returns whether validation follows an iteration (counted from 1): every period, and after the last."""
-        return 0 < iteration <= self.max_iter and (
+        return self.start_iter < iteration <= self.max_iter and (
             iteration % self.eval_period_iters == 0 or iteration == self.max_iter
         )
 

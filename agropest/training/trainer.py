@@ -105,6 +105,23 @@ class TrialTrainer(TrainerBase):
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
 
+    def take_over(self, state: dict[str, Any], cfg: CfgNode) -> None:
+        """Goes on from the :meth:`state` of another trial, under the learning rate, decay and momentum of this one.
+
+        Args:
+            state: its model has the parameters of this one.
+            cfg: of the other trial.
+        """
+        # Detectron2 groups parameters that have equal settings: the other optimizer may have other groups. What it
+        # knows of each parameter is taken over, and nothing else.
+        theirs = build_optimizer(cfg, self.model)
+        theirs.load_state_dict(state["optimizer"])
+        self.optimizer.state = theirs.state
+        scheduler = {**state["scheduler"], "base_lrs": list(self.scheduler.base_lrs)}
+        self.load_state({**state, "optimizer": self.optimizer.state_dict(), "scheduler": scheduler})
+        for group, lr in zip(self.optimizer.param_groups, self.scheduler.get_lr(), strict=True):
+            group["lr"] = lr
+
     def open_log(self, folder: Path, from_iteration: int) -> None:
         """Starts TensorBoard events in ``folder``; events of a lost part are superseded (``purge_step``)."""
         self.writer = SummaryWriter(str(folder), purge_step=from_iteration or None)

@@ -130,10 +130,10 @@ class _Run:
     def train(self) -> Status:
         self.folder.remove_leftovers()
         trainer = TrialTrainer(self.cfg, self.setting.device)
-        start = self._restore(trainer)
-        self.folder.write_status(self.ends_as(RUNNING, start))
-        trainer.open_log(self.folder.path, start)
         try:
+            start = self._restore(trainer)
+            self.folder.write_status(self.ends_as(RUNNING, start))
+            trainer.open_log(self.folder.path, start)
             self._evaluate_missing(trainer, start)
             self._tell_stored(start)
             hooks = [WriteHeartbeat(self.folder, trainer), _Evaluate(self, trainer), _Interrupt(self, trainer)]
@@ -174,15 +174,38 @@ class _Run:
             trainer.batches.close()  # type: ignore[attr-defined]  # ends loader workers
 
     def _restore(self, trainer: TrialTrainer) -> int:
-        """Loads the last whole checkpoint, or the initial weights; returns the iterations trained."""
+        """Loads the last whole checkpoint, or what the trial begins with; returns the iterations trained."""
         content = checkpoints.load_last(self.folder.checkpoints, self._newest_usable())
         if content is None:
-            self._start_afresh(trainer)
-            return 0
+            start, self.seconds_before = self._begin(trainer)
+            return start
         trainer.load_state(content)
         self.seconds_before = float(content["time_s"])
         logger.info("going on from the checkpoint of iteration %d", content["iteration"])
         return int(content["iteration"])
+
+    def _begin(self, trainer: TrialTrainer) -> tuple[int, float]:
+        """Loads the initial weights, or what the ancestor ended with; returns its iterations and their seconds."""
+        ancestor = self.trial.ancestor
+        if ancestor is None:
+            self._start_afresh(trainer)
+            return 0, 0.0
+        content = self._end_of(ancestor)
+        trainer.take_over(content, detectron2_config(ancestor, self.setting.device))
+        return ancestor.max_iter, float(content["time_s"])
+
+    def _end_of(self, ancestor: TrialSpec) -> dict[str, Any]:
+        """Returns the checkpoint an ancestor ended with; where it is gone or damaged, that leg is trained again."""
+        folder = self.folder.beside(ancestor.signature)
+        content = checkpoints.load(folder.checkpoints, ancestor.max_iter) if folder else None
+        if content is not None:
+            return content
+        logger.warning("no checkpoint of the ancestor at iteration %d: its leg is trained again", ancestor.max_iter)
+        run = _Run(ancestor, self.folder, self.setting, self.on_evaluation, self.should_stop)
+        trainer = TrialTrainer(run.cfg, self.setting.device)
+        start, seconds_before = run._begin(trainer)
+        run._train(trainer, start, ancestor.max_iter, [_Leave(run)])
+        return {**trainer.state(), "time_s": seconds_before}  # this leg's own are on the clock that runs
 
     def _start_afresh(self, trainer: TrialTrainer) -> None:
         """Loads the initial weights."""
@@ -231,13 +254,13 @@ class _Run:
     def _train_again(self, trainer: TrialTrainer, iteration: int) -> None:
         """Brings ``trainer`` to an iteration whose checkpoint is damaged, from the whole one before it."""
         content = checkpoints.load_last(self.folder.checkpoints, iteration)
-        start = int(content["iteration"]) if content is not None else 0
+        start = int(content["iteration"]) if content is not None else self.trial.start_iter
         logger.warning("the checkpoint of iteration %d is damaged: training again from %d", iteration, start)
         if content is not None:
             trainer.load_state(content)
         else:
             fresh = TrialTrainer(self.cfg, self.setting.device)
-            self._start_afresh(fresh)
+            self._begin(fresh)
             trainer.load_state(fresh.state())
         self._train(trainer, start, iteration, [_Interrupt(self, trainer)])
         self.folder.require_claim()
@@ -322,9 +345,17 @@ class _Run:
         return [best.iteration] if best else []
 
     def _finish(self, trainer: TrialTrainer) -> Status:
-        """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it."""
+        """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it.
+
+        A trial that ends with its generation, before the schedule does, is not tested.
+        """
         now = self.trial.max_iter
         self._evaluate_missing(trainer, now)
+        if not self.trial.ends_schedule:  # whoever goes on from it needs its end, whatever else may be removed
+            self.folder.require_claim()
+            checkpoints.keep(self.folder.checkpoints, {now})
+            reason = f"its generation ends at iteration {now} of {self.trial.schedule_iters}"
+            return self.ends_as(STOPPED, now, reason)
         chosen = (self._best() or [now])[0]
         missing = self._untested(chosen)
         if missing:
@@ -407,6 +438,17 @@ class _Evaluate(HookBase):
             self.run.checkpoint(self.its_trainer, iteration)
         if evaluates:
             self.run.evaluate(self.its_trainer, iteration)
+
+
+class _Leave(HookBase):
+    """Ends the trial without a checkpoint: what is trained is an ancestor's, and not this trial's to keep."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+
+    def after_step(self) -> None:
+        if self.run.should_stop():
+            raise Interrupted
 
 
 class _Interrupt(HookBase):

@@ -98,7 +98,7 @@ def run_trials(
         pending = standings.still_in(pending)
         if not pending:
             return Outcome(False, _all_ended_well(trials, store, spec.stopper))
-    spending.begin({trial.name: store.folder(trial).status().iteration for trial in pending})
+    spending.begin({trial.name: store.stands_at(trial).iteration for trial in pending})
     with contextlib.ExitStack() as around:
         stdout = around.enter_context(library_output_to(store.sweep_folder(spec.name) / "launch.log"))
         progress = around.enter_context(contextlib.closing(Progress(spec, trials, store, Console(file=stdout))))
@@ -187,7 +187,7 @@ def _settle(trials: Sequence[TrialSpec], store: Store, keep_checkpoints: bool) -
         if status.status == RUNNING:
             reason = f"its process ended without a word; see {folder.log}"
             folder.claim().write_status(replace(status, status=INTERRUPTED, reason=reason))
-        elif status.status == STOPPED and not keep_checkpoints:  # a finished trial has removed its own
+        elif status.status == STOPPED and not keep_checkpoints and trial.ends_schedule:  # a finished one has done so
             folder.claim().remove_checkpoints()
 
 

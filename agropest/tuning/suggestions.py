@@ -13,7 +13,7 @@ sweep's plain config in keys of the space alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -27,12 +27,12 @@ from agropest.results.metric import metric_value
 from agropest.results.ranking import best_evaluation
 from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store, TrialFolder
 from agropest.sweep.distributions import CHOICE, Distribution, draw_point
-from agropest.sweep.search import OPTUNA, variant_name
+from agropest.sweep.search import OPTUNA, PBT, variant_name
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
+from agropest.tuning.generations import Expand, Population
 
 Point = dict[str, Any]
-Expand = Callable[[SweepSpec], list[TrialSpec]]
 # Points are drawn at random until so many are known, as Optuna does.
 START_UP = 10
 
@@ -76,11 +76,27 @@ class Suggestions:
         """Variants suggested so far."""
         return sum(len(points) for points in self.rounds)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every variant has been suggested."""
+        return self.num_suggested >= self.spec.search.num_variants
+
     def sweep(self) -> SweepSpec:
         """Returns the sweep with every variant that has been suggested so far."""
         points = [point for points in self.rounds for point in points]
         drawn = [Variant(variant_name(self.spec.search, number), point) for number, point in enumerate(points)]
         return replace(self.spec, variants=(*self.spec.variants, *drawn))
+
+    def in_words(self) -> str:
+        """Returns how far the search is."""
+        return f"optuna: {self.num_suggested} of {self.spec.search.num_variants} variants are suggested so far"
+
+    def earlier_trials(self) -> list[TrialSpec]:
+        """Returns the trials of rounds that are not in the sweep any more: none."""
+        return []
+
+    def begin_again(self) -> None:
+        """Does nothing: what was suggested stays, and its trials are trained anew."""
 
     def next_round(self) -> bool:
         """Suggests the next round where all before has ended and something is left to suggest; returns whether it did.
@@ -124,7 +140,9 @@ class Suggestions:
             content = _read(path / "trial.json")
             config = content.get("config", {})
             point = {key: config.get(key) for key in space}
-            same = content and content["data"] == self._origin.data and content["weights"] == self._origin.weights
+            # What a member of a population came to, its config alone does not tell.
+            same = content and not content.get("leg_end") and content["data"] == self._origin.data
+            same = same and content["weights"] == self._origin.weights
             if not same or not all(law.holds(point[key]) for key, law in space.items()):
                 continue
             if content["training_version"] != self._origin.training_version or _rest(config, space) != _rest(
@@ -246,6 +264,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def opened(spec: SweepSpec, expand: Expand, store: Store) -> Suggestions | None:
-    """Returns the suggestions of a sweep that is searched by Optuna; None of any other."""
+def opened(spec: SweepSpec, expand: Expand, store: Store) -> Suggestions | Population | None:
+    """Returns what suggests a sweep's variants while it runs; None where all of them are known from the beginning."""
+    if spec.search.method == PBT:
+        return Population(spec, expand, store)
     return Suggestions(spec, expand, store) if spec.search.method == OPTUNA else None

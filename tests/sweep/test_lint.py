@@ -95,6 +95,26 @@ def test_early_stopping_without_anything_to_stop_by(tmp_path: Path, agropest: Da
     assert of(tmp_path, silent, agropest) == set()
 
 
+def test_a_population_that_is_judged_too_early_or_cut_short(tmp_path: Path, agropest: Dataset) -> None:
+    def remarks(interval: int, warm_up: int, fraction: float) -> list[str]:
+        path = tmp_path / "a.yaml"
+        path.write_text(
+            f"config: {{SOLVER.MAX_ITER: 300, SOLVER.WARMUP_ITERS: {warm_up}, SOLVER.STEPS: []}}\n"
+            f"search: {{method: pbt, interval_iters: {interval}, quantile_fraction: {fraction},\n"
+            "  space: {SOLVER.BASE_LR: {uniform: [0.01, 0.02]}}}\n"
+        )
+        spec = load_sweep(path)
+        found = lint(spec, expand_trials(spec, agropest.fingerprint, agropest.class_names), agropest)
+        return [remark.text for remark in found if remark.rule == "population"]
+
+    assert remarks(100, 50, 0.25) == []
+    assert [text.split(":")[0] for text in remarks(70, 70, 0.0)] == [
+        "search.interval_iters 70 does not divide SOLVER.MAX_ITER 300",
+        "search.interval_iters 70 lies within the warm-up (70 iterations)",
+        "search.quantile_fraction is 0",
+    ]
+
+
 def test_a_factorial_design_is_not_called_confounded(tmp_path: Path, agropest: Dataset) -> None:
     text = "factors: {lr: {SOLVER.BASE_LR: 0.002}, loss: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}}\ndesign: full\n"
     assert of(tmp_path, text, agropest) == set()
@@ -175,7 +195,7 @@ def test_factors_of_keys() -> None:
     assert factor_of("INPUT.MIN_SIZE_TEST") == "test scale"
     assert factor_of("INPUT.ROTATION_DEGREES") == "augmentation"
     assert factor_of("MODEL.RPN.NMS_THRESH") == "MODEL.RPN"
-    assert len(RULES) == 14
+    assert len(RULES) == 15
 
 
 def test_the_batch_of_a_whole_sweep_is_held_against_the_base_config(tmp_path: Path, agropest: Dataset) -> None:

@@ -73,6 +73,7 @@ RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
     NO_EFFECT: config_rules.no_effect,
     "schedule": config_rules.schedule,
     "early-stopping": config_rules.early_stopping,
+    "population": config_rules.population,
     "single-seed": config_rules.single_seed,
     "anchor-range": data_rules.anchor_range,
     "oversized-anchors": data_rules.oversized_anchors,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agropest.sweep.detectron2_keys import default_config
 from agropest.sweep.lint.subject import Subject
+from agropest.sweep.search import PBT
 
 # Detectron2's default; above it, the precision-recall curve is cut off and AP is no longer AP.
 HIGHEST_EVALUATION_THRESHOLD = 0.05
@@ -59,10 +60,10 @@ def several_factors(subject: Subject) -> Iterator[str]:
 
 def unequal_iterations(subject: Subject) -> Iterator[str]:
     for trial in subject.others:
-        if trial.max_iter != subject.baseline.max_iter:
+        if trial.schedule_iters != subject.baseline.schedule_iters:
             yield (
-                f"{trial.label}: trains {trial.max_iter} iterations and {subject.baseline.label} "
-                f"{subject.baseline.max_iter}: a difference may be the training time's"
+                f"{trial.label}: trains {trial.schedule_iters} iterations and {subject.baseline.label} "
+                f"{subject.baseline.schedule_iters}: a difference may be the training time's"
             )
 
 
@@ -99,7 +100,7 @@ def no_effect(subject: Subject) -> Iterator[str]:
 
 def schedule(subject: Subject) -> Iterator[str]:
     for trial in subject.variants:
-        config, end = trial.config, trial.max_iter
+        config, end = trial.config, trial.schedule_iters
         late = [step for step in config["SOLVER.STEPS"] if step >= end]
         if late and config["SOLVER.LR_SCHEDULER_NAME"] == "WarmupMultiStepLR":
             yield f"{trial.label}: SOLVER.STEPS {late} lie at or past the end ({end} iterations) and never happen"
@@ -109,6 +110,25 @@ def schedule(subject: Subject) -> Iterator[str]:
         if end % trial.eval_period_iters:
             period = trial.eval_period_iters
             yield f"{trial.label}: TEST.EVAL_PERIOD {period} does not divide {end}: the last evaluation comes early"
+
+
+def population(subject: Subject) -> Iterator[str]:
+    rule, trial = subject.spec.search, subject.baseline
+    if rule.method != PBT:
+        return
+    interval, end, warm_up = rule.interval_iters, trial.schedule_iters, trial.config["SOLVER.WARMUP_ITERS"]
+    if end % interval:
+        yield (
+            f"search.interval_iters {interval} does not divide SOLVER.MAX_ITER {end}: the last generation trains only "
+            f"{end % interval} iterations"
+        )
+    if interval <= warm_up:
+        yield (
+            f"search.interval_iters {interval} lies within the warm-up ({warm_up} iterations): the first generation is "
+            "judged before it has trained at its own learning rates"
+        )
+    if rule.quantile_fraction == 0:
+        yield "search.quantile_fraction is 0: nobody goes on from another, unless one fails"
 
 
 def early_stopping(subject: Subject) -> Iterator[str]:
