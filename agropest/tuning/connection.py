@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no console output; ours is agropest.tuning.progress
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they import torch in the driver; trials write their own events
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: trials save a checkpoint first
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # its own notes, which nobody reads: the store is the truth
     "RAY_memory_monitor_refresh_ms": "0",  # its kill of one trial makes the whole fit() raise
 }
 # Ray binds everything to 127.0.0.1 where it does not expect a cluster of several machines, which it does on Linux
