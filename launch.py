@@ -108,9 +108,9 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.report.plan import plan_table
     from agropest.results.again import describe_fresh, retry_failed, start_afresh
     from agropest.results.lock import only_launch
-    from agropest.results.metric import require_metric
     from agropest.results.store import Store
     from agropest.results.sweep_forecast import in_words
+    from agropest.statistics.metric import require_metric
     from agropest.sweep.guard import require_guards
     from agropest.sweep.lint import lint
     from agropest.sweep.plan import expand_trials

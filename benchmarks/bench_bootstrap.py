@@ -17,11 +17,11 @@ import time
 import numpy as np
 from hotcoco import COCO, COCOeval
 
-from agropest.results.average_precision import AP
-from agropest.results.bootstrap import draws, replicate
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import ALL, match, read_targets
-from agropest.results.metric import Basis
+from agropest.statistics.average_precision import AP
+from agropest.statistics.bootstrap import draws, replicate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import ALL, match, read_targets
+from agropest.statistics.metric import Basis
 from benchmarks.synthetic import draw_detector, draw_split
 
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from agropest import files
 from agropest.report.sweep_table import table_texts
-from agropest.results.average_precision import AP, AP_DEPLOYED, evaluate
-from agropest.results.boxes import GroundTruth
 from agropest.results.ranking import rank_trials
 from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
 from agropest.results.sweep_comparison import compare_trials
+from agropest.statistics.average_precision import AP, AP_DEPLOYED, evaluate
+from agropest.statistics.boxes import GroundTruth
 from agropest.sweep.trial import TrialSpec
 from benchmarks.synthetic import draw_detector, draw_split
 

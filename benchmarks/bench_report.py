@@ -25,13 +25,13 @@ from PIL import Image, ImageDraw
 
 from agropest import files
 from agropest.report.page import write_page
-from agropest.results.average_precision import evaluate
-from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.kept_replicates import keep_replicates
-from agropest.results.matching import Targets, read_targets
 from agropest.results.ranking import chosen_evaluation
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
 from agropest.results.sweep_record import SplitRecord, SweepRecord, environment, read_sweep_record, write_sweep_record
+from agropest.statistics.average_precision import evaluate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import Targets, read_targets
 from agropest.sweep.detectron2_keys import default_config
 from agropest.sweep.trial import TrialSpec
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from agropest.data.dataset import load_dataset
 from agropest.data.demo import draw_demo_dataset
-from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
+from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 

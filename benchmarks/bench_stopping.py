@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_stopping [--sweeps 216] [--images 1095] [--resamples 100] [--seed 0]
 
-The decisions are the real ones: ``agropest.results.racing`` for race and hyperband, Ray Tune's own schedulers, as a
+The decisions are the real ones: ``agropest.statistics.racing`` for race and hyperband, Ray Tune's own schedulers, as a
 launch builds them, for asha and median. What they decide on is simulated down to the boxes:
 
 - One validation set for each sweep, of AgroPest-12's size: 1,095 images, 12 classes, 1 to 3 objects in each. Every
@@ -39,11 +39,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.bootstrap import replicate
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import Targets, match, read_targets
-from agropest.results.metric import basis_of
-from agropest.results.racing import Entrant, Known, RaceRule, Sample, halving, race
+from agropest.statistics.bootstrap import replicate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import Targets, match, read_targets
+from agropest.statistics.metric import basis_of
+from agropest.statistics.racing import Entrant, Known, RaceRule, Sample, halving, race
 from agropest.sweep.learning_rate import decay_to_come
 from agropest.sweep.stop_rule import StopRule
 

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, expit, ndtr
 
-from agropest.results.average_precision import AP, CLASS_PREFIX
-from agropest.results.bootstrap import Replicates, replicate
-from agropest.results.inference import INCONCLUSIVE, Sampled, compare, estimate
-from agropest.results.matching import IOU_THRESHOLDS, Matches, Targets
-from agropest.results.metric import Basis
+from agropest.statistics.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.bootstrap import Replicates, replicate
+from agropest.statistics.inference import INCONCLUSIVE, Sampled, compare, estimate
+from agropest.statistics.matching import IOU_THRESHOLDS, Matches, Targets
+from agropest.statistics.metric import Basis
 from benchmarks.synthetic import BOXES_PER_IMAGE, CLASS_NAMES, TRAIN_BOXES
 
 Array = npt.NDArray[np.float64]

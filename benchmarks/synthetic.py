@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.boxes import Boxes, GroundTruth
+from agropest.statistics.boxes import Boxes, GroundTruth
 
 Array = npt.NDArray[Any]
 

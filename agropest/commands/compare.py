@@ -28,9 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest.errors import DataError, fault, nearest
     from agropest.report.verdicts import remarks, verdict_table
-    from agropest.results.boxes import Boxes, GroundTruth
     from agropest.results.comparison import compare_detectors
-    from agropest.results.metric import require_metric
+    from agropest.statistics.boxes import Boxes, GroundTruth
+    from agropest.statistics.metric import require_metric
 
     names = _names(arguments.predictions)
     faults = []

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest.errors import DataError, fault
     from agropest.report.predictions import summarize_predictions, summary_content, summary_tables
-    from agropest.results.boxes import Boxes, GroundTruth
+    from agropest.statistics.boxes import Boxes, GroundTruth
 
     if not 0 <= arguments.threshold <= 1:
         raise DataError(

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest.errors import DataError
-from agropest.results.box_summary import BoxSummary, summarize_boxes
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.calibration import Calibration, calibration
-from agropest.results.confusion import ConfusionMatrix, confusion_matrix
-from agropest.results.curves import ap_by_threshold, precision_recall
-from agropest.results.error_types import ErrorTypes, error_types
-from agropest.results.matching import ALL, match, read_targets
 from agropest.results.ranking import RankedTrial, chosen_evaluation
 from agropest.results.store import FINISHED, Store
+from agropest.statistics.box_summary import BoxSummary, summarize_boxes
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.calibration import Calibration, calibration
+from agropest.statistics.confusion import ConfusionMatrix, confusion_matrix
+from agropest.statistics.curves import ap_by_threshold, precision_recall
+from agropest.statistics.error_types import ErrorTypes, error_types
+from agropest.statistics.matching import ALL, match, read_targets
 from agropest.sweep.trial import TrialSpec
 
 MOST_DETAILED = 6
@@ -33,7 +33,7 @@ class Detail:
         threshold: the score threshold it would be deployed with.
         boxes: of the whole split.
         precision: [101], at IoU 0.5, mean over classes.
-        by_threshold: AP in percent at the thresholds of ``results.curves.THRESHOLDS``.
+        by_threshold: AP in percent at the thresholds of ``statistics.curves.THRESHOLDS``.
     """
 
     label: str

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import box_iou
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import box_iou
 
 SIDE_PX = 320
 JPEG_QUALITY = 72

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from agropest.report.verdicts import number, probability
 from agropest.results.comparison import Comparison
-from agropest.results.inference import Interval
+from agropest.statistics.inference import Interval
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

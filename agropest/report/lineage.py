@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, to_markdown
-from agropest.results.metric import metric_value
 from agropest.results.store import Store
+from agropest.statistics.metric import metric_value
 from agropest.sweep.trial import TrialSpec
 
 

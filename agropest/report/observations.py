@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agropest.report.verdicts import interval_text, number, probability, signed
-from agropest.results.average_precision import AP, AP_DEPLOYED
 from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.inference import INCONCLUSIVE
-from agropest.results.metric import metric_value
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
+from agropest.statistics.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.inference import INCONCLUSIVE
+from agropest.statistics.metric import metric_value
 
 FAR = 1.0  # percentage points that are worth a sentence
 

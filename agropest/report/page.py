@@ -26,13 +26,13 @@ from agropest.report.examples import Example, choose_images, draw_examples
 from agropest.report.lineage import lineage_rows
 from agropest.report.published import published_rows
 from agropest.report.verdicts import headline, remarks, tie_sentence
-from agropest.results.boxes import GroundTruth
 from agropest.results.comparison import Comparison
-from agropest.results.metric import metric_value
 from agropest.results.ranking import RankedTrial, best_evaluation, rank_trials
 from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Store
 from agropest.results.sweep_forecast import against_actual, read_forecast
 from agropest.results.sweep_record import SweepRecord
+from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.metric import metric_value
 
 TEMPLATES = Path(__file__).parent / "template"
 NAME = "index.html"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.details import Detail
 from agropest.results.comparison import Comparison
-from agropest.results.curves import THRESHOLDS
-from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Difference
-from agropest.results.metric import metric_value
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import STOPPED, EvaluationRecord
-from agropest.results.weighted import RECALL_POINTS
+from agropest.statistics.curves import THRESHOLDS
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference
+from agropest.statistics.metric import metric_value
+from agropest.statistics.weighted import RECALL_POINTS
 
 VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down"), INCONCLUSIVE: ("unclear", "circle")}
 

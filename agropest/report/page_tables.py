@@ -12,12 +12,12 @@ from agropest.report.details import Detail
 from agropest.report.predictions import most_confused
 from agropest.report.tables import Rows
 from agropest.report.verdicts import interval_text, number, probability, signed
-from agropest.results.average_precision import AP, AP50, AP_DEPLOYED, CLASS_PREFIX
 from agropest.results.comparison import Comparison
-from agropest.results.confusion import ConfusionMatrix
-from agropest.results.metric import metric_value
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
+from agropest.statistics.average_precision import AP, AP50, AP_DEPLOYED, CLASS_PREFIX
+from agropest.statistics.confusion import ConfusionMatrix
+from agropest.statistics.metric import metric_value
 
 MOST_CLASSES = 40  # in a table: more make a page of many megabytes that nobody reads
 DEEPEST = 10.0  # percentage points at which the heat map's colour is full

@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.errors import DataError, fault
-from agropest.results.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, Metrics, evaluate
-from agropest.results.box_summary import CONFIDENT, BoxSummary, summarize_boxes
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.calibration import Calibration, calibration
-from agropest.results.confusion import BACKGROUND, ConfusionMatrix, confusion_matrix
-from agropest.results.error_types import ErrorTypes, error_types
-from agropest.results.matching import match, read_targets
+from agropest.statistics.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, Metrics, evaluate
+from agropest.statistics.box_summary import CONFIDENT, BoxSummary, summarize_boxes
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.calibration import Calibration, calibration
+from agropest.statistics.confusion import BACKGROUND, ConfusionMatrix, confusion_matrix
+from agropest.statistics.error_types import ErrorTypes, error_types
+from agropest.statistics.matching import match, read_targets
 
 BAR = 40
 MOST_CLASSES, MOST_PAIRS = 15, 15  # a wider matrix fits no console

@@ -10,9 +10,9 @@ from rich.text import Text
 from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Rows, percent, shown, to_markdown
-from agropest.results.average_precision import AP, AP50, AP75
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
+from agropest.statistics.average_precision import AP, AP50, AP75
 from agropest.sweep.reference import Reference
 
 SHOWN = (AP, AP50, AP75)

@@ -16,9 +16,9 @@ from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
 from agropest.report.verdicts import NOTHING, number, probability, remarks, signed
 from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
-from agropest.results.inference import Difference, Estimate, Interval
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
+from agropest.statistics.inference import Difference, Estimate, Interval
 
 BASELINE = "baseline"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agropest.report.markdown import plain
-from agropest.results.average_precision import AP_DEPLOYED, AP_NAMES, CLASS_PREFIX
 from agropest.results.ranking import RankedTrial
+from agropest.statistics.average_precision import AP_DEPLOYED, AP_NAMES, CLASS_PREFIX
 
 Cell = str | int | float | None
 Rows = list[dict[str, Cell]]

@@ -9,10 +9,10 @@ from agropest.report.cost import SweepCost, duration
 from agropest.report.markdown import code, plain, table
 from agropest.report.observations import class_counts, observations
 from agropest.report.verdicts import estimate_text, interval_text, number, remarks, signed, verdict_rows
-from agropest.results.average_precision import AP, AP50, AP75, AP_DEPLOYED, CLASS_PREFIX
 from agropest.results.comparison import ComparedVariant, Comparison
 from agropest.results.ranking import RankedTrial
 from agropest.results.sweep_record import SweepRecord
+from agropest.statistics.average_precision import AP, AP50, AP75, AP_DEPLOYED, CLASS_PREFIX
 
 CLASSES_ACROSS = 8
 # What a reader wants to know of a run first; the whole configuration is in the trial's folder.

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Estimate, Interval
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Estimate, Interval
 
 NOTHING = "-"
 MOST_NAMED = 6  # in a sentence

@@ -1,1 +1,1 @@
-"""What trials leave on disk, and what can be known from it. No torch, no ray."""
+"""What trials leave on disk, and what a sweep can say from it. No torch, no ray."""

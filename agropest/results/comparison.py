@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.average_precision import AP, CLASS_PREFIX, evaluate
-from agropest.results.bootstrap import RESAMPLES, Replicates, over_seeds, paired_bootstrap
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.effects import contrasts
-from agropest.results.inference import (
+from agropest.results.store import FINISHED
+from agropest.statistics.average_precision import AP, CLASS_PREFIX, evaluate
+from agropest.statistics.bootstrap import RESAMPLES, Replicates, over_seeds, paired_bootstrap
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.effects import contrasts
+from agropest.statistics.inference import (
     BETTER,
     CONFIDENCE,
     INCONCLUSIVE,
@@ -35,9 +36,8 @@ from agropest.results.inference import (
     estimate,
     ties,
 )
-from agropest.results.matching import Targets, read_targets
-from agropest.results.metric import basis_of
-from agropest.results.store import FINISHED
+from agropest.statistics.matching import Targets, read_targets
+from agropest.statistics.metric import basis_of
 from agropest.sweep.factors import APPLIED
 from agropest.sweep.guard import Guard
 
@@ -108,7 +108,7 @@ class ComparedVariant:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a factor does; ``kind`` as in :mod:`agropest.results.effects`, p values corrected over the effects."""
+    """What a factor does; ``kind`` as in :mod:`agropest.statistics.effects`, p values corrected over the effects."""
 
     kind: str
     factors: tuple[str, ...]
@@ -120,7 +120,7 @@ class Comparison:
     """What is known of a metric.
 
     Attributes:
-        metric: of :mod:`agropest.results.metric`.
+        metric: of :mod:`agropest.statistics.metric`.
         baseline: the label that the others are compared with.
         num_images: of the split.
         num_sources: of which they are copies: the sample size behind the intervals.
@@ -197,7 +197,7 @@ def compare_detectors(
 
     Args:
         detectors: name to boxes.
-        metric: of :mod:`agropest.results.metric`.
+        metric: of :mod:`agropest.statistics.metric`.
         baseline: a name; empty: the first.
         resamples, seed: of the bootstrap.
         max_detections: per image and class; None: all.

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest import files
-from agropest.results.average_precision import AP
-from agropest.results.bootstrap import RESAMPLES, Replicates, replicate
-from agropest.results.boxes import Boxes
-from agropest.results.matching import Targets, match
-from agropest.results.metric import Basis, basis_of
 from agropest.results.store import EvaluationRecord, TrialFolder
+from agropest.statistics.average_precision import AP
+from agropest.statistics.bootstrap import RESAMPLES, Replicates, replicate
+from agropest.statistics.boxes import Boxes
+from agropest.statistics.matching import Targets, match
+from agropest.statistics.metric import Basis, basis_of
 
 FloatArray = npt.NDArray[Any]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agropest.results.metric import metric_value
 from agropest.results.store import (
     FAILED,
     FINISHED,
@@ -22,6 +21,7 @@ from agropest.results.store import (
     Store,
     TrialFolder,
 )
+from agropest.statistics.metric import metric_value
 from agropest.sweep.trial import TrialSpec
 
 _ORDER = {FINISHED: 0, STOPPED: 1, RUNNING: 2, INTERRUPTED: 3, NEW: 4, FAILED: 5}

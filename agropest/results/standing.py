@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agropest.results.metric import metric_value
 from agropest.results.store import ENDED_WELL, FAILED, NEW, RUNNING, EvaluationRecord, Heartbeat, Status, Store
+from agropest.statistics.metric import metric_value
 from agropest.sweep.trial import TrialSpec
 
 SETTLED_NS = 10**9

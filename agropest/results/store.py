@@ -37,7 +37,7 @@ import yaml
 
 from agropest import files
 from agropest.errors import StoreError, fault
-from agropest.results.referee import Referee
+from agropest.statistics.referee import Referee
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agropest.results.average_precision import AP, AP_DEPLOYED
-from agropest.results.bootstrap import RESAMPLES, Replicates
-from agropest.results.boxes import GroundTruth
 from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
 from agropest.results.kept_replicates import TEST, read_replicates
-from agropest.results.matching import Targets, read_targets
-from agropest.results.metric import Basis, basis_of
 from agropest.results.ranking import chosen_evaluation
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Store
+from agropest.statistics.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.bootstrap import RESAMPLES, Replicates
+from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.matching import Targets, read_targets
+from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 

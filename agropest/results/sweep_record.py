@@ -17,9 +17,9 @@ from typing import Any
 from agropest import __version__, files
 from agropest.data.dataset import Dataset
 from agropest.errors import StoreError, fault
-from agropest.results.boxes import GroundTruth
 from agropest.results.machine import this_machine
 from agropest.results.store import Store
+from agropest.statistics.boxes import GroundTruth
 from agropest.sweep.guard import Guard
 from agropest.sweep.reference import Reference
 from agropest.sweep.spec import SweepSpec

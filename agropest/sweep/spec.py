@@ -13,7 +13,7 @@
     baseline: baseline
     seeds: [42]
     reference: ../results/reference/study.yaml         # published figures to show beside (see agropest.sweep.reference)
-    metric: AP                                         # what validation selects by (agropest.results.metric)
+    metric: AP                                         # what validation selects by (agropest.statistics.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
     search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
     stop: race                                         # see agropest.sweep.stop_rule; none with method: pbt

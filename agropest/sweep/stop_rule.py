@@ -25,7 +25,7 @@ class StopRule:
         reduction_factor: of ``asha`` and ``hyperband``: 1/this of the trials goes on at a rung.
         level: of ``race``: the highest chance that a trial is ever stopped although none is better.
         allowance: of ``race``: how much more, as a share of the leader's metric, a trial may still gain on it from
-            learning-rate decay that is to come; see ``agropest.results.racing``.
+            learning-rate decay that is to come; see ``agropest.statistics.racing``.
         indifference: of ``race``: a difference of the metric, in percent points, that does not matter. Above 0, a trial
             that is behind is also stopped once it cannot be ahead by more than this.
         keep_baseline: the baseline is never stopped: every verdict compares with it, at the end of its schedule. For

@@ -16,7 +16,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNNWithTTA
 
-from agropest.results.boxes import Boxes
+from agropest.statistics.boxes import Boxes
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
 IMAGES_PER_BATCH = 8

@@ -9,7 +9,7 @@ from typing import Any
 
 from detectron2.structures import BoxMode
 
-from agropest.results.boxes import GroundTruth
+from agropest.statistics.boxes import GroundTruth
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,9 @@ from detectron2.engine.train_loop import HookBase
 
 from agropest.errors import TrialError
 from agropest.modeling.config import add_agropest_config
-from agropest.results.boxes import Boxes
-from agropest.results.evaluation import evaluate_all
 from agropest.results.kept_replicates import keep_replicates
-from agropest.results.matching import read_targets
 from agropest.results.paces import DEVICE, THREADS
 from agropest.results.ranking import best_evaluation
-from agropest.results.referee import ask_referee
 from agropest.results.store import (
     FAILED,
     FINISHED,
@@ -37,6 +33,10 @@ from agropest.results.store import (
     Status,
     TrialFolder,
 )
+from agropest.statistics.boxes import Boxes
+from agropest.statistics.evaluation import evaluate_all
+from agropest.statistics.matching import read_targets
+from agropest.statistics.referee import ask_referee
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints

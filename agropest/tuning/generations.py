@@ -19,8 +19,8 @@ from typing import Any
 
 from agropest import files
 from agropest.errors import SweepFileError, fault
-from agropest.results.metric import metric_value
 from agropest.results.store import ENDED_WELL, FAILED, Store
+from agropest.statistics.metric import metric_value
 from agropest.sweep.population import Member, first_generation, next_generation
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.trial import Leg, TrialSpec

@@ -2,8 +2,8 @@
 
 Whoever is ahead makes way for whoever waits and is behind, so that the variants are compared at equal iterations as
 early as possible; where nobody waits, nobody is held up. The decision itself is a pure function of the stored
-evaluations (``agropest.results.racing``): after the driver was killed, the next launch reads the store and is where it
-was.
+evaluations (``agropest.statistics.racing``): after the driver was killed, the next launch reads the store and is where
+it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from agropest.results.racing import Stop
+from agropest.statistics.racing import Stop
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.standings import Standings
 from agropest.tuning.trainable import ITERATION

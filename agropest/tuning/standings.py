@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from agropest.data.dataset import Dataset
-from agropest.results.bootstrap import over_seeds, replicate
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import Targets, match, read_targets
-from agropest.results.metric import basis_of
-from agropest.results.racing import FEWEST_SOURCES, Entrant, Known, RaceRule, Sample, Stop, halving, race
 from agropest.results.store import ENDED_WELL, FAILED, STOPPED, Store, TrialFolder
+from agropest.statistics.bootstrap import over_seeds, replicate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import Targets, match, read_targets
+from agropest.statistics.metric import basis_of
+from agropest.statistics.racing import FEWEST_SOURCES, Entrant, Known, RaceRule, Sample, Stop, halving, race
 from agropest.sweep.learning_rate import curve_key, decay_to_come
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.stop_rule import HYPERBAND, RACE, StopRule

@@ -23,9 +23,9 @@ import numpy as np
 
 from agropest import files
 from agropest.errors import EnvironmentFault, fault
-from agropest.results.metric import metric_value
 from agropest.results.ranking import best_evaluation
 from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store, TrialFolder
+from agropest.statistics.metric import metric_value
 from agropest.sweep.distributions import CHOICE, Distribution, draw_point
 from agropest.sweep.search import OPTUNA, PBT, variant_name
 from agropest.sweep.spec import SweepSpec, Variant

@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from agropest.results.metric import metric_value
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
+from agropest.statistics.metric import metric_value
 from agropest.tuning import child
 from agropest.tuning.nameplate import announce_trial, show_trial
 

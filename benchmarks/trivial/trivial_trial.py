@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.kept_replicates import keep_replicates
-from agropest.results.matching import read_targets
 from agropest.results.store import FINISHED, EvaluationRecord, Status, TrialFolder
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import read_targets
 from agropest.sweep.trial import TrialSpec
 from agropest.training.setting import Setting
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from agropest import files
-from agropest.results.average_precision import evaluate
-from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
 from agropest.results.sweep_record import SplitRecord, SweepRecord, write_sweep_record
+from agropest.statistics.average_precision import evaluate
+from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.sweep.guard import Guard
 from agropest.sweep.reference import Reference
 from agropest.sweep.trial import TrialSpec

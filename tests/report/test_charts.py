@@ -13,8 +13,8 @@ from agropest.report.page_charts import difference_row, effects_chart
 from agropest.report.page_tables import confusion_table, heat_map
 from agropest.report.svg import Axis, axis_around, tick_text
 from agropest.results.comparison import ComparedVariant, Comparison, Effect
-from agropest.results.confusion import ConfusionMatrix
-from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
+from agropest.statistics.confusion import ConfusionMatrix
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
 
 HOSTILE = "\"/><script>alert(1)</script>&'<"
 BASE = Comparison("AP", "base", 10, 10, 20, 100, 0.95, (), "")

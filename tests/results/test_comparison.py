@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from agropest.results import kept_replicates
-from agropest.results.average_precision import AP, evaluate
-from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.comparison import BROKEN, HELD, Comparison, compare_detectors
-from agropest.results.inference import INCONCLUSIVE, WORSE
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
 from agropest.results.sweep_comparison import compare_trials
+from agropest.statistics.average_precision import AP, evaluate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.inference import INCONCLUSIVE, WORSE
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from agropest.data.dataset import Dataset
-from agropest.results.boxes import Boxes
 from agropest.results.machine import Machine
 from agropest.results.paces import DEVICE
 from agropest.results.probes import ProbeShelf
@@ -24,6 +23,7 @@ from agropest.results.sweep_forecast import (
     read_forecast,
     write_forecast,
 )
+from agropest.statistics.boxes import Boxes
 from agropest.sweep.measurement import Measurement
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep

@@ -11,8 +11,8 @@ import torch
 
 from agropest import files
 from agropest.data.dataset import Dataset
-from agropest.results.boxes import Boxes
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
+from agropest.statistics.boxes import Boxes
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec

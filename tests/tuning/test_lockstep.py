@@ -16,9 +16,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo import draw_demo_dataset
-from agropest.results.boxes import Boxes, GroundTruth
 from agropest.results.completeness import is_stopped
 from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
+from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec

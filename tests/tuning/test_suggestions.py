@@ -12,8 +12,8 @@ import pytest
 
 from agropest import files
 from agropest.errors import EnvironmentFault
-from agropest.results.boxes import Boxes
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
+from agropest.statistics.boxes import Boxes
 from agropest.sweep.distributions import Distribution
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep

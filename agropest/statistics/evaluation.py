@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from agropest.results.average_precision import AP, AP50, AP50_DEPLOYED, AP_DEPLOYED, Metrics, evaluate
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import ALL, match, read_targets
-from agropest.results.metric import AP_WORST, F1_DEPLOYED, metric_value
-from agropest.results.weighted import f1
+from agropest.statistics.average_precision import AP, AP50, AP50_DEPLOYED, AP_DEPLOYED, Metrics, evaluate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import ALL, match, read_targets
+from agropest.statistics.metric import AP_WORST, F1_DEPLOYED, metric_value
+from agropest.statistics.weighted import f1
 
 
 def evaluate_all(

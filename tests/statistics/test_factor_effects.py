@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agropest.results.effects import ALONE, INTERACTION, LEFT_OUT, MAIN, contrasts
+from agropest.statistics.effects import ALONE, INTERACTION, LEFT_OUT, MAIN, contrasts
 from agropest.sweep.factors import APPLIED, combine
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agropest.errors import SweepFileError
-from agropest.results.metric import metric_value, reduce_classes, require_metric
+from agropest.statistics.metric import metric_value, reduce_classes, require_metric
 
 
 @pytest.mark.parametrize(

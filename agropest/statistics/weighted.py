@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from agropest.results.matching import ALL, AREA_RANGES, FALSE, IGNORED, IOU_THRESHOLDS, TRUE, Matches
+from agropest.statistics.matching import ALL, AREA_RANGES, FALSE, IGNORED, IOU_THRESHOLDS, TRUE, Matches
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.matching import ALL, IGNORED, IOU_THRESHOLDS, TRUE, Matches
-from agropest.results.weighted import RECALL_POINTS, class_precisions
+from agropest.statistics.matching import ALL, IGNORED, IOU_THRESHOLDS, TRUE, Matches
+from agropest.statistics.weighted import RECALL_POINTS, class_precisions
 
 Array = npt.NDArray[np.float64]
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agropest.errors import DataError
-from agropest.results.average_precision import evaluate_with_pycocotools
-from agropest.results.bootstrap import weighted_metrics
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import image_groups, match, read_targets
-from agropest.results.weighted import f1
+from agropest.statistics.average_precision import evaluate_with_pycocotools
+from agropest.statistics.bootstrap import weighted_metrics
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import image_groups, match, read_targets
+from agropest.statistics.weighted import f1
 
 
 def duplicated(truth: GroundTruth, boxes: Boxes, weights: list[int]) -> tuple[GroundTruth, Boxes]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from math import inf
 
-from agropest.results.average_precision import AP, AP50, AP50_DEPLOYED, AP_DEPLOYED, evaluate_with_pycocotools
-from agropest.results.boxes import Boxes, GroundTruth
+from agropest.statistics.average_precision import AP, AP50, AP50_DEPLOYED, AP_DEPLOYED, evaluate_with_pycocotools
+from agropest.statistics.boxes import Boxes, GroundTruth
 
 TOLERANCE = 1e-9  # of percent
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.average_precision import AP, CLASS_PREFIX
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.matching import Matches, Targets, match, read_targets
-from agropest.results.metric import BASES, Basis, basis_of, chosen_classes, reduce_classes
+from agropest.statistics.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.matching import Matches, Targets, match, read_targets
+from agropest.statistics.metric import BASES, Basis, basis_of, chosen_classes, reduce_classes
 
 Array = npt.NDArray[Any]
 
@@ -144,7 +144,7 @@ def paired_bootstrap(
 
     Args:
         detectors: name to boxes.
-        metric: of :mod:`agropest.results.metric`; ``replicates.of(metric)`` reads it, and all with the same basis.
+        metric: of :mod:`agropest.statistics.metric`; ``replicates.of(metric)`` reads it, and all with the same basis.
 
     Raises:
         DataError: a box is on an image that the ground truth lacks.

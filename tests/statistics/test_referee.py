@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from agropest import files
-from agropest.results.average_precision import AP_DEPLOYED, evaluate
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.referee import ask_referee
+from agropest.statistics.average_precision import AP_DEPLOYED, evaluate
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.referee import ask_referee
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest.errors import SweepFileError, fault, nearest
-from agropest.results.average_precision import AP50_DEPLOYED, AP_DEPLOYED, AP_NAMES, AR_NAMES, CLASS_PREFIX
-from agropest.results.matching import Matches
-from agropest.results.weighted import EVERY_IOU, class_precisions, class_recalls, f1
+from agropest.statistics.average_precision import AP50_DEPLOYED, AP_DEPLOYED, AP_NAMES, AR_NAMES, CLASS_PREFIX
+from agropest.statistics.matching import Matches
+from agropest.statistics.weighted import EVERY_IOU, class_precisions, class_recalls, f1
 
 Array = npt.NDArray[Any]
 

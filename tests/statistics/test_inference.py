@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agropest.results.bootstrap import halvings, over_seeds
-from agropest.results.inference import BETTER, INCONCLUSIVE, WORSE, Sampled, _step_down, compare, estimate, ties
+from agropest.statistics.bootstrap import halvings, over_seeds
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Sampled, _step_down, compare, estimate, ties
 
 # Mean 0, standard deviation 1 (n - 1), and 1,000 of them.
 NOISE = np.random.default_rng(0).normal(size=1000)

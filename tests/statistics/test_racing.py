@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from agropest.results.racing import Entrant, RaceRule, Sample, halving, race, student_quantile
+from agropest.statistics.racing import Entrant, RaceRule, Sample, halving, race, student_quantile
 
 LOOKS = (100, 200, 300, 400)
 RULE = RaceRule(level=0.05, num_entrants=3, num_sources=1000)

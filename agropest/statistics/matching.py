@@ -1,7 +1,7 @@
 """Which boxes are right: COCO's matching of predicted boxes with ground truth, done once and kept as arrays.
 
 What no resampling of images changes is computed here: the matching of an image's boxes does not depend on any other
-image. ``results.weighted`` then weighs the images.
+image. ``statistics.weighted`` then weighs the images.
 
 Shapes: I images, K classes, M annotations, D predicted boxes, T IoU thresholds, A area ranges.
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest.errors import DataError, fault
-from agropest.results.boxes import Boxes, GroundTruth
+from agropest.statistics.boxes import Boxes, GroundTruth
 
 Array = npt.NDArray[Any]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agropest.results.average_precision import evaluate
-from agropest.results.box_summary import summarize_boxes
-from agropest.results.boxes import Boxes, GroundTruth
-from agropest.results.calibration import calibration
-from agropest.results.confusion import confusion_matrix
-from agropest.results.curves import ap_by_threshold, class_precision_recall, precision_recall
-from agropest.results.error_types import ERROR_TYPES, error_types
-from agropest.results.matching import match, read_targets
+from agropest.statistics.average_precision import evaluate
+from agropest.statistics.box_summary import summarize_boxes
+from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.calibration import calibration
+from agropest.statistics.confusion import confusion_matrix
+from agropest.statistics.curves import ap_by_threshold, class_precision_recall, precision_recall
+from agropest.statistics.error_types import ERROR_TYPES, error_types
+from agropest.statistics.matching import match, read_targets
 
 ANT, BEE, NONE = 1, 2, 3
 

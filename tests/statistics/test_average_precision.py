@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agropest.results.average_precision import evaluate, evaluate_with_pycocotools
-from agropest.results.boxes import Boxes, GroundTruth
+from agropest.statistics.average_precision import evaluate, evaluate_with_pycocotools
+from agropest.statistics.boxes import Boxes, GroundTruth
 
 
 def truth(*boxes: tuple[int, int, list[float]], classes: int = 2, images: int = 3) -> GroundTruth:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.results.boxes import Boxes, GroundTruth
+from agropest.statistics.boxes import Boxes, GroundTruth
 
 AP, AP50, AP75, APS, APM, APL = "AP", "AP50", "AP75", "APs", "APm", "APl"
 AP_NAMES = (AP, AP50, AP75, APS, APM, APL)
