@@ -103,8 +103,6 @@ def launch(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from agropest.data.fitted import fitted_anchors
-    from agropest.data.health import read_findings
-    from agropest.data.opening import open_dataset
     from agropest.report.plan import plan_table
     from agropest.results.again import describe_fresh, retry_failed, start_afresh
     from agropest.results.lock import only_launch
@@ -123,19 +121,10 @@ def launch(arguments: argparse.Namespace) -> int:
     spec = load_sweep(arguments.sweep, arguments.settings)
     root = arguments.data or spec.data
     if root is None:
-        raise DataError(
-            fault(f"{spec.path}: data", "expected the data set's folder", None, "add it, or give --data DIR")
-        )
+        fix = "add it, or give --data DIR"
+        raise DataError(fault(f"{spec.path}: data", "expected the data set's folder", None, fix))
     store = Store(arguments.results)
-    dataset = open_dataset(root, cache_root=store.root / "data")
-    for split in ("train", "valid"):
-        if split not in dataset.splits:
-            fix = "a sweep needs images to train on and images to compare on"
-            raise DataError(fault(str(root), f"expected a {split} split", sorted(dataset.splits), fix))
-    images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
-    num_findings = len(read_findings(dataset.health))
-    remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
-    print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
+    dataset = open_data(root, store)
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
     fit_anchors = functools.partial(fitted_anchors, dataset)
@@ -171,6 +160,27 @@ def launch(arguments: argparse.Namespace) -> int:
         if suggestions and suggestions.next_round():
             spec, trials = suggestions.sweep(), expand(suggestions.sweep())
         return run(spec, trials, dataset, store, ray_options(arguments), console, suggestions)
+
+
+def open_data(root: Path, store: Store) -> Dataset:
+    """Returns the data set, checked and converted once, and says what it holds.
+
+    Raises:
+        DataError: it cannot be read, or lacks a split.
+    """
+    from agropest.data.health import read_findings
+    from agropest.data.opening import open_dataset
+
+    dataset = open_dataset(root, cache_root=store.root / "data")
+    for split in ("train", "valid"):
+        if split not in dataset.splits:
+            fix = "a sweep needs images to train on and images to compare on"
+            raise DataError(fault(str(root), f"expected a {split} split", sorted(dataset.splits), fix))
+    images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
+    num_findings = len(read_findings(dataset.health))
+    remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
+    print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
+    return dataset
 
 
 def forecast_of(
@@ -246,13 +256,10 @@ def run(
     suggestions: Suggestions | Population | None = None,
 ) -> int:
     """Runs what is missing, round after round where variants are suggested; writes the tables, shows the ranking."""
+    from agropest.report.ending import print_ending
     from agropest.report.export import write_exports
-    from agropest.report.notes import notes_by_text
-    from agropest.report.page import NAME, write_page
-    from agropest.report.published import published_rows, published_table
-    from agropest.report.sweep_table import comparison_table, effects_table
+    from agropest.report.page import write_page
     from agropest.report.tensorboard import write_tensorboard
-    from agropest.report.verdicts import remarks
     from agropest.results.ranking import rank_trials
     from agropest.results.sweep_comparison import compare_trials
     from agropest.results.sweep_record import describe_sweep, write_sweep_record
@@ -291,23 +298,7 @@ def run(
     truths = record.ground_truths()
     comparison = compare_trials(trials, store, truths, spec.metric, spec.baseline, spec.guards, design=spec.design)
     write_exports(record, store, comparison, rows)
-    console.print(comparison_table(comparison, rows, spec.question or spec.name))
-    if comparison.effects:
-        console.print(effects_table(comparison))
-    for line in (comparison.sentence, *remarks(comparison)):
-        console.print(line, markup=False, highlight=False)
-    if spec.reference.runs:
-        console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))
-    for text, names in notes_by_text(rows):
-        console.print(f"{names}: {text}", markup=False, highlight=False)
-    for row in rows:
-        if row.reason and row.status in ("failed", "interrupted"):
-            console.print(f"{row.label}/s{row.seed} {row.status}: {row.reason}", markup=False, highlight=False)
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(f"Page: {shown / NAME}", highlight=False, soft_wrap=True)
-    console.print(f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...", highlight=False, soft_wrap=True)
-    console.print(f"TensorBoard runs: {shown / 'tensorboard'}", highlight=False, soft_wrap=True)
-    console.print(f"Look closer: python -m webbrowser -t {(folder / NAME).as_uri()}", highlight=False, soft_wrap=True)
+    print_ending(console, spec, rows, comparison, folder)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     if outcome.spent:

@@ -1,0 +1,50 @@
+"""What a launch ends with on the console: the ranking, what is known, and where to look closer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from agropest.report.notes import notes_by_text
+from agropest.report.page import NAME
+from agropest.report.published import published_rows, published_table
+from agropest.report.sweep_table import comparison_table, effects_table
+from agropest.report.verdicts import remarks
+from agropest.results.comparison import Comparison
+from agropest.results.ranking import RankedTrial
+from agropest.results.store import FAILED, INTERRUPTED
+from agropest.sweep.spec import SweepSpec
+
+
+def print_ending(
+    console: Console, spec: SweepSpec, rows: Sequence[RankedTrial], comparison: Comparison, folder: Path
+) -> None:
+    """Prints the tables, what stands beside them, and the files.
+
+    Args:
+        rows: of the trials.
+        comparison: of the variants.
+        folder: results/<sweep>.
+    """
+    console.print(comparison_table(comparison, rows, spec.question or spec.name))
+    if comparison.effects:
+        console.print(effects_table(comparison))
+    for line in (comparison.sentence, *remarks(comparison)):
+        console.print(line, markup=False, highlight=False)
+    if spec.reference.runs:
+        console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))
+    for text, names in notes_by_text(rows):
+        console.print(f"{names}: {text}", markup=False, highlight=False)
+    for row in rows:
+        if row.reason and row.status in (FAILED, INTERRUPTED):
+            console.print(f"{row.label}/s{row.seed} {row.status}: {row.reason}", markup=False, highlight=False)
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    for line in (
+        f"Page: {shown / NAME}",
+        f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...",
+        f"TensorBoard runs: {shown / 'tensorboard'}",
+        f"Look closer: python -m webbrowser -t {(folder / NAME).as_uri()}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
