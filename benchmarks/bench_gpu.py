@@ -79,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
             except ProbeError as error:
                 print(f"{count} of ours together: {error}", file=sys.stderr)
                 break
-            memory = max(measured.memory_bytes for measured in found)
+            if count == 1:  # later the card holds the others, too, which a process cannot tell from its own
+                memory = max(measured.memory_bytes for measured in found)
             rates[count] = sum(batch / measured.step_s for measured in found)
             print(
                 f"{count} of ours together: {rates[count]:.1f} images/s, {rates[count] / stock:.2f} times the stock "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.table import Table
@@ -12,7 +13,7 @@ from rich.text import Text
 from agropest.results.again import other_stoppers
 from agropest.results.completeness import is_stopped
 from agropest.results.store import NEW, STOPPED, Store
-from agropest.results.sweep_forecast import SweepForecast, duration
+from agropest.results.sweep_forecast import SweepForecast, clock, duration
 from agropest.sweep.trial import TrialSpec
 
 # How a stored status reads in a plan: what the launch will do about it.
@@ -55,7 +56,10 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     expected = forecast.of(trial.name) if forecast else None
     if expected is None:
         return ""
-    return "unknown" if expected.seconds is None else duration(expected.seconds)
+    if expected.seconds is None:
+        return "unknown"
+    done = f", done {clock(datetime.now().astimezone(), expected.end_s)}" if expected.end_s is not None else ""
+    return duration(expected.seconds) + done
 
 
 def plan_word(trial: TrialSpec, store: Store, stopper: str) -> str:

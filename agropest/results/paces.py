@@ -28,6 +28,7 @@ class _Stored:
     work: str
     similar: str
     batch: int
+    threads: int | None
     records: list[EvaluationRecord]
 
 
@@ -43,15 +44,19 @@ class Paces:
         self._store, self._device, self._shelf = store, device, ProbeShelf(store)
 
     def of(self, trial: TrialSpec) -> Pace | None:
-        """Returns the best known pace: of the same work in the store, then of its probe, then of similar work."""
+        """Returns the best known pace: of the same work in the store with as many threads, then of its
+        probe, then with other threads, then of similar work."""
         work, similar = work_key(trial), similar_key(trial.config, trial.data)
         batch = int(trial.config["SOLVER.IMS_PER_BATCH"])
-        exact = [stored for stored in self._stored if stored.work == work]
-        if exact:
-            return _pace(exact, batch, _in_store(len(exact), "such"))
+        exact, threads = [stored for stored in self._stored if stored.work == work], trial.resources.num_threads
+        alike_run = [stored for stored in exact if stored.threads in (None, threads)]
+        if alike_run:
+            return _pace(alike_run, batch, _in_store(len(alike_run), "such"))
         probed = self._shelf.read(trial, self._device)
         if probed:
             return _probed(probed, trial, "probe")
+        if exact:
+            return _pace(exact, batch, _in_store(len(exact), "such") + " with other threads")
         alike = [stored for stored in self._stored if stored.similar == similar]
         if alike:
             return _pace(alike, batch, _in_store(len(alike), "similar"))
@@ -72,7 +77,8 @@ class Paces:
             except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
                 continue
             if records:
-                yield _Stored(work_key(trial), similar_key(trial.config, trial.data), batch, records)
+                threads = records[-1].extra.get(THREADS)
+                yield _Stored(work_key(trial), similar_key(trial.config, trial.data), batch, threads, records)
 
     def _tells(self, record: EvaluationRecord) -> bool:
         return record.extra.get(DEVICE) == self._device and record.train_images_per_s > 0 and record.num_images > 0

@@ -13,7 +13,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from agropest import files
 from agropest.results.machine import Machine
 from agropest.results.paces import Paces
 from agropest.results.store import FAILED, FINISHED, Store
-from agropest.sweep.forecast import Capacity, TrialForecast, assumption, expected_share, makespan, trial_seconds
+from agropest.sweep.forecast import Capacity, TrialForecast, assumption, ends, expected_share, makespan, trial_seconds
 from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
@@ -81,11 +81,14 @@ def forecast_sweep(
         early.append((stopped_early_s, *occupied))
     capacity = Capacity(machine.num_cores, len(machine.cards))
     is_known = len(whole) == len(found)
+    ended = ends(early, capacity)
+    if is_known:
+        found = [replace(one, end_s=round(end, 1)) for one, end in zip(found, ended, strict=True)]
     return SweepForecast(
         tuple(found),
         device,
         round(makespan(whole, capacity), 1) if is_known else None,
-        round(makespan(early, capacity), 1) if is_known else None,
+        round(max(ended, default=0.0), 1) if is_known else None,
         assumption(rule),
     )
 
@@ -99,10 +102,10 @@ def in_words(forecast: SweepForecast, now: datetime | None = None) -> str:
         return f"forecast: unknown for {unknown} of {len(forecast.trials)} trials: run with --plan --probe"
     now = now or datetime.now().astimezone()
     sources = ", ".join(dict.fromkeys(trial.source for trial in forecast.trials))
-    text = f"forecast: {duration(forecast.wall_s)}, done {_clock(now, forecast.wall_s)}"
+    text = f"forecast: {duration(forecast.wall_s)}, done {clock(now, forecast.wall_s)}"
     if forecast.assumption:
         early = forecast.stopped_early_wall_s
-        text += f"; with early stopping {duration(early)}, done {_clock(now, early)} (if {forecast.assumption})"
+        text += f"; with early stopping {duration(early)}, done {clock(now, early)} (if {forecast.assumption})"
     return f"{text} [{forecast.device}; from {sources}]"
 
 
@@ -138,7 +141,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _clock(now: datetime, seconds: float) -> str:
+def clock(now: datetime, seconds: float) -> str:
     """Returns when that is: the time of day, with the date unless it is today."""
     then = now + timedelta(seconds=seconds)
     return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"

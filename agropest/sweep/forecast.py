@@ -10,11 +10,13 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agropest.sweep.stop_rule import ASHA, MEDIAN, NONE, StopRule
+from agropest.sweep.stop_rule import ASHA, HYPERBAND, MEDIAN, NONE, RACE, StopRule
 from agropest.sweep.trial import TrialSpec
 
 # Share of trials that the median rule is taken to stop, each at the first evaluation it may be stopped at.
 MEDIAN_STOPS = 0.5
+# Share of the iterations that these train in the simulated sweeps of benchmarks/bench_stopping.py (docs/stopping.md).
+SIMULATED = {RACE: 0.72, HYPERBAND: 0.42}
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class TrialForecast:
         seconds: to its end, from where it stands; None: nothing is known of its pace.
         stopped_early_s: the same with early stopping as assumed.
         source: of the pace, in words.
+        end_s: when it is done, from the start of the launch, with early stopping as assumed; None: not known.
     """
 
     name: str
     seconds: float | None
     stopped_early_s: float | None
     source: str
+    end_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,14 +96,14 @@ def expected_share(rule: StopRule, trial: TrialSpec) -> float:
     """Returns the share of its iterations that an average trial trains under a rule; 1 where nothing is assumed.
 
     ASHA: at each rung 1 / reduction factor goes on (Li et al. 2020, section 3). The median rule: half the trials are
-    stopped at the first evaluation at which they may be.
+    stopped at the first evaluation at which they may be. Race and HyperBand: as simulated.
     """
     end = trial.max_iter
     grace = min(rule.grace_period_iters or max(trial.eval_period_iters, end // 4), end)
     if rule.method == MEDIAN:
         return (MEDIAN_STOPS * grace + (1 - MEDIAN_STOPS) * end) / end
     if rule.method != ASHA:
-        return 1.0
+        return SIMULATED.get(rule.method, 1.0)
     trained, alive, rung, before = 0.0, 1.0, float(grace), 0.0
     while rung < end:
         trained += alive * (rung - before)
@@ -115,17 +119,24 @@ def assumption(rule: StopRule) -> str:
         return f"asha lets 1 in {rule.reduction_factor:g} go on at each rung"
     if rule.method == MEDIAN:
         return "the median rule stops half the trials as soon as it may"
-    return f"nothing is assumed of {rule.method}: every trial to its end"
+    return (
+        f"{rule.method} trains {SIMULATED[rule.method]:.0%} of the iterations, as in the simulation of docs/stopping.md"
+    )
 
 
 def makespan(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> float:
-    """Returns the seconds until all are done, each started in order as soon as there is room.
+    """Returns the seconds until all are done; see :func:`ends`."""
+    return max(ends(work, capacity), default=0.0)
+
+
+def ends(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> list[float]:
+    """Returns when each is done, in seconds, each started in order as soon as there is room.
 
     Args:
         work: of each trial seconds, cores, and share of a card or number of cards.
         capacity: what they share; a trial that does not fit runs alone.
     """
-    now, end = 0.0, 0.0
+    now, found = 0.0, []
     cores, cards = capacity.num_cores, capacity.num_cards
     running: list[tuple[float, float, float]] = []
     for seconds, its_cores, its_cards in work:
@@ -133,5 +144,6 @@ def makespan(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> 
             now, freed_cores, freed_cards = heapq.heappop(running)
             cores, cards = cores + freed_cores, cards + freed_cards
         heapq.heappush(running, (now + seconds, its_cores, its_cards))
-        cores, cards, end = cores - its_cores, cards - its_cards, max(end, now + seconds)
-    return end
+        cores, cards = cores - its_cores, cards - its_cards
+        found.append(now + seconds)
+    return found

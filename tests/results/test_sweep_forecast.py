@@ -11,7 +11,7 @@ import pytest
 
 from agropest.data.dataset import Dataset
 from agropest.results.machine import Machine
-from agropest.results.paces import DEVICE
+from agropest.results.paces import DEVICE, THREADS, Paces
 from agropest.results.probes import ProbeShelf
 from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
 from agropest.results.sweep_forecast import (
@@ -40,10 +40,12 @@ def trials(tiny_sweep: Path, tiny_dataset: Dataset) -> list[TrialSpec]:
     return expand_trials(load_sweep(tiny_sweep), tiny_dataset.fingerprint, tiny_dataset.class_names)
 
 
-def store_a_trial(store: Store, trial: TrialSpec, images_per_s: float, device: str = DEVICE_NAME) -> None:
+def store_a_trial(
+    store: Store, trial: TrialSpec, images_per_s: float, device: str = DEVICE_NAME, threads: int | None = None
+) -> None:
     folder = store.folder(trial).claim()
     folder.write_spec(trial)
-    record = EvaluationRecord("valid", 2, {"AP": 1.0}, 0, 6, 0.6, images_per_s, {DEVICE: device})
+    record = EvaluationRecord("valid", 2, {"AP": 1.0}, 0, 6, 0.6, images_per_s, {DEVICE: device, THREADS: threads})
     nothing = np.zeros(0, dtype=np.int64)
     folder.write_evaluation(record, Boxes(nothing, nothing, np.zeros((0, 4), np.float32), np.zeros(0, np.float32)).save)
 
@@ -81,6 +83,16 @@ def test_trials_in_the_store_come_before_probes(trials: list[TrialSpec], tmp_pat
         "1 similar trial in the store",
     ]
     assert forecast.trials[0].seconds == pytest.approx(2 + 4 * 0.5 + 16 * 0.1)
+
+
+def test_trials_with_as_many_threads_come_first(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store, own = Store(tmp_path), trials[0].resources.num_threads
+    store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), 4.0, threads=own + 3)
+    assert Paces(store, DEVICE_NAME).of(trials[0]).source == "1 such trial in the store with other threads"  # type: ignore[union-attr]
+    store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 6}), 8.0, threads=own)
+    pace = Paces(store, DEVICE_NAME).of(trials[0])
+    assert pace is not None
+    assert (pace.source, pace.step_s) == ("1 such trial in the store", 0.25)
 
 
 def test_what_has_ended_is_not_counted_and_the_actual_is_written(trials: list[TrialSpec], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agropest.sweep.forecast import Capacity, Pace, assumption, expected_share, makespan, trial_seconds
+from agropest.sweep.forecast import Capacity, Pace, assumption, ends, expected_share, makespan, trial_seconds
 from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
@@ -59,7 +59,8 @@ def test_augmented_images_count_as_often_as_they_are_evaluated() -> None:
         (StopRule("asha", 50, 4.0), 0.5 + 0.25 * 0.5),
         (StopRule("median", 40), 0.5 * 0.4 + 0.5),
         (StopRule("median", 400), 1.0),
-        (StopRule("another", 10), 1.0),
+        (StopRule("race"), 0.72),
+        (StopRule("hyperband"), 0.42),
     ],
 )
 def test_the_share_that_early_stopping_leaves(rule: StopRule, expected: float) -> None:
@@ -81,3 +82,7 @@ def test_the_share_that_early_stopping_leaves(rule: StopRule, expected: float) -
 )
 def test_the_sweep(work: list[tuple[float, float, float]], capacity: tuple[float, float], expected: float) -> None:
     assert makespan(work, Capacity(*capacity)) == pytest.approx(expected)
+
+
+def test_when_each_is_done() -> None:
+    assert ends([(10, 1, 0), (4, 1, 0), (3, 1, 0)], Capacity(2, 0)) == [10, 4, 7]
