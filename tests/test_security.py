@@ -110,9 +110,9 @@ def test_a_download_that_ends_early_is_refused(capsys: pytest.CaptureFixture[str
     from agropest.training.weights import _copy
 
     whole, target = b"weights" * 1000, io.BytesIO()
-    _copy(io.BytesIO(whole), target, len(whole))
+    _copy(io.BytesIO(whole), target, len(whole), "model.pkl")
     assert target.getvalue() == whole
     # sha256sum of the same 7,000 bytes
     assert "SHA-256 " in capsys.readouterr().out
     with pytest.raises(OSError, match="7000 of 7001"):
-        _copy(io.BytesIO(whole), io.BytesIO(), len(whole) + 1)
+        _copy(io.BytesIO(whole), io.BytesIO(), len(whole) + 1, "model.pkl")
