@@ -1,7 +1,7 @@
 """COCO's metrics when each image counts a whole number of times: the bootstrap's inner loop, exact.
 
 An image of weight 3 counts as three copies that follow one another, as in the COCO evaluation of a set in which it
-really stands three times. Verified against pycocotools on such sets (tests/results/test_weighted.py).
+really stands three times. Verified against pycocotools on such sets (tests/statistics/test_weighted.py).
 
 How: along the boxes of a class by falling score, cumulative sums of weights give true positives and boxes so far;
 precision only needs to be known at true positives, because between two of them it falls; the 101 recall points are
