@@ -85,7 +85,9 @@ class _Reader:
         if status == FINISHED and chosen is None:
             status = FAILED  # not one evaluation has the metric
         tests = folder.read_evaluations(TEST) if chosen and TEST in self.targets else []
-        valid = {record.iteration: record for record in folder.read_evaluations("valid")}
+        # Of a finished trial the launch has checked what it is ranked by (results.completeness).
+        whole = folder.read_evaluations("valid", check_boxes=status != FINISHED)
+        valid = {record.iteration: record for record in whole}
         return _Read(trial, status, chosen, valid, tests[-1] if tests else None)
 
     def candidate(self, trials: Sequence[_Read], base: Sequence[_Read]) -> Candidate:

@@ -126,7 +126,7 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
     def refuse(key: str, rule: str, fix: str) -> None:
         faults.append(fault(f"{where}: {key}", rule, config[key], fix))
 
-    for key in ("SOLVER.MAX_ITER", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
+    for key in ("SOLVER.MAX_ITER", "SOLVER.CHECKPOINT_PERIOD", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
         if config[key] < 1:
             refuse(key, "expected at least 1", "give a positive number")
     if not config["INPUT.MIN_SIZE_TRAIN"]:

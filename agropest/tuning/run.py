@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import tempfile
@@ -39,6 +40,8 @@ from agropest.tuning.standings import Standings, open_standings
 from agropest.tuning.trackers import build_trackers, hyperparameters, require_trackers
 from agropest.tuning.trainable import relay
 from agropest.tuning.watch import Rewritten, Watch
+
+logger = logging.getLogger(__name__)
 
 INTERRUPT_WAIT_S = 90.0
 DEFAULT_RAY = RayOptions()
@@ -80,6 +83,8 @@ def run_trials(
     """
     stop_again(trials, store, spec.stopper)
     pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
+    # Variants that are alike are one trial with one folder.
+    pending = list({trial.signature: trial for trial in reversed(pending)}.values())[::-1]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store, spec.stopper))
     done = {trial.name for trial in trials} - {trial.name for trial in pending}
@@ -246,6 +251,7 @@ def _fit(
     scheduler: Any,
 ) -> None:
     from ray import tune
+    from ray.tune import TuneError
 
     from agropest.tuning.hooks import EndWhenAsked, Forgiving, Refresh
 
@@ -290,7 +296,14 @@ def _fit(
                 verbose=0,
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except TuneError as error:  # what failed in one of our callbacks, with its traceback as the message
+            logger.exception("Tune ended with an error")
+            reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
+            log = store.sweep_folder(spec.name) / "launch.log"
+            fix = f"mend that (see {log}), and launch again: it goes on from what is stored"
+            raise EnvironmentFault(fault("Ray Tune", "expected the sweep to go on", reason, fix)) from None
 
 
 def _told_before(trial: TrialSpec, store: Store) -> int:

@@ -68,7 +68,7 @@ class Standings:
         """Reads how a trial stands now."""
         folder = self.store.folder(trial)
         before = self._status.get(trial.name)
-        self._stored[trial.name] = {record.iteration for record in folder.read_evaluations("valid")}
+        self._stored[trial.name] = {record.iteration for record in folder.read_evaluations("valid", check_boxes=True)}
         self._status[trial.name] = folder.status().status
         if FAILED in (before, self._status[trial.name]) and before != self._status[trial.name]:
             self._known.clear()  # a seed less, or one more

@@ -18,6 +18,7 @@ from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo import draw_demo_dataset
 from agropest.results.completeness import is_stopped
 from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
+from agropest.results.sweep_comparison import compare_trials
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
@@ -110,6 +111,24 @@ def test_the_race_is_read_from_the_store_and_the_next_launch_begins_with_its_sto
     status = store.folder(bad).status()
     assert (status.status, status.iteration) == (STOPPED, 400)
     assert "stopped early: worse than good at iteration 200" in status.reason
+
+
+def test_a_damaged_evaluation_is_not_there_and_stops_nothing(forty: Dataset, tmp_path: Path) -> None:
+    spec, (good, bad), store = plan(tmp_path, forty)
+    for iteration in (200, 400):
+        evaluate(store, good, forty, iteration, 0.9)
+        evaluate(store, bad, forty, iteration, 0.2)
+    [first, _] = store.folder(bad).read_evaluations("valid")
+    boxes = store.folder(bad).boxes_path(first)
+    content = bytearray(boxes.read_bytes())
+    content[len(content) // 2] ^= 1
+    boxes.write_bytes(content)
+    standings = open_standings(spec, [good, bad], set(), forty, store)
+    assert standings is not None
+    assert all(stop.iteration != 200 for stop in standings.decide().values())
+    truth = {"valid": GroundTruth.from_coco(forty.splits["valid"].annotations)}
+    table = compare_trials([good, bad], store, truth, baseline="good")
+    assert {one.label: one.equal_iterations for one in table.variants}["bad"] == (400,)
 
 
 def test_a_sweep_that_cannot_be_raced_is_not(forty: Dataset, tiny_dataset: Dataset, tmp_path: Path) -> None:
