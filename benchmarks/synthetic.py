@@ -7,24 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agropest.data.insects import CLASS_NAMES
 from agropest.statistics.boxes import Boxes, GroundTruth
 
 Array = npt.NDArray[Any]
-
-CLASS_NAMES = [
-    "Ants",
-    "Bees",
-    "Beetles",
-    "Caterpillars",
-    "Earthworms",
-    "Earwigs",
-    "Grasshoppers",
-    "Moths",
-    "Slugs",
-    "Snails",
-    "Wasps",
-    "Weevils",
-]
 TRAIN_BOXES = np.array([2231, 1596, 1058, 1740, 1083, 1182, 1071, 1062, 918, 1199, 1167, 975])
 IMAGE_SIDE_PX = 640
 BOXES_PER_IMAGE = 689 / 546

@@ -7,6 +7,7 @@ which are in displayed pixels, fit.
 from __future__ import annotations
 
 import contextlib
+import errno
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,6 +28,9 @@ Record = dict[str, Any]
 MIN_BOX_PX = 1.0
 # Decoded images are kept where a whole training set fits: small sets are read again hundreds of times.
 CACHE_BYTES = 256 << 20
+
+# Errors of reading that are the image's own: Pillow's have no number.
+IMAGES_OWN = (None, errno.ENOENT, errno.EISDIR, errno.EACCES)
 
 
 class ImageReader:
@@ -89,6 +93,8 @@ def read_image(record: Record, image_format: str) -> np.ndarray:
         rule = f"expected {record['width']} x {record['height']} pixels, as the data set says"
         raise TrialError(fault(record["file_name"], rule, f"{image.shape[1]} x {image.shape[0]}", fix)) from None
     except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's, of a broken PNG
+        if isinstance(error, OSError) and error.errno not in IMAGES_OWN:
+            raise  # the disk's or the network's: the trial is tried again
         raise TrialError(fault(record["file_name"], "expected an image that can be read", str(error), fix)) from None
     return np.array(image)
 

@@ -21,7 +21,6 @@ from agropest.errors import EnvironmentFault, fault
 from agropest.results.again import go_on_with_stopped, stop_again
 from agropest.results.completeness import is_done, is_stopped
 from agropest.results.machine import Machine
-from agropest.results.standing import ENDED
 from agropest.results.store import ENDED_WELL, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
@@ -87,13 +86,10 @@ def run_trials(
     pending = list({trial.signature: trial for trial in reversed(pending)}.values())[::-1]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store, spec.stopper))
-    done = {trial.name for trial in trials} - {trial.name for trial in pending}
     require_trackers(spec.track)
     spending = spending or Spending(spec.budget)
     admitted = spending.admit(pending)
-    left_out = {trial.name for trial in pending[len(admitted) :]} | {
-        trial.name for trial in trials if trial.name in done and store.folder(trial).status().status not in ENDED
-    }
+    left_out = {trial.name for trial in pending[len(admitted) :]}
     pending = admitted
     if not pending:
         return Outcome(False, False, spending.spent)

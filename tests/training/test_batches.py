@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import multiprocessing
 import os
@@ -184,6 +185,15 @@ def test_an_image_that_cannot_be_read_is_named(records: list[dict[str, Any]], tm
             taken(BatchStream([record], config(), 0), 0, 1, num_workers)
         assert "Traceback" not in str(caught.value) and len(caught.value.faults) == 1
     assert not multiprocessing.active_children()
+
+
+def test_an_error_of_the_disk_is_not_the_images(records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("detectron2.data.detection_utils.read_image", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        taken(BatchStream(records[:1], config(), 0), 0, 1, 0)
 
 
 def test_closing_ends_the_workers(records: list[dict[str, Any]]) -> None:
