@@ -127,10 +127,7 @@ class BatchStream:
                     raise batch
                 yield batch
         finally:
-            workers = prepared._workers  # type: ignore[attr-defined]
-            prepared._shutdown_workers()  # type: ignore[attr-defined]  # at once, not when it is collected
-            for worker in workers:  # torch ends one that does not listen after 5 s, and does not wait for its end
-                worker.join(timeout=5)
+            _end_workers(prepared)
 
 
 class _Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
@@ -164,6 +161,20 @@ def _next(prepared: Iterator[Any]) -> Any:
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         raise ChildProcessError(f"a DataLoader worker was killed: {error}") from error
+
+
+def _end_workers(prepared: Any) -> None:
+    """Ends the workers at once, not when the loader is collected; none is left."""
+    try:
+        prepared._shutdown_workers()
+    except RuntimeError as error:  # torch's signal handler tells of a killed worker in whatever line it happens to be
+        if "DataLoader worker" not in str(error):
+            raise
+    for worker in prepared._workers:  # torch tells one that does not listen after 5 s to end, and does not wait for it
+        worker.join(timeout=5)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
 
 
 def _start_worker(worker: int) -> None:
