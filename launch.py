@@ -105,6 +105,7 @@ def launch(arguments: argparse.Namespace) -> int:
     from agropest.data.fitted import fitted_anchors
     from agropest.report.plan import plan_table
     from agropest.results.again import describe_fresh, retry_failed, start_afresh
+    from agropest.results.completeness import incomplete, is_done
     from agropest.results.lock import only_launch
     from agropest.results.store import Store
     from agropest.results.sweep_forecast import in_words
@@ -140,8 +141,9 @@ def launch(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         if spec.question:
             console.print(spec.question)
-        sized, forecast = forecast_of(spec, trials, dataset, store, arguments.probe)
-        console.print(plan_table(sized, store, spec.baseline, spec.stopper, forecast))
+        pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
+        sized, forecast = forecast_of(spec, trials, pending, dataset, store, arguments.probe)
+        console.print(plan_table(sized, store, spec.baseline, spec.stopper, incomplete(pending, store), forecast))
         console.print(in_words(forecast), markup=False, highlight=False)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
@@ -184,21 +186,20 @@ def open_data(root: Path, store: Store) -> Dataset:
 
 
 def forecast_of(
-    spec: SweepSpec, trials: list[TrialSpec], dataset: Dataset, store: Store, probe: bool
+    spec: SweepSpec, trials: list[TrialSpec], pending: list[TrialSpec], dataset: Dataset, store: Store, probe: bool
 ) -> tuple[list[TrialSpec], SweepForecast]:
     """Returns the trials as this machine would run them, and what those that have not ended are expected to take.
 
     Args:
+        pending: those of the trials that are not done.
         probe: whether to measure what was not measured before.
     """
-    from agropest.results.completeness import is_done
     from agropest.results.machine import this_machine
     from agropest.results.sweep_forecast import forecast_sweep
     from agropest.tuning.sizing import Sizing
 
     say = functools.partial(print, flush=True)
     sizing = Sizing(store, dataset.paths, this_machine(), say)
-    pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
     if probe:
         pending = sizing.resolve(pending)
         sizing.measure(pending)
@@ -237,7 +238,7 @@ def idle_of(
     say = functools.partial(
         print, f"building each of {len(variants)} variants once, to see what it changes", flush=True
     )
-    return idle_overrides(variants, baseline, dataset, store.root / "plans", say)
+    return idle_overrides(variants, baseline, dataset, store.root / "plans", spec.path, say)
 
 
 def show_remarks(remarks: list[Remark], console: Console) -> None:

@@ -17,6 +17,8 @@ import difflib
 import sys
 from collections.abc import Iterable
 
+OUT_OF_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
 
 class AgropestError(Exception):
     """One or more faults.
@@ -67,6 +69,13 @@ def missing_package(error: ModuleNotFoundError) -> EnvironmentFault:
         raise error
     fix = "activate the environment that has them (`make demo` makes one: . .venv/bin/activate)"
     return EnvironmentFault(fault(sys.executable, "expected the packages of requirements.txt", f"no {name}", fix))
+
+
+def is_out_of_gpu_memory(error: BaseException) -> bool:
+    """Returns whether a GPU had too little memory; PyTorch's libraries say so in several ways, not all as its own."""
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_GPU_MEMORY)
+    )
 
 
 def fault(where: str, rule: str, value: object, fix: str) -> str:

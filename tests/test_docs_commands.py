@@ -123,7 +123,8 @@ def test_every_benchmark_named_is_there_with_its_options() -> None:
     named = benchmarks_named()
     assert len(named) > 5
     for page, module, options in named:
-        source = (ROOT / "benchmarks" / f"{module}.py").read_text()
+        place = ROOT / "benchmarks" / module
+        source = (place / "__main__.py" if place.is_dir() else place.with_suffix(".py")).read_text()
         for option in options:
             assert f'"{option}"' in source, (page.name, module, option)
 

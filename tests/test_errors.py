@@ -41,3 +41,14 @@ def test_an_error_prints_every_fault_on_its_line() -> None:
     ):
         assert str(kind("one", "two")) == "one\ntwo"
         assert issubclass(kind, errors.AgropestError)
+
+
+def test_too_little_gpu_memory_is_told_in_several_ways() -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    assert errors.is_out_of_gpu_memory(OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert errors.is_out_of_gpu_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"))
+    assert errors.is_out_of_gpu_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `x`"))
+    assert not errors.is_out_of_gpu_memory(RuntimeError("CUDA error: device-side assert triggered"))
+    assert not errors.is_out_of_gpu_memory(ValueError("CUDA error: out of memory"))

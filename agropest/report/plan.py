@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,14 +25,17 @@ def plan_table(
     store: Store,
     baseline: str,
     stopper: str,
+    incomplete: Collection[str] = (),
     forecast: SweepForecast | None = None,
 ) -> Table:
     """Returns label, seed, what differs from the baseline, iterations, resources, time and state of every trial.
 
     Args:
         stopper: of the sweep (``SweepSpec.stopper``).
+        incomplete: names of finished trials that lack an evaluation which the launch has to make.
     """
-    counts = Counter(plan_word(trial, store, stopper) for trial in trials)
+    words = {trial.name: plan_word(trial, store, stopper, trial.name in incomplete) for trial in trials}
+    counts = Counter(words.values())
     title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "time", "state"):
@@ -46,7 +49,7 @@ def plan_table(
             str(trial.max_iter),
             trial.resources.in_words(),
             _time(trial, forecast),
-            plan_word(trial, store, stopper),
+            words[trial.name],
         )
     return table
 
@@ -62,12 +65,12 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     return duration(expected.seconds) + done
 
 
-def plan_word(trial: TrialSpec, store: Store, stopper: str) -> str:
+def plan_word(trial: TrialSpec, store: Store, stopper: str, is_incomplete: bool = False) -> str:
     """Returns new, unfinished, done or failed, and where the trial is reused from: another sweep, or another name."""
     folder = store.folder(trial)
     sweep, stored = stopper.split(":")[0], folder.status()
     status = STOPPED if is_stopped(stored, stopper) else stored.status
-    word = WORDS.get(status, "unfinished")
+    word = "unfinished (an evaluation is missing or damaged)" if is_incomplete else WORDS.get(status, "unfinished")
     if status == STOPPED and not is_stopped(stored, stopper):
         word = f"unfinished (stopped by {', '.join(other_stoppers(stored))})"
     other_sweep, other_label = folder.origin()

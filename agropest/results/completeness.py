@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from agropest.results.ranking import best_evaluation
 from agropest.results.store import FAILED, FINISHED, STOPPED, VALID_AUGMENTED, Status, Store, TrialFolder
@@ -22,6 +22,11 @@ def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str]
     if status.status == FINISHED:
         return _is_whole(trial, folder, metric, splits)
     return status.status == FAILED or is_stopped(status, stopper)
+
+
+def incomplete(pending: Iterable[TrialSpec], store: Store) -> list[str]:
+    """Returns the names of those trials that have finished, among those that are not done."""
+    return [trial.name for trial in pending if store.folder(trial).status().status == FINISHED]
 
 
 def is_stopped(status: Status, stopper: str) -> bool:

@@ -148,6 +148,16 @@ class TrialFolder:
         files.write_json(self.path / "writer.json", owner)
         return TrialFolder(self.path, token)
 
+    def is_being_written(self) -> bool:
+        """Returns whether the trial says that it is running, and its process is not known to have ended.
+
+        Known is that only of processes of this machine.
+        """
+        if self.status().status != RUNNING:
+            return False
+        owner = _read(self.path / "writer.json") or {}
+        return owner.get("host") != socket.gethostname() or Path(f"/proc/{owner.get('pid')}").is_dir()
+
     def _require_results_folder(self) -> None:
         """A results folder that was removed under a running launch must not come back with next to nothing in it."""
         if not self.path.parent.is_dir():
@@ -324,11 +334,17 @@ class Store:
         """Returns whether the folder is still the one that was opened: not removed, unmounted or replaced."""
         return _identity(self.trials) == self._identity
 
+    def problem(self) -> str:
+        """Returns the fault of a folder that is no longer the one that was opened; empty where it is."""
+        if self.is_there():
+            return ""
+        fix = "it was removed, unmounted or replaced while the launch ran; bring it back and launch again"
+        return fault(str(self.root), "expected the results folder to stay", "another or none", fix)
+
     def require_there(self) -> None:
         """Raises StoreError when the folder is no longer the one that was opened."""
-        if not self.is_there():
-            fix = "it was removed, unmounted or replaced while the launch ran; bring it back and launch again"
-            raise StoreError(fault(str(self.root), "expected the results folder to stay", "another or none", fix))
+        if problem := self.problem():
+            raise StoreError(problem)
 
     def sweep_folder(self, name: str) -> Path:
         """Returns ``results/<sweep>``, where a sweep's tables are."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agropest import files
-from agropest.errors import DataError, SweepFileError, fault
+from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.trial import TrialSpec, weights_identity
@@ -43,6 +43,9 @@ def expand_trials(
         _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
     if faults:
         raise SweepFileError(*faults)
+    weights = {variant.name: _weights(spec, variant, configs[variant.name], faults) for variant in spec.variants}
+    if faults:
+        raise EnvironmentFault(*faults)
     baseline = configs[spec.baseline]
     ordered = sorted(spec.variants, key=lambda variant: variant.name != spec.baseline)
     return [
@@ -51,7 +54,7 @@ def expand_trials(
             seed=seed,
             config={**configs[variant.name], "SEED": seed},
             data=fingerprint,
-            weights=weights_identity(*(configs[variant.name][key] for key in WEIGHTS)),
+            weights=weights[variant.name],
             overrides=differences(baseline, configs[variant.name]),
             levels=variant.levels,
             resources=variant.resources or spec.resources,
@@ -118,6 +121,14 @@ def _fit_anchors(config: FlatConfig, where: str, fit: FitAnchors | None, faults:
         config.update(fit(config, per_level, where))
     except DataError as error:
         faults += error.faults
+
+
+def _weights(spec: SweepSpec, variant: Variant, config: FlatConfig, faults: list[str]) -> str:
+    try:
+        return weights_identity(*(config[key] for key in WEIGHTS))
+    except EnvironmentFault as error:
+        faults += [f"{spec.path}: {variant.name}: {text}" for text in error.faults]
+        return ""
 
 
 def _check(config: FlatConfig, where: str, faults: list[str]) -> None:

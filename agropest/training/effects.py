@@ -75,7 +75,8 @@ def find_effects(trials: Sequence[TrialSpec], baseline: TrialSpec, split: Split)
         try:
             builds.digests(trial.config)
         except AgropestError as error:
-            faults += [f"{trial.label}: {text}" for text in error.faults]
+            changed = ", ".join(trial.overrides) or "config"
+            faults += [f"{trial.label}: {changed}: {text}" for text in error.faults]
             continue
         keys = [key for key in trial.overrides if key in baseline.config and key != "SEED"]
         found = [key for key in keys if builds.is_idle(trial, key, baseline.config[key])]

@@ -18,7 +18,12 @@ MOST_VARIANTS = 32
 
 
 def idle_overrides(
-    variants: Sequence[TrialSpec], baseline: TrialSpec, dataset: Dataset, folder: Path, on_build: Callable[[], object]
+    variants: Sequence[TrialSpec],
+    baseline: TrialSpec,
+    dataset: Dataset,
+    folder: Path,
+    file: Path,
+    on_build: Callable[[], object],
 ) -> dict[str, list[str]]:
     """Returns the overrides without effect by trial label; see :func:`agropest.training.effects.find_effects`.
 
@@ -26,6 +31,7 @@ def idle_overrides(
         variants: one trial for each variant.
         baseline: what their overrides are relative to.
         folder: where the answer is kept.
+        file: the sweep's, which faults name.
         on_build: is called before anything is built, which takes seconds.
 
     Raises:
@@ -49,6 +55,6 @@ def idle_overrides(
     finally:
         logging.disable(disabled)
     if effects.faults:
-        raise SweepFileError(*effects.faults)
+        raise SweepFileError(*(f"{file}: {text}" for text in effects.faults))
     files.write_json(path, effects.idle)
     return effects.idle

@@ -77,7 +77,7 @@ class TrialTrainer(TrainerBase):
             self.ema.update(self.model)
         self._recent.append({name: loss.detach() for name, loss in losses.items()})
         if self.device.type == "cpu" or (self.iter + 1) % LOG_PERIOD_ITERS == 0:
-            self._require_finite()
+            self.require_finite()
         if (self.iter + 1) % LOG_PERIOD_ITERS == 0:
             self._write_losses()
 
@@ -132,11 +132,18 @@ class TrialTrainer(TrainerBase):
         dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
         return torch.autocast(self.device.type, dtype=dtype)
 
-    def _require_finite(self) -> None:
+    def require_finite(self) -> None:
+        """Checks the losses since they were last written; on a GPU, that waits for it.
+
+        Raises:
+            TrialError: one was not finite.
+        """
+        if not self._recent:
+            return
         totals = torch.stack([torch.stack(list(losses.values())).sum() for losses in self._recent[-LOG_PERIOD_ITERS:]])
         finite = torch.isfinite(totals).tolist()
         if not all(finite):
-            iteration = self.iter - len(finite) + finite.index(False) + 1
+            iteration = self.iter + 2 - len(finite) + finite.index(False)  # counted from 1
             names = [
                 name for name, loss in self._recent[finite.index(False) - len(finite)].items() if not loss.isfinite()
             ]

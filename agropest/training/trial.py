@@ -16,7 +16,7 @@ import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.engine.train_loop import HookBase
 
-from agropest.errors import TrialError
+from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
 from agropest.results.kept_replicates import keep_replicates
 from agropest.results.paces import DEVICE, THREADS
@@ -77,7 +77,7 @@ def run_trial(
 
     Raises:
         LostClaim: another process has taken this trial over.
-        torch.OutOfMemoryError: the GPU share is too small; the last checkpoint stays.
+        RuntimeError: out of GPU memory, or another error of torch; the last checkpoint stays.
     """
     torch.set_num_threads(setting.num_threads)
     if setting.gpu_memory_fraction > 0:
@@ -88,8 +88,13 @@ def run_trial(
         status = run.train()
     except TrialError as error:
         status = run.ends_as(FAILED, run.status.iteration, str(error))
-    except torch.OutOfMemoryError:
-        folder.write_status(replace(run.status, status=INTERRUPTED, reason=OUT_OF_MEMORY))
+    except (OSError, StoreError):
+        raise
+    except Exception as error:  # whoever handles it reads here how far the trial came
+        if is_out_of_gpu_memory(error):
+            folder.write_status(run.ends_as(INTERRUPTED, run.status.iteration, OUT_OF_MEMORY))
+        else:
+            folder.write_status(run.ends_as(RUNNING, run.status.iteration))
         raise
     folder.write_status(status)
     return status
@@ -424,6 +429,15 @@ class _Stopped(Exception):
         self.iteration = iteration
 
 
+def _is_an_error(record: logging.LogRecord) -> bool:
+    """Keeps a trial that is ended on purpose from standing in its log as an error with a traceback."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, _Stopped | Interrupted)
+
+
+logging.getLogger("detectron2.engine.train_loop").addFilter(_is_an_error)
+
+
 class _Evaluate(HookBase):
     """Checkpoints and evaluations, at the iterations the config names."""
 
@@ -435,6 +449,7 @@ class _Evaluate(HookBase):
         evaluates = self.run.trial.is_evaluation(iteration)
         self.run.status = replace(self.run.status, iteration=iteration)
         if evaluates or iteration % self.run.cfg.SOLVER.CHECKPOINT_PERIOD == 0:
+            self.its_trainer.require_finite()  # no checkpoint holds what nobody could go on from
             self.run.checkpoint(self.its_trainer, iteration)
         if evaluates:
             self.run.evaluate(self.its_trainer, iteration)

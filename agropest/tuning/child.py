@@ -4,7 +4,7 @@ The Ray actor that relays for a trial (``agropest.tuning.trainable``) is reused 
 process (CUDA memory, Detectron2's global state, threads) in about 0.04 s instead of 4 s. The two talk over a pipe:
 
     child -> actor   ("evaluation", record)     waits for the answer
-                     ("end", status, reason)
+                     ("end", status, reason, error number of the operating system or 0)
     actor -> child   "go on"                    the answer to an evaluation
                      "interrupt"                at any time: save a checkpoint and end
 
@@ -30,6 +30,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agropest.errors import is_out_of_gpu_memory
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, EvaluationRecord, LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
 
@@ -117,12 +118,14 @@ def _main(job: Job, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = _Inbox(connection)
     signal.signal(signal.SIGTERM, lambda *_: inbox.interrupt())
-    folder = TrialFolder(job.folder).claim()
-    _log_to(folder)
-    logging.getLogger(__name__).info("process %d of fork server %d", os.getpid(), os.getppid())
-    from agropest.training.trial import run_trial
-
+    folder = TrialFolder(job.folder)
+    end: tuple[str, str, int]
     try:
+        folder = folder.claim()
+        _log_to(folder)
+        logging.getLogger(__name__).info("process %d of fork server %d", os.getpid(), os.getppid())
+        from agropest.training.trial import run_trial
+
         if job.note:
             status = folder.status()
             folder.write_status(replace(status, notes=(*status.notes, job.note)))
@@ -132,12 +135,12 @@ def _main(job: Job, connection: Connection) -> None:
             inbox.wait_for_answer()
 
         status = run_trial(job.trial, folder, job.setting, tell, inbox.interrupted.is_set)
-        end = (status.status, status.reason)
+        end = (status.status, status.reason, 0)
     except LostClaim:
-        end = (LOST, "another process has taken this trial over")
+        end = (LOST, "another process has taken this trial over", 0)
     except Exception as error:
         logging.getLogger(__name__).exception("the trial ended with an error")
-        end = _failure(error)
+        end = (*_failure(error), (error.errno or 0) if isinstance(error, OSError) else 0)
         with contextlib.suppress(OSError):  # a full disk: the status on disk stays what it was
             folder.write_status(replace(folder.status(), status=end[0], reason=end[1]))
     with contextlib.suppress(OSError):
@@ -149,7 +152,7 @@ def _main(job: Job, connection: Connection) -> None:
 def _failure(error: Exception) -> tuple[str, str]:
     """Returns status and reason: what the machine did to a trial can be gone on with, what it did itself cannot."""
     reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-    if type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_gpu_memory(error):
         return INTERRUPTED, OUT_OF_MEMORY
     # torch tells of a killed loader worker from a signal handler, in whatever line the trial happens to be.
     lost_worker = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray import tune
 
+from agropest.tuning.end_request import EndRequest
 from agropest.tuning.spending import Spending
-from agropest.tuning.trainable import ITERATION
+from agropest.tuning.trainable import ITERATION, PROBLEM
 
 
 class _NotStored:
@@ -20,25 +20,27 @@ class _NotStored:
 
 
 class EndWhenAsked(_NotStored, tune.Stopper):
-    """Ends the whole sweep once an event is set, or the budget is spent.
+    """Ends the whole sweep once that is asked for, or the budget is spent.
 
     Args:
-        asked: is set by Ctrl-C.
+        end: is asked for by Ctrl-C, or here by a trial whose results no longer fit on the disk.
         spending: of this launch; is told of every evaluation.
     """
 
-    def __init__(self, asked: threading.Event, spending: Spending) -> None:
-        self._asked, self._spending = asked, spending
+    def __init__(self, end: EndRequest, spending: Spending) -> None:
+        self._end, self._spending = end, spending
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Returns whether the budget is spent: then this trial ends, too, where it has just been evaluated."""
-        if ITERATION in result:  # a trial that fails before its first evaluation has none to report
+        if problem := result.get(PROBLEM):
+            self._end.cannot_go_on(problem)
+        elif ITERATION in result:  # a trial that fails before its first evaluation has none to report
             self._spending.note(result["config"]["trial"], result[ITERATION])
         return self._spending.is_over()
 
     def stop_all(self) -> bool:
         """Returns whether somebody asked or nothing is left to spend."""
-        return self._asked.is_set() or self._spending.is_over()
+        return bool(self._end) or self._spending.is_over()
 
 
 class Refresh(_NotStored, tune.Callback):
@@ -54,6 +56,21 @@ class Refresh(_NotStored, tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """See Ray Tune's ``Callback``."""
         self._refresh()
+
+
+class NoteLoss(_NotStored, tune.Callback):
+    """Calls a function with the name of each trial whose actor was lost (its node, as a rule) and that is run again.
+
+    Args:
+        note: writes it down.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """See Ray Tune's ``Callback``."""
+        self._note(trial.config["trial"])
 
 
 class Forgiving(_NotStored, tune.Callback):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -20,14 +17,16 @@ from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
 from agropest.results.again import go_on_with_stopped, stop_again
 from agropest.results.completeness import is_done, is_stopped
+from agropest.results.losses import note_loss, note_losses, settle
 from agropest.results.machine import Machine
-from agropest.results.store import ENDED_WELL, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED, Store
+from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import KEEP_NONE, SweepSpec
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected, require_own_ray
+from agropest.tuning.end_request import EndRequest
 from agropest.tuning.library_output import library_output_to
 from agropest.tuning.memory import raise_shares, with_kept_shares
 from agropest.tuning.metrics import SweepMetrics
@@ -80,14 +79,30 @@ def run_trials(
         EnvironmentFault: the machine or cluster can never run a trial.
         StoreError: the results folder has gone while the launch ran.
     """
+    note_losses(trials, store)
     stop_again(trials, store, spec.stopper)
+    outcome = _run_missing(spec, trials, dataset, store, ray, onlookers, spending or Spending(spec.budget))
+    if spec.keep_checkpoints == KEEP_NONE:
+        _remove_checkpoints_of_stopped(trials, store)
+    return outcome
+
+
+def _run_missing(
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    dataset: Dataset,
+    store: Store,
+    ray: RayOptions,
+    onlookers: Sequence[Rewritten],
+    spending: Spending,
+) -> Outcome:
+    """Runs those of the trials that are not done; see :func:`run_trials`."""
     pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
     # Variants that are alike are one trial with one folder.
     pending = list({trial.signature: trial for trial in reversed(pending)}.values())[::-1]
     if not pending:
         return Outcome(False, _all_ended_well(trials, store, spec.stopper))
     require_trackers(spec.track)
-    spending = spending or Spending(spec.budget)
     admitted = spending.admit(pending)
     left_out = {trial.name for trial in pending[len(admitted) :]}
     pending = admitted
@@ -106,12 +121,16 @@ def run_trials(
         watch = Watch(progress)
         if gone_on:
             progress.say(f"stopped early in other sweeps, go on here: {', '.join(gone_on)}")
-        stop = threading.Event()
-        with connected(ray, progress.say) as dashboard, _signals(stop, progress):
+        end = EndRequest(progress)
+        around.enter_context(end.on_signals())
+        with connected(ray, progress.say) as dashboard:
             if dashboard:
                 progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
             sizing = sizing_here(dataset, store, progress.say, cluster=bool(ray.cluster))
-            pending = with_kept_shares(sizing.resolve(pending), store)
+            with end.breaking_off():
+                pending = with_kept_shares(pending if end else sizing.resolve(pending), store)
+            if end:
+                return Outcome(True, False)
             for remark in sizing.remarks:
                 progress.say(remark)
             _require_resources(pending)
@@ -124,13 +143,16 @@ def run_trials(
             machine = sizing.machine
             forecast = forecast_sweep(spec.stop, pending, store, machine, dataset.num_images)
             with kept_beside_actual(forecast, store.sweep_folder(spec.name), trials, store, progress.say):
-                _run(spec, trials, pending, dataset, store, progress, watch, stop, spending, machine, standings)
+                _run(spec, trials, pending, dataset, store, progress, watch, end, spending, machine, standings)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
-        if stop.is_set() or spending.ended_launch:
+        if end or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
-    store.require_there()
-    _settle(pending, store, spec.keep_checkpoints != KEEP_NONE)
-    return Outcome(stop.is_set(), _all_ended_well(trials, store, spec.stopper), spending.spent)
+        store.require_there()
+        if not end.problem:  # else what is stored may be all that can be: the next launch finds it as it is
+            settle(pending, store)
+    if end.problem:
+        raise EnvironmentFault(end.problem)
+    return Outcome(end.interrupted, _all_ended_well(trials, store, spec.stopper), spending.spent)
 
 
 def _run(
@@ -141,7 +163,7 @@ def _run(
     store: Store,
     progress: Progress,
     watch: Watch,
-    stop: threading.Event,
+    end: EndRequest,
     spending: Spending,
     machine: Machine,
     standings: Standings | None,
@@ -151,9 +173,9 @@ def _run(
         scheduler = _scheduler(spec, trials, pending, store, standings)
         # A launch that was killed may have left an evaluation whose stop is decided only now.
         pending = [trial for trial in pending if store.folder(trial).status().status not in (STOPPED, FAILED)]
-        if pending:
-            _fit(spec, pending, dataset, store, watch, stop, spending, machine, scheduler)
-        if stop.is_set() or spending.ended_launch:
+        if pending and not end:
+            _fit(spec, pending, dataset, store, watch, end, spending, machine, scheduler)
+        if end or spending.ended_launch:
             return
         again = raise_shares(pending, store)
         pending = with_kept_shares([trial for trial in pending if trial.name in again], store)
@@ -180,15 +202,11 @@ def _scheduler(
     return build_scheduler(spec.stop, spec.metric, longest, shortest, spec.stopper, folders, history, stays)
 
 
-def _settle(trials: Sequence[TrialSpec], store: Store, keep_checkpoints: bool) -> None:
-    """Marks as interrupted what says that it is running: no process is left that could."""
+def _remove_checkpoints_of_stopped(trials: Sequence[TrialSpec], store: Store) -> None:
+    """Removes what ``keep_checkpoints: none`` does not keep; a finished trial has done so itself."""
     for trial in trials:
         folder = store.folder(trial)
-        status = folder.status()
-        if status.status == RUNNING:
-            reason = f"its process ended without a word; see {folder.log}"
-            folder.claim().write_status(replace(status, status=INTERRUPTED, reason=reason))
-        elif status.status == STOPPED and not keep_checkpoints and trial.ends_schedule:  # a finished one has done so
+        if folder.status().status == STOPPED and trial.ends_schedule and any(folder.checkpoints.glob("*")):
             folder.claim().remove_checkpoints()
 
 
@@ -241,7 +259,7 @@ def _fit(
     dataset: Dataset,
     store: Store,
     watch: Watch,
-    stop: threading.Event,
+    end: EndRequest,
     spending: Spending,
     machine: Machine,
     scheduler: Any,
@@ -249,13 +267,14 @@ def _fit(
     from ray import tune
     from ray.tune import TuneError
 
-    from agropest.tuning.hooks import EndWhenAsked, Forgiving, Refresh
+    from agropest.tuning.hooks import EndWhenAsked, Forgiving, NoteLoss, Refresh
 
     # Tune unpickles these for every trial that it starts: they hold as little as possible.
     shares = {trial.name: (trial.resources.cpus, trial.resources.gpus) for trial in trials}
     usual, _ = Counter(shares.values()).most_common(1)[0]
     other = {name: share for name, share in shares.items() if share != usual}
     jobs = {name: job.packed() for name, job in build_jobs(spec, trials, dataset, store, machine).items()}
+    folders = {trial.name: store.folder(trial) for trial in trials}
     trackers = build_trackers(spec, store.sweep_folder(spec.name))
     told = {trial.name: _told_before(trial, store) for trial in trials} if trackers else {}
 
@@ -265,8 +284,9 @@ def _fit(
 
     def refresh() -> None:
         watch.refresh()
-        if not store.is_there():  # nothing can be stored any more
-            stop.set()
+        end.say()
+        if problem := store.problem():  # nothing can be stored any more
+            end.cannot_go_on(problem)
         require_own_ray()
 
     trainable = tune.with_parameters(relay, jobs=jobs, metric=spec.metric, retries=spec.retries)
@@ -283,9 +303,10 @@ def _fit(
             run_config=tune.RunConfig(
                 name=spec.name,
                 storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
-                stop=EndWhenAsked(stop, spending),
+                stop=EndWhenAsked(end, spending),
                 callbacks=[
                     Refresh(refresh),
+                    NoteLoss(lambda name: note_loss(folders[name])),
                     *(Forgiving(tracker, watch.progress.say, told) for tracker in trackers),
                 ],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),
@@ -333,30 +354,11 @@ def _require_resources(trials: Sequence[TrialSpec]) -> None:
         raise EnvironmentFault(*faults)
 
 
-@contextlib.contextmanager
-def _signals(stop: threading.Event, progress: Progress) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks the trials to end; the second ends everything at once."""
-
-    def handle(number: int, _: object) -> None:
-        if stop.is_set():
-            progress.close()
-            os._exit(130)
-        stop.set()
-        progress.say("stopping: running trials save a checkpoint (again to stop at once)")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _wait_for_checkpoints(trials: Sequence[TrialSpec], store: Store, progress: Progress) -> None:
     """Waits until no trial writes any more."""
     limit = time.monotonic() + INTERRUPT_WAIT_S
     while time.monotonic() < limit:
-        running = [trial.name for trial in trials if store.folder(trial).status().status == RUNNING]
+        running = [trial.name for trial in trials if store.folder(trial).is_being_written()]
         if not running:
             return
         progress.say("waiting for the checkpoint of " + ", ".join(running))

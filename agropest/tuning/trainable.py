@@ -8,6 +8,7 @@ trial needs to go on is there. What earlier launches stored, the scheduler knows
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import signal
 import time
@@ -17,12 +18,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from agropest.errors import fault
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
 from agropest.statistics.metric import metric_value
 from agropest.tuning import child
 from agropest.tuning.nameplate import announce_trial, show_trial
 
 ITERATION = "iteration"
+# Under this key Tune hears of what only a person can mend.
+PROBLEM = "problem"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
 # Before the second attempt at what the machine did not let it do; doubles with every further one.
@@ -56,6 +61,12 @@ def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retrie
         job = replace(job, note=lost)
         if attempt < retries:
             time.sleep(end.pause_s * 2**attempt)
+    if end.error_number in NO_ROOM:  # for no trial of this launch there is any
+        reached = max(told, default=0)
+        tune.report(
+            {metric: 0.0, ITERATION: reached, "timesteps_total": reached, PROBLEM: _no_room(folder, end.reason)}
+        )
+        return
     claimed = folder.claim()
     status = claimed.status()
     reason = f"{end.reason}, {retries + 1} times; see {folder.log.name}; --retry-failed tries again"
@@ -70,11 +81,18 @@ class _End:
         is_final: nothing is to be tried again by this launch on these resources.
         reason: otherwise: what the machine did to it.
         pause_s: before it is tried again: a full disk is not empty at once.
+        error_number: of the operating system, where that is what ended it; else 0.
     """
 
     is_final: bool
     reason: str = ""
     pause_s: float = 0.0
+    error_number: int = 0
+
+
+def _no_room(folder: TrialFolder, reason: str) -> str:
+    fix = "make room there, and launch again: it goes on from what is stored"
+    return fault(str(folder.path), "expected to be able to write the trial's results", reason, fix)
 
 
 def _run_once(job: child.Job, metric: str, told: set[int]) -> _End:
@@ -121,9 +139,9 @@ def _messages(process: BaseProcess, connection: Connection) -> Iterator[Evaluati
             yield _End(False, f"its process was killed ({_how(process.exitcode)})")
             return
         if message[0] == "end":
-            status, reason = message[1:]
+            status, reason, error_number = message[1:]
             by_the_machine = status == INTERRUPTED and reason not in ("", OUT_OF_MEMORY)
-            yield _End(not by_the_machine, reason, MACHINE_PAUSE_S)
+            yield _End(not by_the_machine, reason, MACHINE_PAUSE_S, error_number)
             return
         yield message[1]
 

@@ -61,3 +61,23 @@ def test_faults_of_the_machine_are_survived_and_a_loss_that_is_not_finite_is_not
     assert plain(status.reason) in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
     assert f"diverges/s1 failed: {status.reason[:60]}" in result.stdout
     assert status.reason.startswith("iteration ")
+
+
+def test_a_disk_that_stays_full_ends_the_launch_and_costs_no_trial(
+    tiny_sweep: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """No file of the trial can be written; when there is room again, the same command goes on."""
+    text = tiny_sweep.read_text().split("variants:")[0]
+    tiny_sweep.write_text(f"{text}retries: 1\nsilence: [no-effect]\nvariants:\n  no-room: {{}}\n")
+    words = (tiny_sweep, "--results", "r", "--no-dashboard", "--set", "seeds=[1]")
+    result = launch(*words, cwd=tmp_path, PYTHONPATH=str(INJECTED))
+    assert result.returncode == 2, result.stdout + result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == len(result.stderr.splitlines()) == 1
+    assert "expected to be able to write the trial's results" in errors[0]
+    assert "No space left on device" in errors[0]
+    assert "launch again" in errors[0]
+    result = launch(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (folder,) = map(TrialFolder, (tmp_path / "r" / "trials").glob("*-*"))
+    assert folder.status().status == FINISHED

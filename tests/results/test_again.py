@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agropest.report.plan import plan_word
 from agropest.results.again import describe_fresh, go_on_with_stopped, retry_failed, start_afresh, stop_again
-from agropest.results.completeness import is_done
+from agropest.results.completeness import incomplete, is_done
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Status, Store
 from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
@@ -153,7 +153,9 @@ def test_a_finished_trial_is_done_only_while_what_it_is_ranked_by_is_whole(tmp_p
         content = path.read_bytes()
         path.write_bytes(re.sub(rb"[^b]$", b"?", content))
         assert not is_done(TRIALS[0], store, "AP", SPLITS, MINE)
+        assert incomplete(TRIALS[:1], store) == ["baseline/s1"]
         path.write_bytes(content)
+    assert plan_word(TRIALS[0], store, MINE, True) == "unfinished (an evaluation is missing or damaged)"
     (folder.evaluations / "valid-00000010.json").write_text("{")
     assert is_done(TRIALS[0], store, "AP", SPLITS, MINE)  # neither ranked by it nor able to make it again
     folder.checkpoints.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.setting import Setting
+from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import run_trial
 
 
@@ -118,6 +120,30 @@ def test_a_loss_that_is_not_finite_fails_with_its_iteration(
     assert status.status == FAILED
     assert "iteration" in status.reason
     assert folder.status() == status
+
+
+def test_no_checkpoint_holds_a_loss_that_is_not_finite(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU losses are read now and then, and before every checkpoint. Here the GPU is one by name only."""
+    made, step = TrialTrainer.__init__, TrialTrainer.run_step
+
+    def on_a_card(trainer: TrialTrainer, *arguments: Any) -> None:
+        made(trainer, *arguments)
+        trainer.device = torch.device("cuda")
+
+    def diverges(trainer: TrialTrainer) -> None:
+        step(trainer)
+        if trainer.iter == 0:
+            trainer._recent[-1] = {"loss_cls": torch.tensor(float("nan"))}
+
+    monkeypatch.setattr(TrialTrainer, "__init__", on_a_card)
+    monkeypatch.setattr(TrialTrainer, "run_step", diverges)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 0)
+    status, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline"), tiny_dataset, tmp_path / "r")
+    assert status.status == FAILED
+    assert status.reason.startswith("iteration 1: expected finite losses, got 'loss_cls'")
+    assert checkpoints.iterations(folder.checkpoints) == []
 
 
 @pytest.mark.parametrize("setting", ["TEST.AUG.ENABLED=true"])

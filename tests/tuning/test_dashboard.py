@@ -12,6 +12,8 @@ import pytest
 
 from tests.tuning.conftest import Running
 
+OF_TRIALS = ("validation", "iteration", "images_per_s", "gpu_memory_gib")
+
 
 def dashboard(running: Running) -> str:
     found = re.search(r"Ray dashboard: (http://127\.0\.0\.1:\d+)", running.printed())
@@ -76,7 +78,7 @@ def test_prometheus_finds_the_sweeps_metrics(running: Running) -> None:
     wanted = {
         ("ray_agropest_best", ""),
         *(("ray_agropest_trials", status) for status in ("running", "failed")),
-        *((f"ray_agropest_{n}", t) for n in ("validation", "iteration", "images_per_s", "gpu_memory_gib") for t in trials),
+        *((f"ray_agropest_{of_trial}", trial) for of_trial in OF_TRIALS for trial in trials),
     }
 
     def scraped() -> bool:

@@ -18,6 +18,10 @@ TARGET = "agropest.training.trial"
 ENOUGH = 0.5
 
 
+def full_disk(path: Any) -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
 def injected(original: Any, module: Any) -> Any:
     """Returns a ``run_trial`` that trains on the CPU and meets its fault at the second iteration."""
 
@@ -37,9 +41,16 @@ def injected(original: Any, module: Any) -> Any:
                 if trial.label == "worker" and first:
                     raise RuntimeError("DataLoader worker (pid 123) is killed by signal: Killed. ")
                 if trial.label == "disk" and first:
-                    raise OSError(errno.ENOSPC, "No space left on device", str(folder.path))
+                    raise full_disk(folder.path)
             step(trainer)
 
+        def write_with(path: Any, *_: Any, **__: Any) -> None:
+            raise full_disk(path)
+
+        if trial.label == "no-room":
+            import agropest.files
+
+            agropest.files.write_with = write_with
         module.TrialTrainer.run_step = run_step
         return original(trial, folder, replace(setting, device="cpu", gpu_memory_fraction=0.0), *callbacks)
 

@@ -1,0 +1,20 @@
+"""Injects faults into real sweeps and says what they cost: ``python -m benchmarks.faults --faults 60 --minutes 15``.
+
+A small sweep is run once undisturbed. Then it is run again and again through ``launch.py``, each time into an empty
+results folder, and at random (seeded) moments something breaks: a trial, the driver, a node or Ray itself is killed,
+Ctrl-C is pressed once or twice, the disk is full, bytes of a checkpoint, an evaluation or a status are cut off or
+flipped. The same command is given again until it says that everything is done. Printed at the end:
+
+    injected                   faults that hit something
+    survived                   of these: the launch did what it must, and the sweep came to its end
+    trials lost                not ended, or stopped early where the undisturbed sweep finished them
+    finished trials run again  that trained an iteration after they had finished
+    metrics differing          evaluations that are not, to the last bit of their boxes, those of the undisturbed sweep
+    evaluations missing        damaged ones whose checkpoint was no longer kept (they were neither best nor last)
+    not stopped early          finished where the undisturbed sweep stopped them
+
+Every second sweep is stopped early by HyperBand, whose decisions rest on what all trials have stored. It may finish a
+trial that the undisturbed one stopped: whom it waits for to decide may have been killed, and an idle slot is not left
+idle meanwhile. Exit code 0 when something was injected, everything was survived, nothing was lost or run again, and no
+metric differs; whether the time was long enough for as many faults as asked for is said above the figures.
+"""

@@ -1,0 +1,56 @@
+"""The course of a disturbed sweep: what breaks when, until everything is done."""
+
+from __future__ import annotations
+
+import time
+
+from agropest.results.store import ENDED_WELL
+from benchmarks.faults.disturbed_sweep import DisturbedSweep
+from benchmarks.faults.kinds import ENDING, IN_FLIGHT, damage, running_writer
+from benchmarks.faults.launched import Launch
+
+
+def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
+    """Runs a sweep to its end, with so many faults on the way."""
+    ends = iter(sweep.draw.sample([*ENDING, *ENDING], 2 * len(ENDING)))
+    while True:
+        launch = sweep.start()
+        may_break = len(sweep.hit) < num_faults and time.monotonic() < deadline
+        if may_break:
+            break_running(sweep, launch, num_faults, next(ends, "kill -9 of the driver"))
+        code = launch.wait() if launch.is_running() else launch.process.poll()
+        while code is None:  # longer than the limit, and still at it: a slow machine
+            code = launch.wait()
+        sweep.note_finished()
+        sweep.require(not launch.left_over(), "processes are left after the launch ended")
+        text = launch.log.read_text(errors="replace")
+        sweep.require("Traceback" not in text, f"a traceback in {launch.log.name}: {text[-400:]}")
+        if code == 0 and all(folder.status().status in ENDED_WELL for folder in sweep.trials()):
+            if len(sweep.hit) < num_faults and time.monotonic() < deadline and damage(sweep, None):
+                sweep.add("damage of a finished sweep")  # one more launch has to make it whole
+                continue
+            return
+        if sweep.launches > 60:
+            sweep.require(False, f"exit code {code} again and again")
+            return
+        if may_break and damage(sweep, None):
+            sweep.add("damage between launches")
+
+
+def break_running(sweep: DisturbedSweep, launch: Launch, num_faults: int, ending: str) -> None:
+    """Lets faults happen to a launch while it runs; the last of them ends it."""
+    if sweep.draw.random() < 0.2:  # while it starts
+        time.sleep(sweep.draw.uniform(0.5, 8.0))
+    else:
+        while launch.is_running() and running_writer(sweep) is None:
+            time.sleep(0.05)
+            sweep.note_finished()
+        for _ in range(sweep.draw.randint(1, 3)):
+            time.sleep(sweep.draw.uniform(0.0, 2.5))
+            sweep.note_finished()
+            kind = sweep.draw.choice(list(IN_FLIGHT))
+            if launch.is_running() and len(sweep.hit) < num_faults and IN_FLIGHT[kind](sweep, launch):
+                sweep.add(kind)
+        time.sleep(sweep.draw.uniform(0.0, 2.5))
+    if launch.is_running() and len(sweep.hit) < num_faults and ENDING[ending](sweep, launch):
+        sweep.add(ending)

@@ -1,0 +1,132 @@
+"""A sweep that is disturbed: its launches, and what must hold after each."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from agropest.data.demo import draw_demo_dataset
+from agropest.results.store import FINISHED, RUNNING, TrialFolder
+from benchmarks.faults.figures import Figures
+from benchmarks.faults.launched import MARK, Launch
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_ITER = 12
+SWEEP = """
+name: faults
+base: {base}
+data: {data}
+seeds: [1]
+retries: 50
+silence: [no-effect, single-seed]
+stop: {stop}
+resources: {{cpus: 1}}
+config:
+  INPUT: {{MIN_SIZE_TRAIN: [64], MIN_SIZE_TEST: 64, MAX_SIZE_TRAIN: 96, MAX_SIZE_TEST: 96}}
+  MODEL.FPN.OUT_CHANNELS: 32
+  MODEL.ROI_BOX_HEAD.FC_DIM: 32
+  MODEL.RPN: {{POST_NMS_TOPK_TEST: 20, PRE_NMS_TOPK_TEST: 50}}
+  SOLVER: {{IMS_PER_BATCH: 2, MAX_ITER: {max_iter}, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 2}}
+  TEST: {{EVAL_PERIOD: 4, DETECTIONS_PER_IMAGE: 10}}
+variants:
+"""
+
+
+def write_sweep(folder: Path, num_trials: int, stop: str) -> Path:
+    """Draws the data, once, and writes the sweep file."""
+    data = folder / "data"
+    if not data.exists():
+        draw_demo_dataset(data, seed=3, train=8, valid=4, test=3, image_size_px=64)
+    text = SWEEP.format(base=ROOT / "configs" / "demo.yaml", data=data, max_iter=MAX_ITER, stop=stop)
+    text += "".join(f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i * 0.001:.3f}}}\n" for i in range(num_trials))
+    path = folder / f"faults-{stop}.yaml"
+    path.write_text(text)
+    return path
+
+
+class DisturbedSweep:
+    """A sweep into an empty results folder, with faults.
+
+    Args:
+        file: the sweep file.
+        folder: for results and logs.
+        draw: decides what breaks when.
+        figures: are added to.
+        address: of a Ray cluster; None: each launch starts its own.
+    """
+
+    def __init__(self, file: Path, folder: Path, draw: random.Random, figures: Figures, address: str | None = None):
+        self.file, self.folder, self.draw, self.figures, self.address = file, folder, draw, figures, address
+        self.results = folder / "results"
+        self.results.mkdir(parents=True)
+        self.finished_logs: dict[str, int] = {}
+        self.before_losses: list[tuple[str, int, int]] = []
+        self.hit: list[str] = []
+        self.launches = 0
+
+    def trials(self) -> list[TrialFolder]:
+        folder = self.results / "trials"
+        return [TrialFolder(path) for path in sorted(folder.glob("*-*"))] if folder.is_dir() else []
+
+    def start(self) -> Launch:
+        self.launches += 1
+        self.figures.launches += 1
+        mark = uuid.uuid4().hex
+        log = self.folder / f"launch-{self.launches}.txt"
+        command = [sys.executable, str(ROOT / "launch.py"), str(self.file), "--results", str(self.results)]
+        command += ["--address", self.address] if self.address else ["--no-dashboard"]
+        with open(log, "wb") as file:
+            process = subprocess.Popen(
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, MARK: mark, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+        return Launch(process, mark, log)
+
+    def note_finished(self) -> None:
+        """Remembers how long the log of every finished trial is: no training may be added to it."""
+        for folder in self.trials():
+            if folder.path.name not in self.finished_logs and folder.status().status == FINISHED:
+                self.finished_logs[folder.path.name] = folder.log.stat().st_size if folder.log.exists() else 0
+
+    def run_again(self) -> int:
+        """Returns how many finished trials have trained since."""
+        logs = self.finished_logs.items()
+        return sum(any(started != MAX_ITER for started in self._starts(name, size)) for name, size in logs)
+
+    def note_checkpoints(self) -> None:
+        """Remembers the newest checkpoint of every trial that runs: it may lose nothing before that."""
+        for folder in self.trials():
+            kept = [int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()]
+            if folder.status().status == RUNNING and kept and folder.log.exists():
+                self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
+
+    def went_back(self) -> list[str]:
+        """Returns the trials that have gone on from before the checkpoint that was noted."""
+        return [
+            name
+            for name, iteration, size in self.before_losses
+            if any(started < iteration for started in self._starts(name, size))
+        ]
+
+    def _starts(self, trial: str, since: int) -> list[int]:
+        """Returns the iterations that a trial has gone on from, by its log from that size on."""
+        text = (self.results / "trials" / trial / "log.txt").read_bytes()[since:].decode(errors="replace")
+        return [int(iteration) for iteration in re.findall(r"Starting training from iteration (\d+)", text)]
+
+    def require(self, holds: bool, what: str) -> None:
+        """Keeps what did not hold."""
+        if not holds:
+            self.figures.not_survived.append(f"{self.folder.name}, launch {self.launches}: {what}")
+
+    def add(self, kind: str) -> None:
+        self.figures.injected[kind] += 1
+        self.hit.append(kind)
+        print(f"  {kind}", flush=True)

@@ -1,0 +1,126 @@
+"""The faults: each takes the sweep and its launch, and returns whether it hit something."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agropest.results.store import RUNNING
+from benchmarks.faults.disturbed_sweep import DisturbedSweep
+from benchmarks.faults.launched import Launch, kill, marked
+
+
+def running_writer(sweep: DisturbedSweep) -> int | None:
+    """Returns the process of a trial that trains."""
+    for folder in sweep.draw.sample(sweep.trials(), len(sweep.trials())):
+        try:
+            pid = int(json.loads((folder.path / "writer.json").read_text())["pid"])
+        except (OSError, ValueError, KeyError):
+            continue
+        if folder.status().status == RUNNING and Path(f"/proc/{pid}").is_dir():
+            return pid
+    return None
+
+
+def kill_trial(sweep: DisturbedSweep, launch: Launch) -> bool:
+    pid = running_writer(sweep)
+    return pid is not None and kill(pid)
+
+
+def fill_disk(sweep: DisturbedSweep, launch: Launch) -> bool:
+    """No file of one trial's process may grow beyond 4 KiB: what a full disk does to whoever writes next."""
+    pid = running_writer(sweep)
+    if pid is None:
+        return False
+    try:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    except OSError:
+        return False
+    return True
+
+
+def damage(sweep: DisturbedSweep, launch: Launch | None) -> bool:
+    """Cuts off or flips bytes of a stored file."""
+    patterns = ("checkpoints/*.pth", "checkpoints/*.json", "evaluations/*.json", "evaluations/*.npz", "status.json")
+    pattern = sweep.draw.choice(patterns)
+    files = sorted(path for folder in sweep.trials() for path in folder.path.glob(pattern))
+    if not files:
+        return False
+    path = sweep.draw.choice(files)
+    try:
+        content = bytearray(path.read_bytes())
+        if sweep.draw.random() < 0.5:
+            content = content[: sweep.draw.randrange(len(content))]
+        else:
+            for _ in range(sweep.draw.randint(1, 3)):
+                content[sweep.draw.randrange(len(content))] ^= 1 << sweep.draw.randrange(8)
+        with open(path, "r+b") as file:  # in place: this is what a disk does, not what a writer does
+            file.truncate(len(content))
+            file.write(content)
+    except (OSError, ValueError):
+        return False  # it was replaced or removed in the meantime
+    return True
+
+
+def kill_driver(sweep: DisturbedSweep, launch: Launch) -> bool:
+    launch.process.kill()
+    launch.process.wait()
+    if sweep.address is None:
+        sweep.require(not launch.left_over(), "processes are left after the driver was killed")
+        launch.end_hard()
+    return True
+
+
+def interrupt(sweep: DisturbedSweep, launch: Launch) -> bool:
+    """Ctrl-C in a terminal reaches the whole group."""
+    os.killpg(launch.process.pid, signal.SIGINT)
+    code = launch.wait()
+    # Within the last moments everything may have been done already; before the handlers are there, Python ends itself.
+    sweep.require(code in (130, 0), f"exit code {code} after Ctrl-C")
+    return True
+
+
+def interrupt_twice(sweep: DisturbedSweep, launch: Launch) -> bool:
+    os.killpg(launch.process.pid, signal.SIGINT)
+    time.sleep(sweep.draw.uniform(0.2, 1.0))
+    started = time.monotonic()
+    if launch.is_running():
+        os.killpg(launch.process.pid, signal.SIGINT)
+    code = launch.wait()
+    sweep.require(code in (130, 0), f"exit code {code} after Ctrl-C twice")
+    sweep.require(time.monotonic() - started < 20, "the second Ctrl-C did not end it at once")
+    return True
+
+
+def kill_raylet(sweep: DisturbedSweep, launch: Launch) -> bool:
+    """The node that the launch runs on dies: it must end by itself, and say so without a traceback."""
+    for pid in marked(launch.mark):
+        try:
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+        except OSError:
+            continue
+        if name == "raylet" and kill(pid):
+            code = launch.wait()
+            sweep.require(code is not None, "the launch hangs after Ray was killed")
+            sweep.require(not launch.left_over(), "processes are left after Ray was killed")
+            launch.end_hard()
+            return True
+    return False
+
+
+IN_FLIGHT: dict[str, Callable[[DisturbedSweep, Launch], bool]] = {
+    "kill -9 of a trial": kill_trial,
+    "disk full": fill_disk,
+    "damage while running": damage,
+}
+ENDING: dict[str, Callable[[DisturbedSweep, Launch], bool]] = {
+    "kill -9 of the driver": kill_driver,
+    "Ctrl-C": interrupt,
+    "Ctrl-C twice": interrupt_twice,
+    "kill -9 of Ray's node": kill_raylet,
+}

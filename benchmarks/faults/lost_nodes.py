@@ -1,0 +1,61 @@
+"""Nodes of a simulated Ray cluster that die under a sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.disturbed_sweep import DisturbedSweep
+from benchmarks.faults.kinds import running_writer
+from benchmarks.faults.launched import MARK
+
+
+def lose_nodes(sweep: DisturbedSweep, cluster: Any, nodes: list[Any], num_faults: int, deadline: float) -> None:
+    """Runs a sweep on a cluster of which one node dies and another joins, so many times.
+
+    Args:
+        deadline: on the monotonic clock; after it no node dies.
+    """
+    while True:
+        launch = sweep.start()
+        while launch.is_running():
+            sweep.note_finished()
+            wanted = len(sweep.hit) < num_faults and time.monotonic() < deadline
+            if wanted and running_writer(sweep) is not None:
+                time.sleep(sweep.draw.uniform(0.0, 3.0))
+                sweep.note_checkpoints()
+                replace_node(cluster, nodes, sweep.draw)
+                sweep.add("kill -9 of a node")
+            time.sleep(0.2)
+        text = launch.log.read_text(errors="replace")
+        sweep.require("Traceback" not in text, f"a traceback in {launch.log.name}: {text[-400:]}")
+        if launch.process.poll() == 0 or sweep.launches > 20:
+            break
+    sweep.require(launch.process.poll() == 0, f"exit code {launch.process.poll()}")
+
+
+@contextlib.contextmanager
+def simulated_cluster() -> Iterator[tuple[Any, list[Any]]]:
+    """Yields a cluster of a head, which runs no trial, and its two workers."""
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", MARK: "cluster"})
+    Path(os.environ.get("TMPDIR", "/tmp"), "ray").mkdir(parents=True, exist_ok=True)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        yield cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]
+    finally:
+        cluster.shutdown()
+        del os.environ[MARK]
+
+
+def replace_node(cluster: Any, nodes: list[Any], draw: random.Random) -> None:
+    """Kills every process of a node at once, as a power cut does, and adds another node."""
+    node = nodes.pop(draw.randrange(len(nodes)))
+    cluster.remove_node(node, allow_graceful=False)
+    nodes.append(cluster.add_node(num_cpus=1))

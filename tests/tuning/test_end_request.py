@@ -1,0 +1,80 @@
+"""Ctrl-C: asks once, ends at once the second time, breaks off what has nothing to save."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from agropest.tuning.end_request import EndRequest
+
+
+class Console:
+    """Takes what a progress display takes."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.is_closed = False
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def close(self) -> None:
+        self.is_closed = True
+        raise OSError("a terminal that has gone")
+
+
+@pytest.fixture
+def console() -> Any:
+    return Console()
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0)  # Python runs the handler between two of its own instructions
+
+
+def test_the_first_asks_and_the_second_ends_at_once(console: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr("os._exit", codes.append)
+    before = signal.getsignal(signal.SIGINT)
+    end = EndRequest(console)
+    with end.on_signals():
+        end.say()
+        assert not end
+        press_ctrl_c()
+        assert end
+        assert end.interrupted
+        assert console.said == []  # not in the handler
+        end.say()
+        end.say()
+        assert console.said == ["stopping: running trials save a checkpoint (again to stop at once)"]
+        with pytest.raises(OSError, match="terminal"):  # os._exit does not return, but here it does
+            press_ctrl_c()
+        assert codes == [130]
+    assert console.is_closed
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_has_nothing_to_save_is_broken_off(console: Any) -> None:
+    end = EndRequest(console)
+    with end.on_signals():
+        with end.breaking_off():
+            press_ctrl_c()
+            raise AssertionError("it went on")
+        assert end.interrupted
+
+
+def test_a_fault_of_the_machine_leaves_the_first_ctrl_c_a_first_one(console: Any) -> None:
+    end = EndRequest(console)
+    end.cannot_go_on("r: no room")
+    end.cannot_go_on("r: no room for another one either")
+    assert end.problem == "r: no room"
+    end.say()
+    assert console.said == ["stopping: running trials save a checkpoint"]
+    with end.on_signals():
+        press_ctrl_c()
+    assert end.interrupted
