@@ -1,6 +1,6 @@
 """Early stopping replayed on simulated sweeps of 8 variants: iterations spent, and whether the best was kept.
 
-    python -m benchmarks.bench_stopping [--sweeps 216] [--images 1095] [--resamples 100] [--seed 0]
+    python -m benchmarks.bench_stopping [--sweeps 216] [--images 1095] [--resamples 100] [--seeds 1] [--seed 0]
 
 The decisions are the real ones: ``agropest.statistics.racing`` for race and hyperband, Ray Tune's own schedulers, as a
 launch builds them, for asha and median. What they decide on is simulated down to the boxes:
@@ -17,6 +17,8 @@ launch builds them, for asha and median. What they decide on is simulated down t
   "curves differ": schedule, augmentation, backbone: it gains 12 +- 5 %, and they rise at different speeds. "decay
   winner": as "curves differ", and one variant gains 25 %: it ends 2 AP ahead of all others and is about 4 AP behind
   before.
+- With ``--seeds 2`` or more every variant is trained so often: each training has its own taste, and its AP is off the
+  variant's by SEED_SD times a standard normal. The rule sees the mean, as a launch does.
 
 The first variant is the sweep's baseline, which puts others out and is never out itself, unless a row says so.
 
@@ -39,7 +41,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.bootstrap import replicate
+from agropest.statistics.bootstrap import over_seeds, replicate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import Targets, match, read_targets
 from agropest.statistics.metric import basis_of
@@ -58,6 +60,8 @@ KINDS = ("same curve", "curves differ", "decay winner")
 EQUAL = "all equal"
 # Shares of the variance of a box's quality: the object's difficulty, the trial's taste, the evaluation's noise.
 SHARED, TASTE, NOISE = 0.55, 0.30, 0.15
+# Standard deviation of AP over the seeds of one variant.
+SEED_SD = 0.5
 GRID = np.linspace(-2.0, 3.0, 26)
 
 
@@ -163,19 +167,28 @@ class Recorded:
     """Evaluations of one simulated sweep, each computed when it is first asked for."""
 
     def __init__(
-        self, curves: Curves, quality: Callable[[float], float], seed: int, images: int, resamples: int
+        self, curves: Curves, quality: Callable[[float], float], seed: int, images: int, resamples: int, seeds: int = 1
     ) -> None:
-        self.curves, self.quality, self.seed, self.resamples = curves, quality, seed, resamples
+        self.curves, self.quality, self.seed, self.resamples, self.seeds = curves, quality, seed, resamples, seeds
         self.scene = Scene.draw(np.random.default_rng([seed, 1]), images)
         self._samples: dict[tuple[int, int], Sample] = {}
 
     def sample(self, variant: int, look: int) -> Sample:
         if (variant, look) not in self._samples:
-            taste = np.random.default_rng([self.seed, 2, variant]).standard_normal(len(self.scene.bbox))
-            rng = np.random.default_rng([self.seed, 3, variant, look])
-            boxes = self.scene.detect(self.quality(self.curves.ap[variant, look]), taste, rng)
-            self._samples[variant, look] = self.scene.sample(boxes, self.resamples)
+            trained = [self._trained(variant, look, number) for number in range(self.seeds)]
+            replicates = over_seeds(np.stack([one.replicates for one in trained]), "variant")
+            self._samples[variant, look] = Sample(float(np.mean([one.value for one in trained])), replicates)
         return self._samples[variant, look]
+
+    def _trained(self, variant: int, look: int, number: int) -> Sample:
+        """Returns an evaluation of one of a variant's trainings."""
+        own = [number] if number else []
+        tastes = np.random.default_rng([self.seed, 2, variant, *own])
+        taste = tastes.standard_normal(len(self.scene.bbox))
+        off = SEED_SD * float(tastes.standard_normal()) if self.seeds > 1 else 0.0
+        rng = np.random.default_rng([self.seed, 3, variant, look, *own])
+        boxes = self.scene.detect(self.quality(self.curves.ap[variant, look] + off), taste, rng)
+        return self.scene.sample(boxes, self.resamples)
 
     def told_apart(self, one: int, other: int) -> bool:
         """Returns whether the 95 % interval of the difference at the end leaves out 0."""
@@ -294,7 +307,7 @@ def sweeps(arguments: argparse.Namespace) -> Iterator[Recorded]:
     for number, (kind, cosine, spread) in enumerate(kinds):
         seed = 10_000 * arguments.seed + number
         curves = draw_curves(np.random.default_rng([seed, 0]), kind, cosine, spread)
-        yield Recorded(curves, quality, seed, arguments.images, arguments.resamples)
+        yield Recorded(curves, quality, seed, arguments.images, arguments.resamples, arguments.seeds)
 
 
 def methods() -> dict[str, StopRule]:
@@ -317,6 +330,7 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=216, metavar="N")
     parser.add_argument("--images", type=int, default=1095, metavar="N")
     parser.add_argument("--resamples", type=int, default=100, metavar="N")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each variant")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     arguments = parser.parse_args()
     tallies: dict[tuple[str, str], Tally] = {}
@@ -333,7 +347,10 @@ def main() -> None:
             changed += replay_of(sweep, StopRule("race"), arguments.images, order, slots)[1] != first
         if number % 24 == 23:
             print(f"{number + 1} sweeps: race {tallies['all', 'race'].row()}", file=sys.stderr, flush=True)
-    print(f"{arguments.sweeps} sweeps, {arguments.images} images, {arguments.resamples} resamples; 2 slots")
+    print(
+        f"{arguments.sweeps} sweeps, {arguments.images} images, {arguments.resamples} resamples, "
+        f"seeds of each variant: {arguments.seeds}; 2 slots"
+    )
     print("                                            iterations   kept   the very best")
     for group in dict.fromkeys(group for group, _ in tallies):
         print(group)

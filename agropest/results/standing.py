@@ -53,9 +53,10 @@ class Standing:
 
 @dataclass
 class _Seen:
-    """What was read of a trial's folder, and the times of the files it was read from."""
+    """What was read of a trial's folder, and when the files it was read from had changed, by their paths."""
 
-    stamps: tuple[int, ...] = ()
+    files: tuple[Path, Path, Path] | None = None
+    stamps: dict[Path, int] = field(default_factory=dict)
     status: Status = field(default_factory=Status)
     records: list[EvaluationRecord] = field(default_factory=list)
     heartbeat: Heartbeat | None = None
@@ -63,7 +64,7 @@ class _Seen:
 
 
 class Standings:
-    """Reads how the trials stand; a folder in which nothing changed costs three calls of ``stat``.
+    """Reads how the trials stand; a trial that does not run costs one call of ``stat``.
 
     Args:
         trials: of the sweep; a list that grows is read as it is each time.
@@ -90,21 +91,22 @@ class Standings:
         ]
 
     def _read(self, trial: TrialSpec) -> _Seen:
-        folder = self.store.folder(trial)
         seen = self._seen.setdefault(trial.name, _Seen())
-        paths = (folder.path / "status.json", folder.evaluations, folder.path / "heartbeat.json")
-        stamps = tuple(_changed(path) for path in paths)
-        before, seen.stamps = seen.stamps or (-1, -1, -1), stamps
-        # A file system's clock ticks in milliseconds: what changed a moment ago may change again at the same tick.
-        settled = time.time_ns() - SETTLED_NS
-        status, evaluations, heartbeat = (a != b or a > settled for a, b in zip(stamps, before, strict=True))
-        if status:
-            seen.status = folder.status()
-        if evaluations:
-            seen.records = folder.read_evaluations("valid")
-        if heartbeat:
-            seen.heartbeat = folder.heartbeat()
-            if before[2] != -1 and seen.first_heartbeat is None:
+        now = time.time_ns()
+        if seen.files is None:
+            folder = self.store.folder(trial)
+            seen.files = (folder.path / "status.json", folder.evaluations, folder.path / "heartbeat.json")
+        status, evaluations, heartbeat = seen.files
+        if _has_changed(status, seen.stamps, now):
+            seen.status = self.store.folder(trial).status()
+        elif seen.status.status != RUNNING:
+            return seen  # nobody writes there: of a thousand trials most wait or have ended
+        if _has_changed(evaluations, seen.stamps, now):
+            seen.records = self.store.folder(trial).read_evaluations("valid")
+        is_first = heartbeat not in seen.stamps
+        if _has_changed(heartbeat, seen.stamps, now):
+            seen.heartbeat = self.store.folder(trial).heartbeat()
+            if not is_first and seen.first_heartbeat is None:
                 seen.first_heartbeat = seen.heartbeat
         return seen
 
@@ -191,9 +193,14 @@ def _seconds_per_iteration(seen: _Seen) -> float | None:
     return None
 
 
-def _changed(path: Path) -> int:
-    """Returns when a file or folder changed, in ns; 0 when it is not there."""
+def _has_changed(path: Path, stamps: dict[Path, int], now_ns: int) -> bool:
+    """Returns whether a file or folder may have changed since its time in ``stamps``, which is brought up to date.
+
+    A file system's clock ticks in milliseconds: what changed a moment ago may change again at the same tick.
+    """
     try:
-        return path.stat().st_mtime_ns
+        changed = path.stat().st_mtime_ns
     except OSError:
-        return 0
+        changed = 0
+    before, stamps[path] = stamps.get(path, -1), changed
+    return changed != before or changed > now_ns - SETTLED_NS

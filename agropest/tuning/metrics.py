@@ -37,6 +37,7 @@ class SweepMetrics:
         self._gauges = {
             name: Gauge(name, description=text, tag_keys=("sweep", *tags)) for name, (text, tags) in GAUGES.items()
         }
+        self._shown: dict[str, tuple[float | None, ...]] = {}
         for gauge in self._gauges.values():
             gauge.set_default_tags({"sweep": sweep})
 
@@ -50,6 +51,10 @@ class SweepMetrics:
         self._set("agropest_time_left_s", time_left_s(standings))
         for one in standings:
             name = one.trial.name
+            shown = (one.value, one.iteration, one.images_per_s, one.gpu_memory_gib)
+            if self._shown.get(name) == shown:
+                continue
+            self._shown[name] = shown
             self._set("agropest_validation", one.value, trial=name, metric=self._metric)
             self._set("agropest_iteration", one.iteration, trial=name)
             self._set("agropest_images_per_s", one.images_per_s, trial=name)

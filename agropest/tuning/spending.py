@@ -17,11 +17,13 @@ class Spending:
 
     Attributes:
         ended_launch: the limit that ended the running trials, in words; empty while none has.
+        iterations: trained by this launch, as far as they were evaluated.
     """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.ended_launch = ""
+        self.iterations = 0
         self._num_trials = 0
         self._left_trials_out = False
         self._before: dict[str, int] = {}
@@ -41,12 +43,10 @@ class Spending:
 
     def note(self, trial: str, iteration: int) -> None:
         """Counts a trial's evaluation."""
-        self._reached[trial] = max(iteration, self._reached.get(trial, 0))
-
-    @property
-    def iterations(self) -> int:
-        """Iterations trained by this launch, as far as they were evaluated."""
-        return sum(max(0, last - self._before.get(name, 0)) for name, last in self._reached.items())
+        before = self._reached.get(trial, self._before.get(trial, 0))
+        if iteration > before:
+            self._reached[trial] = iteration
+            self.iterations += iteration - before
 
     @property
     def spent(self) -> str:

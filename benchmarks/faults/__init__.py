@@ -8,9 +8,10 @@ flipped. The same command is given again until it says that everything is done. 
     injected                   faults that hit something
     survived                   of these: the launch did what it must, and the sweep came to its end
     trials lost                not ended, or stopped early where the undisturbed sweep finished them
-    finished trials run again  that trained an iteration after they had finished
+    finished trials run again  that trained an iteration after they had finished, and had lost nothing that asks for it
     metrics differing          evaluations that are not, to the last bit of their boxes, those of the undisturbed sweep
     evaluations missing        damaged ones whose checkpoint was no longer kept (they were neither best nor last)
+    repaired by training       finished trials that lost an evaluation and a checkpoint: only training makes it again
     not stopped early          finished where the undisturbed sweep stopped them
 
 Every second sweep is stopped early by HyperBand, whose decisions rest on what all trials have stored. It may finish a

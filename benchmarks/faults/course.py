@@ -9,6 +9,8 @@ from benchmarks.faults.disturbed_sweep import DisturbedSweep
 from benchmarks.faults.kinds import ENDING, IN_FLIGHT, damage, running_writer
 from benchmarks.faults.launched import Launch
 
+DAMAGE_AFTERWARDS = "damage of a finished sweep"
+
 
 def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
     """Runs a sweep to its end, with so many faults on the way."""
@@ -26,8 +28,9 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
         text = launch.log.read_text(errors="replace")
         sweep.require("Traceback" not in text, f"a traceback in {launch.log.name}: {text[-400:]}")
         if code == 0 and all(folder.status().status in ENDED_WELL for folder in sweep.trials()):
-            if len(sweep.hit) < num_faults and time.monotonic() < deadline and damage(sweep, None):
-                sweep.add("damage of a finished sweep")  # one more launch has to make it whole
+            wanted = len(sweep.hit) < num_faults and time.monotonic() < deadline
+            if wanted and sweep.hit.count(DAMAGE_AFTERWARDS) < 2 and damage(sweep, None):
+                sweep.add(DAMAGE_AFTERWARDS)  # one more launch has to make it whole
                 continue
             return
         if sweep.launches > 60:

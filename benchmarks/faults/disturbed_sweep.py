@@ -16,7 +16,7 @@ from benchmarks.faults.figures import Figures
 from benchmarks.faults.launched import MARK, Launch
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ITER = 12
+MAX_ITER = 24
 SWEEP = """
 name: faults
 base: {base}
@@ -31,8 +31,8 @@ config:
   MODEL.FPN.OUT_CHANNELS: 32
   MODEL.ROI_BOX_HEAD.FC_DIM: 32
   MODEL.RPN: {{POST_NMS_TOPK_TEST: 20, PRE_NMS_TOPK_TEST: 50}}
-  SOLVER: {{IMS_PER_BATCH: 2, MAX_ITER: {max_iter}, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 2}}
-  TEST: {{EVAL_PERIOD: 4, DETECTIONS_PER_IMAGE: 10}}
+  SOLVER: {{IMS_PER_BATCH: 2, MAX_ITER: {max_iter}, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 4}}
+  TEST: {{EVAL_PERIOD: 8, DETECTIONS_PER_IMAGE: 10}}
 variants:
 """
 
@@ -65,6 +65,7 @@ class DisturbedSweep:
         self.results = folder / "results"
         self.results.mkdir(parents=True)
         self.finished_logs: dict[str, int] = {}
+        self.damaged: dict[str, set[str]] = {}
         self.before_losses: list[tuple[str, int, int]] = []
         self.hit: list[str] = []
         self.launches = 0
@@ -96,17 +97,28 @@ class DisturbedSweep:
             if folder.path.name not in self.finished_logs and folder.status().status == FINISHED:
                 self.finished_logs[folder.path.name] = folder.log.stat().st_size if folder.log.exists() else 0
 
-    def run_again(self) -> int:
-        """Returns how many finished trials have trained since."""
-        logs = self.finished_logs.items()
-        return sum(any(started != MAX_ITER for started in self._starts(name, size)) for name, size in logs)
+    def note_damage(self, path: Path) -> None:
+        """Remembers what was damaged of a trial that had finished."""
+        trial, kind = path.relative_to(self.results / "trials").parts[:2]
+        if trial in self.finished_logs:
+            self.damaged.setdefault(trial, set()).add(kind)
+
+    def run_again(self) -> tuple[int, int]:
+        """Returns how many finished trials have trained since, needlessly and of need.
+
+        Where an evaluation and a checkpoint are damaged, that evaluation can be had again only by training.
+        """
+        again = [t for t, size in self.finished_logs.items() if any(n != MAX_ITER for n in self._starts(t, size))]
+        needed = [trial for trial in again if self.damaged.get(trial, set()) >= {"checkpoints", "evaluations"}]
+        return len(again) - len(needed), len(needed)
 
     def note_checkpoints(self) -> None:
         """Remembers the newest checkpoint of every trial that runs: it may lose nothing before that."""
         for folder in self.trials():
             kept = [int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()]
             if folder.status().status == RUNNING and kept and folder.log.exists():
-                self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
+                self.damaged: dict[str, set[str]] = {}
+        self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
 
     def went_back(self) -> list[str]:
         """Returns the trials that have gone on from before the checkpoint that was noted."""

@@ -18,6 +18,7 @@ class Figures:
     metrics_differing: int = 0
     evaluations_missing: int = 0
     not_stopped: int = 0
+    repaired_by_training: int = 0
     sweeps: int = 0
     launches: int = 0
     seconds: float = 0.0
@@ -31,6 +32,7 @@ class Figures:
             "finished trials run again": self.finished_run_again,
             "metrics differing": self.metrics_differing,
             "evaluations missing": self.evaluations_missing,
+            "repaired by training": self.repaired_by_training,
             "not stopped early": self.not_stopped,
             "sweeps": self.sweeps,
             "launches": self.launches,

@@ -64,6 +64,7 @@ def damage(sweep: DisturbedSweep, launch: Launch | None) -> bool:
             file.write(content)
     except (OSError, ValueError):
         return False  # it was replaced or removed in the meantime
+    sweep.note_damage(path)
     return True
 
 

@@ -45,15 +45,16 @@ def judge(sweep: DisturbedSweep, undisturbed: Outcome, whole: Outcome) -> None:
     """
     found, figures = outcome(sweep.results), sweep.figures
     ends = [(found.ends.get(name, NEW), end) for name, end in undisturbed.ends.items()]
+    again, needed = sweep.run_again()
     lost = sum(end not in ENDED_WELL or (end, expected) == (STOPPED, FINISHED) for end, expected in ends)
     further = sum((end, expected) == (FINISHED, STOPPED) for end, expected in ends)
-    again = sweep.run_again()
     differing = sum(content != whole.evaluations.get(name) for name, content in found.evaluations.items())
     missing = len(undisturbed.evaluations.keys() - found.evaluations.keys())
     for trial in sweep.went_back():
         sweep.require(False, f"{trial} went on from before its last checkpoint")
     figures.trials_lost += lost
     figures.finished_run_again += again
+    figures.repaired_by_training += needed
     figures.metrics_differing += differing
     figures.evaluations_missing += missing
     figures.not_stopped += further
