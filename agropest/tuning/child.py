@@ -14,6 +14,7 @@ The pipe's end is a command, too: an actor that was killed leaves a child that s
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -115,6 +116,7 @@ def _main(job: Job, connection: Connection) -> None:
     # A session of its own: Ray kills an actor's process group, and Ctrl-C reaches the terminal's; both would take the
     # checkpoint that is to be saved with them. The pipe tells us when the actor is gone, so nothing is orphaned.
     os.setsid()
+    gc.freeze()  # what the server has loaded stays shared: a collection would write to every object of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = _Inbox(connection)
     signal.signal(signal.SIGTERM, lambda *_: inbox.interrupt())
