@@ -242,9 +242,12 @@ def idle_of(
 
 
 def show_remarks(remarks: list[Remark], console: Console) -> None:
-    """Prints what the linter has to say, each with the name that silences it."""
+    """Prints what the linter has to say, each with the name that silences it, and how that is done."""
     for remark in remarks:
         console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False)
+    if remarks:
+        told = f"lint: a rule that does not apply here is turned off in the sweep file (silence: [{remarks[-1].rule}])"
+        console.print(told, markup=False, highlight=False)
 
 
 def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,8 @@ def test_a_plan_says_what_is_new_and_starts_nothing(tiny_sweep: Path, tmp_path: 
     assert result.returncode == 0, result.stderr
     assert "2 trials: 2 new" in result.stdout
     assert "softmax_focal" in result.stdout
+    told = " ".join(result.stdout.split())
+    assert re.search(r"lint: .* \[([a-z-]+)\] lint: .* turned off in the sweep file \(silence: \[\1\]\)", told)
     assert trial_folders(tmp_path / "r") == []
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from agropest import files
 from agropest.csv_text import to_csv
+from agropest.report.class_tables import class_changes, class_tables, per_class_markdown
 from agropest.report.config_changes import config_changes
 from agropest.report.cost import sweep_cost
 from agropest.report.latex import per_class_latex, ranking_latex
@@ -28,13 +29,14 @@ from agropest.report.page import with_evaluations, write_page
 from agropest.report.published import published_rows, published_texts
 from agropest.report.sweep_table import table_texts
 from agropest.report.tables import Rows
-from agropest.report.training_record import baseline_classes, per_class_markdown, training_record
+from agropest.report.training_record import training_record
 from agropest.results.comparison import Comparison
 from agropest.results.ranking import RankedTrial, rank_trials
 from agropest.results.store import Store
 from agropest.results.sweep_comparison import compare_trials
 from agropest.results.sweep_forecast import against_actual, read_forecast
 from agropest.results.sweep_record import SweepRecord, read_sweep_record
+from agropest.statistics.average_precision import DEPLOYED_CLASS_PREFIX
 
 SUFFIXES = {"csv": ".csv", "md": ".md", "latex": ".tex", "json": ".json", "html": ".html"}
 FORMATS = tuple(SUFFIXES)
@@ -75,17 +77,17 @@ def write_exports(
 ) -> list[str]:
     """Writes the files of :func:`export_sweep` from what is known already; returns their names."""
     folder = store.sweep_folder(record.name)
-    base = baseline_classes(comparison, trials)
+    classes = class_tables(comparison, trials)
     evaluated, forecast = with_evaluations(record, store, trials), against_actual(read_forecast(folder))
     texts = {
         **table_texts(comparison, trials, record.title),
         **published_texts(published_rows(record.reference, trials), record.reference.note),
         **lineage_texts(lineage_rows(record.trials, store, record.metric), record.title),
-        "changes.csv": to_csv(change_rows(comparison)),
+        "changes.csv": to_csv(change_rows(comparison, trials)),
         "record.md": training_record(record, comparison, trials, sweep_cost(evaluated, forecast)),
-        "per_class.md": per_class_markdown(comparison, base, record.title),
+        "per_class.md": per_class_markdown(classes, record.baseline, record.title),
         "ranking.tex": ranking_latex(comparison, record.title),
-        "per_class.tex": per_class_latex(comparison, base, record.title),
+        "per_class.tex": per_class_latex(classes, record.baseline, record.title),
         "report.json": json.dumps(report_content(record, comparison, trials), indent=1, ensure_ascii=False) + "\n",
     }
     suffixes = tuple(SUFFIXES[one] for one in formats)
@@ -96,8 +98,12 @@ def write_exports(
     return [*wanted, *page]
 
 
-def change_rows(comparison: Comparison) -> Rows:
-    """Returns the change of every class's AP to the baseline's, with its interval, for every variant."""
+def change_rows(comparison: Comparison, trials: Sequence[RankedTrial]) -> Rows:
+    """Returns the change of every class's AP to the baseline's, with its interval, for every variant.
+
+    And the change of AP at the deployed threshold, where both have finished.
+    """
+    deployed = class_changes(trials, comparison.baseline, DEPLOYED_CLASS_PREFIX)
     return [
         {
             "label": variant.label,
@@ -107,6 +113,7 @@ def change_rows(comparison: Comparison) -> Rows:
             "change": _rounded(one.value),
             "change_low": _rounded(one.interval.low if one.interval else None),
             "change_high": _rounded(one.interval.high if one.interval else None),
+            "change_deployed": _rounded(deployed.get(variant.label, {}).get(name)),
         }
         for variant in comparison.variants
         for name, one in variant.per_class.items()

@@ -6,8 +6,9 @@ Compiles with pdflatex, XeLaTeX and LuaLaTeX; needs ``\\usepackage{booktabs}`` a
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from agropest.report.class_tables import ClassTable
 from agropest.report.verdicts import number, probability
 from agropest.results.comparison import Comparison
 from agropest.statistics.inference import Interval
@@ -38,7 +39,6 @@ SPECIAL = {
 LETTERS = "ßæøåÆØÅœŒłŁ"
 ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
 NOTHING = "--"
-CLASSES_ACROSS = 8
 
 
 def escaped(text: str) -> str:
@@ -50,7 +50,7 @@ def ranking_latex(comparison: Comparison, title: str) -> str:
     """Returns the ranking: metric, difference to the baseline, both with intervals, adjusted p, verdict, test."""
     tested = any(one.test for one in comparison.variants)
     metric = escaped(comparison.metric)
-    headings = [r"\#", "Variant", f"{metric} (95\\,\\%)", r"$\Delta$ (95\,\%)", "$p$ adj.", "Verdict"]
+    headings = [r"\#", "Variant", f"{metric} (95\\,\\%)", "AP deployed", r"$\Delta$ (95\,\%)", "$p$ adj.", "Verdict"]
     headings += [f"Test {metric}"] if tested else []
     rows = []
     for one in comparison.variants:
@@ -61,6 +61,7 @@ def ranking_latex(comparison: Comparison, title: str) -> str:
             str(one.rank) if one.rank else NOTHING,
             name,
             _estimate(one.estimate.value, one.estimate.interval),
+            NOTHING if one.ap_deployed is None else number(one.ap_deployed),
             f"{_signed(told.value)} ({_signed(told.interval.low)} to {_signed(told.interval.high)})"
             if told
             else NOTHING,
@@ -72,36 +73,28 @@ def ranking_latex(comparison: Comparison, title: str) -> str:
         f"Validation of {comparison.num_images} images with {comparison.num_boxes} boxes, percent",
         f"intervals and $p$ from a paired bootstrap with {comparison.resamples} resamples",
         "$p$ adjusted for all comparisons",
+        "AP deployed: of the boxes that would be shown",
         r"$\dagger$: not distinguishable from the best",
     ]
-    alignment = "rlrrrl" + ("r" if tested else "")
+    alignment = "rlrrrrl" + ("r" if tested else "")
     return _table(headings, rows, alignment, f"{escaped(title)} {'; '.join(notes)}.", "ranking")
 
 
-def per_class_latex(comparison: Comparison, base: Mapping[str, float | None], title: str) -> str:
-    """Returns AP of every class under the baseline, and each variant's change; so many variants a table as fit.
-
-    Args:
-        base: class to the baseline's AP.
-    """
-    others = [one for one in comparison.variants if one.per_class]
-    tables = []
-    for start in range(0, max(len(others), 1), CLASSES_ACROSS):
-        part = others[start : start + CLASSES_ACROSS]
-        headings = ["Class", escaped(comparison.baseline), *(escaped(one.label) for one in part)]
-        rows = [
-            [
-                escaped(name),
-                number(value),
-                *(_change(one.per_class[name].value) if name in one.per_class else NOTHING for one in part),
+def per_class_latex(tables: Sequence[ClassTable], baseline: str, title: str) -> str:
+    """Returns each table, cut into pieces of so many variants as fit."""
+    told = []
+    for number_of_table, one in enumerate(tables):
+        for number_of_part, labels in enumerate(one.parts()):
+            headings = ["Class", escaped(baseline), *map(escaped, labels)]
+            rows = [
+                [escaped(name), number(value), *(_change(one, label, name) for label in labels)]
+                for name, value in one.base.items()
             ]
-            for name, value in base.items()
-        ]
-        told = "AP of each class on validation: the baseline's, and the change to it in percentage points."
-        caption = f"{escaped(title)} {told}"
-        key = "per-class" if start == 0 else f"per-class-{start // CLASSES_ACROSS + 1}"
-        tables.append(_table(headings, rows, "l" + "r" * (len(headings) - 1), caption, key))
-    return "\n".join(tables)
+            key = "per-class" + ("-deployed" if number_of_table else "")
+            key += f"-{number_of_part + 1}" if number_of_part else ""
+            caption = f"{escaped(title)} {one.told}"
+            told.append(_table(headings, rows, "l" + "r" * (len(headings) - 1), caption, key))
+    return "\n".join(told)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], alignment: str, caption: str, key: str) -> str:
@@ -130,7 +123,10 @@ def _estimate(value: float | None, interval: Interval | None) -> str:
     return number(value) + (f" ({told[0]} to {told[1]})" if told else "")
 
 
-def _change(value: float | None) -> str:
+def _change(table: ClassTable, label: str, name: str) -> str:
+    if name not in table.changes[label]:
+        return NOTHING
+    value = table.changes[label][name]
     return "n/a" if value is None else _signed(value)
 
 

@@ -27,6 +27,7 @@ from agropest.report.lineage import lineage_rows
 from agropest.report.published import published_rows
 from agropest.report.verdicts import headline, remarks, tie_sentence
 from agropest.results.comparison import Comparison
+from agropest.results.initial_weights import WeightsReport, read_weights_report
 from agropest.results.ranking import RankedTrial, best_evaluation, rank_trials
 from agropest.results.store import ENDED_WELL, FAILED, EvaluationRecord, Store
 from agropest.results.sweep_forecast import against_actual, read_forecast
@@ -72,7 +73,12 @@ def write_page(
     path = (folder or store.sweep_folder(record.name)) / NAME
     told = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
     lineage = page_tables.lineage_table(lineage_rows(record.trials, store, record.metric))
-    page = render(record, rows, comparison, details, examples, running, refresh_s, told, lineage)
+    reports: dict[str, WeightsReport] = {}
+    for trial in record.trials:
+        if trial.label not in reports and (found := read_weights_report(store.folder(trial))):
+            reports[trial.label] = found
+    weights = page_tables.weights_table(reports)
+    page = render(record, rows, comparison, details, examples, running, refresh_s, told, lineage, weights)
     files.write_text(path, page)
     return path
 
@@ -87,6 +93,7 @@ def render(
     refresh_s: int = 0,
     forecast: str = "",
     lineage: page_tables.TableOf | None = None,
+    weights: page_tables.TableOf | None = None,
 ) -> str:
     """Returns the page's HTML."""
     trials = [row for row, _ in rows]
@@ -119,11 +126,13 @@ def render(
         trials=page_tables.trial_table(trials, record.metric),
         curves=_svg(page_charts.learning_curves(rows, record.metric, shown)),
         heat_map=page_tables.heat_map(comparison, trials, record.baseline),
+        deployed_heat_map=page_tables.deployed_heat_map(trials, record.baseline),
         precision=_svg(page_charts.precision_chart(details)) if details else "",
         thresholds=_svg(page_charts.threshold_chart(details)) if details else "",
         confusions=[(detail.name, detail.threshold, page_tables.confusion_table(detail)) for detail in details[:2]],
         behaviour=page_tables.behaviour_table(details) if details else None,
         lineage=lineage,
+        weights=weights,
         published=page_tables.published_table(published_rows(record.reference, trials)),
         cost=cost,
         cost_table=page_tables.cost_table(cost),

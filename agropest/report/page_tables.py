@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from agropest.report.class_tables import class_changes
 from agropest.report.cost import SweepCost
 from agropest.report.details import Detail
 from agropest.report.predictions import most_confused
-from agropest.report.tables import Rows
+from agropest.report.published import COLUMNS, WORDS
+from agropest.report.tables import METRICS, Rows
 from agropest.report.verdicts import interval_text, number, probability, signed
 from agropest.results.comparison import Comparison
+from agropest.results.initial_weights import WeightsReport, in_few_words, layers
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
-from agropest.statistics.average_precision import AP, AP50, AP_DEPLOYED, CLASS_PREFIX
+from agropest.statistics.average_precision import APL, APM, APS, CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
 from agropest.statistics.confusion import ConfusionMatrix
 from agropest.statistics.metric import metric_value
 
@@ -45,8 +48,9 @@ class TableOf:
 def variant_table(comparison: Comparison) -> TableOf:
     """Returns what is known of each variant."""
     metric = comparison.metric
-    headings = ["#", "variant", "status", "seeds", metric, "95 %", "seed sd", f"vs {comparison.baseline}", "95 % of it"]
-    headings += ["p adj.", "verdict", "detectable", "tied", f"test {metric}", "val − test", "guards"]
+    headings = ["#", "variant", "status", "seeds", metric, "95 %", "AP deployed", "seed sd"]
+    headings += [f"vs {comparison.baseline}", "95 % of it", "p adj.", "verdict", "detectable", "tied"]
+    headings += [f"test {metric}", "test AP deployed", "val − test", "guards"]
     rows = []
     for one in comparison.variants:
         told = one.difference
@@ -65,6 +69,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 Cell(
                     interval_text(one.estimate.interval), one.estimate.interval.low if one.estimate.interval else None
                 ),
+                _number(one.ap_deployed, missing="–"),
                 _number(one.seed_spread, missing="–"),
                 Cell(signed(told.value), told.value) if told else _nothing(),
                 Cell(interval_text(told.interval, True), told.interval.low) if told else _nothing(),
@@ -73,6 +78,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 Cell(f"{told.detectable:.1f}", told.detectable) if told else _nothing(),
                 Cell("yes" if one.ties_with_best else "–", "0" if one.ties_with_best else "1"),
                 _number(test, missing="–"),
+                _number(one.test_ap_deployed, missing="–"),
                 Cell(signed(gap), gap) if gap is not None else _nothing(),
                 Cell(guards or "–", guards, "broken" if "broken" in guards else ""),
             ]
@@ -90,9 +96,10 @@ def variant_table(comparison: Comparison) -> TableOf:
 
 def trial_table(rows: Sequence[RankedTrial], metric: str) -> TableOf:
     """Returns every trial, each seed by itself."""
-    names = list(dict.fromkeys([metric, AP, AP50, "AP75", "APs", "APm", "APl", AP_DEPLOYED]))
+    names = list(dict.fromkeys([metric, *METRICS]))
+    tested = list(dict.fromkeys([metric, *(name for name in METRICS if name not in (APS, APM, APL))]))
     headings = ["#", "trial", "seed", "status", "iterations", "of", *(f"val {name}" for name in names), "at"]
-    headings += [f"test {name}" for name in names[:3]] + ["time", "remark"]
+    headings += [f"test {name}" for name in tested] + ["time", "remark"]
     told = []
     for row in rows:
         remark = "; ".join(text for text in (row.reason, *row.notes) if text)
@@ -106,7 +113,7 @@ def trial_table(rows: Sequence[RankedTrial], metric: str) -> TableOf:
         ]
         cells += [_metric(row.valid, name) for name in names]
         cells.append(Cell(str(row.val_iteration or "–"), row.val_iteration))
-        cells += [_metric(row.test, name) for name in names[:3]]
+        cells += [_metric(row.test, name) for name in tested]
         cells += [Cell(f"{row.time_s:.0f} s", row.time_s), Cell(remark, remark.lower() or None, "remark")]
         told.append(cells)
     numeric = [heading not in ("trial", "status", "remark") for heading in headings]
@@ -119,7 +126,22 @@ def heat_map(comparison: Comparison | None, rows: Sequence[RankedTrial], baselin
     From the comparison where there is one, a cell whose interval leaves out 0 then is marked; else from the trials. Of
     many classes those that change most.
     """
-    told = _compared_classes(comparison) if comparison else _trial_classes(rows, baseline)
+    return _heat_table(_compared_classes(comparison) if comparison else _trial_classes(rows, baseline))
+
+
+def deployed_heat_map(rows: Sequence[RankedTrial], baseline: str) -> TableOf | None:
+    """Returns the same at the deployed score threshold, of the finished variants; None where that was not stored."""
+    changes = class_changes(rows, baseline, DEPLOYED_CLASS_PREFIX)
+    return _heat_table(
+        {
+            label: {name: (value, False) for name, value in its.items() if value is not None}
+            for label, its in changes.items()
+        }
+    )
+
+
+def _heat_table(told: Mapping[str, Mapping[str, tuple[float, bool]]]) -> TableOf | None:
+    """Returns the differences and whether each is clear as a table, by row and class."""
     classes = list(dict.fromkeys(name for one in told.values() for name in one))
     if not classes:
         return None
@@ -267,11 +289,38 @@ def published_table(rows: Rows) -> TableOf | None:
     """Returns published figures beside measured ones; None where nothing was published."""
     if not rows:
         return None
-    headings = ["trial", "seed", "split", "metric", "published", "measured", "measured at deployed score", "difference"]
-    keys = ("label", "seed", "split", "metric", "published", "measured", "deployed", "difference")
-    numeric = [heading not in ("trial", "split", "metric") for heading in headings]
-    body = [[_plain_cell(row[key], key == "difference") for key in keys] for row in rows]
-    return TableOf(headings, numeric, body)
+    numeric = [key not in WORDS for key in COLUMNS.values()]
+    body = [[_plain_cell(row[key], key == "difference") for key in COLUMNS.values()] for row in rows]
+    return TableOf(list(COLUMNS), numeric, body)
+
+
+def weights_table(reports: Mapping[str, WeightsReport]) -> TableOf | None:
+    """Returns which layers the initial weights filled, by variant; None where none has any.
+
+    Args:
+        reports: by label.
+    """
+    if not reports:
+        return None
+    headings = ["variant", "tensors loaded", "other shape: initialised afresh", "not in the file: initialised afresh"]
+    headings += ["only in the file: skipped"]
+    told = [
+        (
+            label,
+            len(one.loaded),
+            [(len(names), layers(names)) for names in (one.reinitialised, one.missing, one.skipped)],
+        )
+        for label, one in reports.items()
+    ]
+    rows = [
+        [
+            Cell(label, label.lower(), "name"),
+            Cell(str(loaded), loaded),
+            *(Cell(f"{count}: {in_few_words(names)}" if count else "0", count) for count, names in others),
+        ]
+        for label, loaded, others in told
+    ]
+    return TableOf(headings, [heading == "tensors loaded" for heading in headings], rows)
 
 
 def lineage_table(rows: Rows) -> TableOf | None:

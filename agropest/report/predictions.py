@@ -124,12 +124,16 @@ def _counts(summary: PredictionSummary) -> tuple[str, Table]:
         f"{told.num_boxes} boxes on {told.num_images}{images} images, {told.num_confident} ({share}) above {CONFIDENT}"
     )
     table = _table("class", "boxes")
-    metrics = summary.evaluated.metrics if summary.evaluated else {}
-    if metrics:
-        table.add_column("AP", justify="right")
+    columns = {}
+    if summary.evaluated:
+        threshold = summary.evaluated.confusion.threshold
+        columns = {"AP": summary.evaluated.metrics, f"AP at score >= {threshold:g}": summary.evaluated.deployed}
+    for heading_of_column in columns:
+        table.add_column(heading_of_column, justify="right")
     for key, number in told.by_class.items():
         name = summary.class_names[key]
-        table.add_row(Text(name), str(number), *([_percent(metrics.get(CLASS_PREFIX + name))] if metrics else []))
+        shown = [_percent(metrics.get(CLASS_PREFIX + name)) for metrics in columns.values()]
+        table.add_row(Text(name), str(number), *shown)
     return heading, table
 
 

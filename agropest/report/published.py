@@ -9,39 +9,62 @@ from rich.text import Text
 
 from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
-from agropest.report.tables import Rows, percent, shown, to_markdown
+from agropest.report.tables import Cell, Rows, percent, shown, to_markdown
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
-from agropest.statistics.average_precision import AP, AP50, AP75
+from agropest.statistics.average_precision import AP, AP50, AP75, deployed_name
 from agropest.sweep.reference import Reference
 
 SHOWN = (AP, AP50, AP75)
+# Heading to key of what people read.
+COLUMNS = {
+    "trial": "label",
+    "seed": "seed",
+    "split": "split",
+    "metric": "metric",
+    "published": "published",
+    "measured": "measured",
+    "at deployed score": "deployed",
+    "compared": "compared",
+    "difference": "difference",
+}
+WORDS = ("label", "split", "metric", "compared")  # the other columns are numbers
 
 
 def published_rows(reference: Reference, trials: Sequence[RankedTrial]) -> Rows:
     """Returns a row for every trial, split and metric that something is published of.
 
-    ``measured`` is empty for trials that have not finished. ``deployed`` is the same metric at the deployed score
-    threshold, where there is one: figures published at a threshold are compared with it.
+    ``measured`` is empty for trials that have not finished. ``deployed`` is the same metric at the trial's deployed
+    score threshold. ``difference`` is of ``compared``: where figures were published at a score threshold, of the metric
+    at that threshold, and empty where the trial has another one or its metric was not stored.
     """
     return [
-        {
-            "label": trial.label,
-            "seed": trial.seed,
-            "status": trial.status,
-            "split": split,
-            "metric": name,
-            "published": "n/a" if value is None else value,
-            "measured": measured,
-            "deployed": percent(metrics, f"{name}_deployed"),
-            "difference": round(measured - value, 2) if isinstance(measured, float) and value is not None else None,
-        }
+        _row(trial, split, name, value, reference.threshold)
         for trial in trials
         for split, figures in reference.runs.get(trial.label, {}).items()
-        for metrics in [getattr(trial, split) if trial.status == FINISHED else {}]
         for name, value in figures.items()
-        for measured in [percent(metrics, name)]
     ]
+
+
+def _row(
+    trial: RankedTrial, split: str, name: str, published: float | None, threshold: float | None
+) -> dict[str, Cell]:
+    metrics = getattr(trial, split) if trial.status == FINISHED else {}
+    by_name = {one: percent(metrics, one) for one in (name, deployed_name(name))}
+    compared = name if threshold is None else deployed_name(name) if threshold == trial.deployed_threshold else ""
+    value = by_name.get(compared)
+    return {
+        "label": trial.label,
+        "seed": trial.seed,
+        "status": trial.status,
+        "split": split,
+        "metric": name,
+        "published": "n/a" if published is None else published,
+        "measured": by_name[name],
+        "deployed": by_name[deployed_name(name)],
+        "compared": compared,
+        "difference": round(value - published, 2) if isinstance(value, float) and published is not None else None,
+    }
 
 
 def published_texts(rows: Rows, note: str) -> dict[str, str]:
@@ -55,10 +78,9 @@ def published_texts(rows: Rows, note: str) -> dict[str, str]:
 def published_table(rows: Rows, note: str) -> Table:
     """Returns the rows of the whole data set (not of single classes) for the console."""
     table = Table(title=Text(f"Published beside measured ({note})"), title_justify="left", title_style="bold")
-    for name in ("trial", "seed", "split", "metric", "published", "measured", "at deployed score", "difference"):
-        table.add_column(name, justify="left" if name in ("trial", "split", "metric") else "right")
+    for name, key in COLUMNS.items():
+        table.add_column(name, justify="left" if key in WORDS else "right")
     for row in rows:
         if row["metric"] in SHOWN:
-            keys = ("label", "seed", "split", "metric", "published", "measured", "deployed", "difference")
-            table.add_row(*(shown(row[key]) for key in keys))
+            table.add_row(*(shown(row[key]) for key in COLUMNS.values()))
     return table

@@ -69,6 +69,7 @@ def comparison_rows(comparison: Comparison) -> Rows:
             "at_equal_iterations": " ".join(map(str, one.equal_iterations)),
             "guards": "; ".join(f"{guard.class_name} {guard.state}" for guard in one.guards),
             **_estimate("test", one.test),
+            "test_AP_deployed": _rounded(one.test_ap_deployed),
             **_estimate("gap", one.gap),
             **_difference("test_difference", one.test_difference),
         }
@@ -113,7 +114,7 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
     headings = ["#", "variant", "status", "iterations", f"val {comparison.metric} [95 %]"]
     headings += ["seeds: sd"] if several else []
     headings += ["AP deployed", f"vs {comparison.baseline} [95 %]", "p adj.", "verdict", "ties with best"]
-    headings += [f"test {comparison.metric} [95 %]"] if tested else []
+    headings += [f"test {comparison.metric} [95 %]", "test AP deployed"] if tested else []
     for heading in (*headings, "time"):
         side: JustifyMethod = "left" if heading in ("variant", "status", "verdict") else "right"
         table.add_column(Text(heading), justify=side)
@@ -138,6 +139,7 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
         ]
         if tested:
             cells.append(_with_interval(one.test.value, one.test.interval) if one.test else NOTHING)
+            cells.append(NOTHING if one.test_ap_deployed is None else number(one.test_ap_deployed))
         table.add_row(*map(Text, cells), f"{sum(trial.time_s for trial in its):.0f} s")
     return table
 

@@ -9,11 +9,20 @@ from collections.abc import Mapping, Sequence
 
 from agropest.report.markdown import plain
 from agropest.results.ranking import RankedTrial
-from agropest.statistics.average_precision import AP_DEPLOYED, AP_NAMES, CLASS_PREFIX
+from agropest.statistics.average_precision import (
+    AP50_DEPLOYED,
+    AP75_DEPLOYED,
+    AP_DEPLOYED,
+    AP_NAMES,
+    CLASS_PREFIX,
+    deployed_name,
+)
 
 Cell = str | int | float | None
 Rows = list[dict[str, Cell]]
 SPLITS = (("val", "valid"), ("test", "test"))
+# What tables show of every trial.
+METRICS = (*AP_NAMES, AP_DEPLOYED, AP50_DEPLOYED, AP75_DEPLOYED)
 
 
 def ranking_rows(trials: Sequence[RankedTrial]) -> Rows:
@@ -25,11 +34,7 @@ def ranking_rows(trials: Sequence[RankedTrial]) -> Rows:
             "seed": trial.seed,
             "status": trial.status,
             "iteration": trial.iteration,
-            **{
-                f"{short}_{name}": percent(getattr(trial, split), name)
-                for short, split in SPLITS
-                for name in (*AP_NAMES, AP_DEPLOYED)
-            },
+            **{f"{short}_{name}": percent(getattr(trial, split), name) for short, split in SPLITS for name in METRICS},
             "val_iteration": trial.val_iteration,
             "time_s": round(trial.time_s, 1),
             "signature": trial.signature,
@@ -49,6 +54,7 @@ def per_class_rows(trials: Sequence[RankedTrial]) -> Rows:
             "split": split,
             "class": name.removeprefix(CLASS_PREFIX),
             "AP": percent(getattr(trial, split), name),
+            "AP_deployed": percent(getattr(trial, split), deployed_name(name)),
             "time_s": round(trial.time_s, 1),
             "signature": trial.signature,
         }

@@ -8,13 +8,12 @@ from agropest.report.config_changes import config_changes, in_words
 from agropest.report.cost import SweepCost, duration
 from agropest.report.markdown import code, plain, table
 from agropest.report.observations import class_counts, observations
+from agropest.report.tables import METRICS
 from agropest.report.verdicts import estimate_text, interval_text, number, remarks, signed, verdict_rows
 from agropest.results.comparison import ComparedVariant, Comparison
 from agropest.results.ranking import RankedTrial
 from agropest.results.sweep_record import SweepRecord
-from agropest.statistics.average_precision import AP, AP50, AP75, AP_DEPLOYED, CLASS_PREFIX
 
-CLASSES_ACROSS = 8
 # What a reader wants to know of a run first; the whole configuration is in the trial's folder.
 CONFIGURATION = (
     "MODEL.META_ARCHITECTURE",
@@ -46,7 +45,6 @@ CONFIGURATION = (
     "TEST.DEPLOYED_SCORE_THRESH",
     "TEST.AUG.ENABLED",
 )
-METRICS = (AP, AP50, AP75, "APs", "APm", "APl", AP_DEPLOYED)
 
 
 def training_record(record: SweepRecord, comparison: Comparison, trials: Sequence[RankedTrial], cost: SweepCost) -> str:
@@ -125,40 +123,3 @@ def _results(trials: Sequence[RankedTrial]) -> str:
         if metrics or split == "validation"
     ]
     return table(headings, rows)
-
-
-def per_class_markdown(comparison: Comparison, base: Mapping[str, float | None], title: str) -> str:
-    """Returns AP of every class under the baseline, and each variant's change; so many variants a table as fit.
-
-    Args:
-        base: class to the baseline's AP.
-    """
-    others = [one for one in comparison.variants if one.per_class]
-    parts = [
-        f"# {plain(title)}",
-        f"AP of each class on validation: that of {plain(comparison.baseline)}, and the change to it.",
-    ]
-    for start in range(0, max(len(others), 1), CLASSES_ACROSS):
-        part = others[start : start + CLASSES_ACROSS]
-        rows = [
-            [
-                name,
-                number(value),
-                *(signed(one.per_class[name].value) if name in one.per_class else "-" for one in part),
-            ]
-            for name, value in base.items()
-        ]
-        parts.append(table(["class", comparison.baseline, *(one.label for one in part)], rows))
-    return "\n\n".join(parts) + "\n"
-
-
-def baseline_classes(comparison: Comparison, trials: Sequence[RankedTrial]) -> dict[str, float | None]:
-    """Returns the baseline's AP of every class on validation, mean over its finished trials; None: no ground truth."""
-    own = [t for t in trials if t.label == comparison.baseline and t.valid]
-    ranked = [t for t in own if t.rank is not None] or own
-    names = [name for name in (ranked[0].valid if ranked else {}) if name.startswith(CLASS_PREFIX)]
-    means = {}
-    for name in names:
-        values = [value for trial in ranked if (value := trial.valid.get(name)) is not None]
-        means[name.removeprefix(CLASS_PREFIX)] = sum(values) / len(values) if values else None
-    return means

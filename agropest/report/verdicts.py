@@ -107,6 +107,7 @@ def _row(variant: ComparedVariant, comparison: Comparison) -> dict[str, str]:
         "label": variant.label,
         comparison.metric: number(variant.estimate.value),
         "95 %": interval_text(variant.estimate.interval),
+        "AP deployed": NOTHING if variant.ap_deployed is None else number(variant.ap_deployed),
         f"vs {comparison.baseline}": NOTHING,
         "95 % of it": NOTHING,
         "p": NOTHING,

@@ -82,6 +82,7 @@ class ComparedVariant:
         per_class: class to the difference of its AP to the baseline's; each with an interval of its own, exploratory.
         guards: one for each guard of the sweep.
         test: of the same checkpoints on the test split; None where there is none.
+        test_ap_deployed: as ``ap_deployed``, of them.
         gap: validation minus test, as :class:`Estimate`.
         test_difference: to the baseline on test; only of the variant that validation ranks first.
         notes: what a reader must know.
@@ -101,6 +102,7 @@ class ComparedVariant:
     per_class: Mapping[str, Estimate] = field(default_factory=dict)
     guards: tuple[GuardResult, ...] = ()
     test: Estimate | None = None
+    test_ap_deployed: float | None = None
     gap: Estimate | None = None
     test_difference: Difference | None = None
     notes: tuple[str, ...] = ()
@@ -170,6 +172,7 @@ class Candidate:
         against: the two sides of its difference to the baseline, where these are not both ``shown``: at equal
             iterations, because one of them has not finished.
         test: of the same checkpoints on the test split.
+        test_deployed: AP there at the deployed score threshold.
         levels: of the factors, where the variant is one of a design.
     """
 
@@ -178,6 +181,7 @@ class Candidate:
     shown: Drawn
     against: tuple[Drawn, Drawn] | None = None
     test: tuple[Replicates, ...] = ()
+    test_deployed: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
     levels: Mapping[str, str] = field(default_factory=dict)
 
@@ -366,6 +370,7 @@ def _compared(
         per_class=per_class,
         guards=tuple(_guarded(guard, per_class) for guard in guards if guard.class_name in per_class),
         test=estimate(tested, 0.0, 100.0) if tested else None,
+        test_ap_deployed=_mean_known(one.test_deployed),
         gap=estimate(gap) if gap else None,
         notes=one.notes,
     )

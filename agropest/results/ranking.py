@@ -41,6 +41,7 @@ class RankedTrial:
         test: metrics of that same checkpoint on the test split; empty when it was not tested.
         time_s: of training and evaluation.
         notes: what a person should know of this trial.
+        deployed_threshold: lowest score of the boxes behind ``AP_deployed`` and its kin.
     """
 
     rank: int | None
@@ -56,6 +57,7 @@ class RankedTrial:
     signature: str
     reason: str
     notes: tuple[str, ...]
+    deployed_threshold: float = 0.5
 
 
 def rank_trials(trials: Sequence[TrialSpec], store: Store, metric: str) -> list[RankedTrial]:
@@ -100,6 +102,7 @@ def _row(trial: TrialSpec, store: Store, metric: str) -> RankedTrial:
         signature=trial.signature,
         reason=status.reason,
         notes=status.notes,
+        deployed_threshold=float(trial.config.get("TEST.DEPLOYED_SCORE_THRESH", 0.5)),
     )
 
 

@@ -98,13 +98,15 @@ class _Reader:
         shown = [(one.trial, one.chosen) for one in finished if one.chosen]
         last = [(one.trial, one.valid[max(one.valid)]) for one in trials if one.valid]
         tests = [(one.trial, one.test) for one in finished if one.test]
+        tests = tests if len(tests) == len(finished) else []
         wanted = basis_of(self.metric)
         return Candidate(
             label=trials[0].trial.label,
             status=min((one.status for one in trials), key=STATUS_ORDER.index),
             shown=self._drawn(shown) if shown else against[0] if against else self._drawn(last),
             against=against,
-            test=tuple(self._replicates(*one, wanted) for one in tests) if len(tests) == len(finished) else (),
+            test=tuple(self._replicates(*one, wanted) for one in tests),
+            test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
             notes=_notes(len(finished), len(trials), bool(against)),
             levels=trials[0].trial.levels,
         )

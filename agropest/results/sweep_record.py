@@ -210,7 +210,7 @@ def _record(content: Mapping[str, Any], root: Path) -> SweepRecord:
             for name, split in data["splits"].items()
         },
         environment={str(key): str(value) for key, value in content["environment"].items()},
-        reference=Reference(content["reference"]["note"], content["reference"]["runs"]),
+        reference=Reference(**content["reference"]),
     )
 
 

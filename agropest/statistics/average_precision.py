@@ -20,8 +20,8 @@ from agropest.statistics.boxes import Boxes, GroundTruth
 AP, AP50, AP75, APS, APM, APL = "AP", "AP50", "AP75", "APs", "APm", "APl"
 AP_NAMES = (AP, AP50, AP75, APS, APM, APL)
 AR_NAMES = ("AR1", "AR10", "AR100")
-AP_DEPLOYED, AP50_DEPLOYED = "AP_deployed", "AP50_deployed"
-CLASS_PREFIX = "AP-"
+AP_DEPLOYED, AP50_DEPLOYED, AP75_DEPLOYED = "AP_deployed", "AP50_deployed", "AP75_deployed"
+CLASS_PREFIX, DEPLOYED_CLASS_PREFIX = "AP-", "AP_deployed-"
 
 Metrics = dict[str, float | None]
 
@@ -36,6 +36,22 @@ def evaluate(ground_truth: GroundTruth, boxes: Boxes, max_detections: int = 100)
 
     reference = COCO(ground_truth.to_coco())
     return _with_engine(reference, COCOeval, ground_truth, boxes, max_detections)
+
+
+def deployed_name(name: str) -> str:
+    """Returns the name of the same AP of the boxes at or above the deployed threshold.
+
+    E.g. ``AP50_deployed`` of ``AP50``, ``AP_deployed-Ants`` of ``AP-Ants``.
+    """
+    if name.startswith(CLASS_PREFIX):
+        return DEPLOYED_CLASS_PREFIX + name.removeprefix(CLASS_PREFIX)
+    return f"{name}_deployed"
+
+
+def as_deployed(metrics: Mapping[str, float | None]) -> Metrics:
+    """Returns every AP in ``metrics``, which are of the boxes at or above the deployed threshold, by that name."""
+    is_ap = {name: name in AP_NAMES or name.startswith(CLASS_PREFIX) for name in metrics}
+    return {deployed_name(name): value for name, value in metrics.items() if is_ap[name]}
 
 
 def evaluate_with_pycocotools(ground_truth: GroundTruth, boxes: Boxes, max_detections: int = 100) -> Metrics:

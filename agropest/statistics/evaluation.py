@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agropest.statistics.average_precision import AP, AP50, AP50_DEPLOYED, AP_DEPLOYED, Metrics, evaluate
+from agropest.statistics.average_precision import AP, Metrics, as_deployed, evaluate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import ALL, match, read_targets
 from agropest.statistics.metric import AP_WORST, F1_DEPLOYED, metric_value
@@ -18,7 +18,7 @@ def evaluate_all(
     max_detections: int = 100,
     deployed_threshold: float = 0.5,
 ) -> Metrics:
-    """Returns COCO's metrics, AP and F1 at the deployed score threshold from the same boxes, and the worst class's AP.
+    """Returns COCO's metrics, every AP and F1 at the deployed threshold from the same boxes, and the worst class's AP.
 
     Args:
         metric: of the sweep; is among what is returned, also where it is a mean of chosen classes.
@@ -32,8 +32,7 @@ def evaluate_all(
     once = np.ones((targets.num_images, 1), dtype=np.int32)
     score = float(f1(match(targets, shown, max_detections, [ALL]), once, 0.0)[0]) * 100
     metrics |= {
-        AP_DEPLOYED: deployed[AP],
-        AP50_DEPLOYED: deployed[AP50],
+        **as_deployed(deployed),
         F1_DEPLOYED: None if np.isnan(score) else score,
         AP_WORST: metric_value(metrics, AP_WORST),
     }

@@ -5,7 +5,7 @@
     AP-<class>                   of one class
     AP-<class>,AP-<class>,...    mean over chosen classes (in YAML also a list)
     AP_worst                     of the class that has the lowest
-    AP_deployed AP50_deployed    of the boxes at or above TEST.DEPLOYED_SCORE_THRESH
+    AP_deployed AP50_deployed    of the boxes at or above TEST.DEPLOYED_SCORE_THRESH; AP75, APs, APm and APl likewise
     F1_deployed                  of those boxes at IoU 0.5, all classes pooled: 2 TP / (boxes + objects)
 
 All in percent.
@@ -14,14 +14,14 @@ All in percent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from agropest.errors import SweepFileError, fault, nearest
-from agropest.statistics.average_precision import AP50_DEPLOYED, AP_DEPLOYED, AP_NAMES, AR_NAMES, CLASS_PREFIX
+from agropest.statistics.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, deployed_name
 from agropest.statistics.matching import Matches
 from agropest.statistics.weighted import EVERY_IOU, class_precisions, class_recalls, f1
 
@@ -59,13 +59,15 @@ class Basis:
         return class_precisions(matches, weights, self.area, self.ious, lowest) * 100
 
 
-BASES: Mapping[str, Basis] = {
+_OF_AP: Mapping[str, Basis] = {
     **dict(zip(AP_NAMES[:3], (Basis(), Basis(ious=(0,)), Basis(ious=(5,))), strict=True)),
     **{name: Basis(area=area) for name, area in zip(AP_NAMES[3:], ("small", "medium", "large"), strict=True)},
+}
+BASES: Mapping[str, Basis] = {
+    **_OF_AP,
     **{name: Basis("AR", max_detections=most) for name, most in zip(AR_NAMES, (1, 10, 0), strict=True)},
     AP_WORST: Basis(),
-    AP_DEPLOYED: Basis(deployed=True),
-    AP50_DEPLOYED: Basis(ious=(0,), deployed=True),
+    **{deployed_name(name): replace(basis, deployed=True) for name, basis in _OF_AP.items()},
     F1_DEPLOYED: Basis("F1", ious=(0,), deployed=True),
 }
 

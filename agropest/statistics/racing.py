@@ -41,6 +41,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from agropest.sweep.stop_rule import most_rungs, rung_iteration
+
 FloatArray = npt.NDArray[np.float64]
 
 # Between variants whose learning curves have the same shape, and the share of the schedule before which others wait.
@@ -221,7 +223,7 @@ def halving(entrants: Sequence[Entrant], reduction_factor: float) -> dict[str, S
 def _brackets(entrants: Sequence[Entrant], eta: float) -> list[tuple[int, list[Entrant]]]:
     """Returns (number of rungs before the end, members) of each bracket."""
     num_looks = max((len(entrant.evaluates_at) for entrant in entrants), default=1)
-    most = int(math.log(num_looks) / math.log(eta) + 1e-9)
+    most = most_rungs(num_looks, eta)
     brackets, rest, number = [], list(entrants), most
     while rest:
         size = math.ceil((most + 1) / (number + 1) * eta**number)
@@ -235,7 +237,7 @@ def _halve_bracket(members: Sequence[Entrant], num_rungs: int, eta: float) -> di
     out: dict[str, Stop] = {}
     for rung in range(num_rungs, 0, -1):
         racing = [entrant for entrant in members if entrant.name not in out]
-        at = {entrant.name: _rung_iteration(entrant, eta**-rung) for entrant in racing}
+        at = {one.name: rung_iteration(one.evaluates_at, eta**-rung, one.first_look) for one in racing}
         here = [entrant for entrant in racing if at[entrant.name] in entrant.samples]
         if any(not entrant.is_over for entrant in racing if entrant not in here):
             break
@@ -247,9 +249,3 @@ def _halve_bracket(members: Sequence[Entrant], num_rungs: int, eta: float) -> di
             behind = values[entrant.name] - values[last.name]
             out[entrant.name] = Stop(at[entrant.name], last.name, behind, math.nan, 0.0)
     return out
-
-
-def _rung_iteration(entrant: Entrant, share: float) -> int:
-    """Returns the first evaluation at or past a share of the schedule, and not before the first look."""
-    least = max(share * entrant.evaluates_at[-1] - 1e-6, entrant.first_look)
-    return next((t for t in entrant.evaluates_at if t >= least), entrant.evaluates_at[-1])

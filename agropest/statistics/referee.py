@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from math import inf
 
-from agropest.statistics.average_precision import AP, AP50, AP50_DEPLOYED, AP_DEPLOYED, evaluate_with_pycocotools
+from agropest.statistics.average_precision import as_deployed, evaluate_with_pycocotools
 from agropest.statistics.boxes import Boxes, GroundTruth
 
 TOLERANCE = 1e-9  # of percent
@@ -67,7 +67,7 @@ def ask_referee(
     """
     theirs = evaluate_with_pycocotools(ground_truth, boxes, max_detections)
     deployed = evaluate_with_pycocotools(ground_truth, boxes.at_threshold(deployed_threshold), max_detections)
-    theirs |= {AP_DEPLOYED: deployed[AP], AP50_DEPLOYED: deployed[AP50]}
+    theirs |= as_deployed(deployed)
     distances = {name: _distance(metrics[name], value) for name, value in theirs.items() if name in metrics}
     worst = max(distances, key=lambda name: distances[name])
     return Referee(

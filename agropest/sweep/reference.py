@@ -26,12 +26,14 @@ class Reference:
 
     Attributes:
         note: how they came about, for people.
+        threshold: lowest score of the boxes behind the figures; None where the file does not say.
         runs: variant name to split ("test", "valid") to COCO metric name to percent, None where there is no ground
             truth.
     """
 
     note: str = ""
     runs: Mapping[str, Mapping[str, Figures]] = field(default_factory=dict)
+    threshold: float | None = None
 
 
 def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> Reference:
@@ -60,7 +62,7 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
     where = f"{section.where}: {name}:"
     published = Section(content, where, top.faults)
     note, runs = published.text("note"), published.section("runs")
-    published.number("threshold", 0.0, high=1.0)  # of the published figures, for people
+    threshold = None if published.raw("threshold") is None else published.number("threshold", 0.0, high=1.0)
     published.refuse_unknown()
     if chosen is None:
         chosen = {run: run for run in runs.content if run in variants}
@@ -76,7 +78,7 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
             section.fault("runs", f"expected a run of {name}", run, nearest(str(run), list(map(str, runs.content))))
         else:
             found[str(variant)] = _run(runs.section(str(run)))
-    return Reference(note, found)
+    return Reference(note, found, threshold)
 
 
 def _run(section: Section) -> dict[str, dict[str, float | None]]:

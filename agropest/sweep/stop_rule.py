@@ -6,6 +6,8 @@ stop: {method: race, level: 0.05, allowance: 0.3, keep_baseline: true}
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from agropest.sweep.section import Section
@@ -69,3 +71,22 @@ def read_stop(top: Section, default: str) -> StopRule:
     )
     section.refuse_unknown()
     return rule
+
+
+def most_rungs(num_evaluations: int, reduction_factor: float) -> int:
+    """Returns the rungs before the end that HyperBand's most aggressive bracket has.
+
+    Args:
+        num_evaluations: of the trial that has most.
+    """
+    return int(math.log(num_evaluations) / math.log(reduction_factor) + 1e-9)
+
+
+def rung_iteration(evaluation_iters: Sequence[int], share: float, grace_period_iters: int) -> int:
+    """Returns the first evaluation at or past a share of the schedule, and not within the grace period.
+
+    Args:
+        evaluation_iters: ascending; the last is the end.
+    """
+    least = max(share * evaluation_iters[-1] - 1e-6, grace_period_iters)
+    return next((t for t in evaluation_iters if t >= least), evaluation_iters[-1])

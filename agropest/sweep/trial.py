@@ -137,6 +137,11 @@ class TrialSpec:
         """Iterations between evaluations; the last iteration is always evaluated."""
         return int(self.config["TEST.EVAL_PERIOD"]) or self.max_iter
 
+    @property
+    def evaluation_iters(self) -> tuple[int, ...]:
+        """Every iteration of the schedule up to ``max_iter`` that validation follows, the last one included."""
+        return (*range(self.eval_period_iters, self.max_iter, self.eval_period_iters), self.max_iter)
+
     def is_evaluation(self, iteration: int) -> bool:
         """Returns whether validation follows an iteration (counted from 1): every period, and after the last."""
         return self.start_iter < iteration <= self.max_iter and (

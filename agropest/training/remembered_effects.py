@@ -11,10 +11,8 @@ from pathlib import Path
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError
+from agropest.sweep.lint.subject import MOST_BUILT
 from agropest.sweep.trial import TRAINING_VERSION, TrialSpec
-
-# Sampled searches have many variants with the same keys: the first ones tell.
-MOST_VARIANTS = 32
 
 
 def idle_overrides(
@@ -28,7 +26,7 @@ def idle_overrides(
     """Returns the overrides without effect by trial label; see :func:`agropest.training.effects.find_effects`.
 
     Args:
-        variants: one trial for each variant.
+        variants: one trial for each variant; the first ``MOST_BUILT`` are built.
         baseline: what their overrides are relative to.
         folder: where the answer is kept.
         file: the sweep's, which faults name.
@@ -37,7 +35,7 @@ def idle_overrides(
     Raises:
         SweepFileError: variants that Detectron2 cannot build, all at once.
     """
-    chosen = list(variants)[:MOST_VARIANTS]
+    chosen = list(variants)[:MOST_BUILT]
     asked = [TRAINING_VERSION, baseline.signature, dataset.fingerprint, sorted((t.label, t.signature) for t in chosen)]
     path = folder / f"effects-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}.json"
     try:

@@ -18,6 +18,7 @@ from detectron2.engine.train_loop import HookBase
 
 from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
+from agropest.results.initial_weights import write_weights_report
 from agropest.results.kept_replicates import keep_replicates
 from agropest.results.paces import DEVICE, THREADS
 from agropest.results.ranking import best_evaluation
@@ -213,10 +214,11 @@ class _Run:
         return {**trainer.state(), "time_s": seconds_before}  # this leg's own are on the clock that runs
 
     def _start_afresh(self, trainer: TrialTrainer) -> None:
-        """Loads the initial weights."""
+        """Loads the initial weights, and writes which layers they filled."""
         report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS)
         if self.cfg.MODEL.WEIGHTS:
             logger.info(report.summary())
+            write_weights_report(self.folder, report)
             notes = [note for note in self.status.notes if note != report.summary()]
             self.status = replace(self.status, notes=(*notes, report.summary()))
         if trainer.ema is not None:

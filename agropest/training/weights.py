@@ -13,7 +13,6 @@ import importlib
 import os
 import pickle
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,37 +22,12 @@ from detectron2.checkpoint import DetectionCheckpointer
 
 from agropest.errors import EnvironmentFault, fault
 from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, fetched
+from agropest.results.initial_weights import WeightsReport
 
 ZOO_SCHEME = "detectron2://"
 ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"
 # The first six digits of the file's MD5, e.g. model_final_280758.pkl.
 CHECKSUM = re.compile(r"_([0-9a-f]{6})\.pkl$")
-
-
-@dataclass(frozen=True)
-class WeightsReport:
-    """Which layers the initial weights filled.
-
-    Attributes:
-        loaded: number of tensors taken over.
-        reinitialised: tensors of the model whose shape in the file is another, ``name file-shape -> model-shape``.
-        missing: tensors of the model that the file does not have; they keep their random initialisation.
-        skipped: tensors of the file that the model does not have.
-    """
-
-    loaded: int
-    reinitialised: tuple[str, ...]
-    missing: tuple[str, ...]
-    skipped: tuple[str, ...]
-
-    def summary(self) -> str:
-        """Returns one line for people, e.g. that the RPN head was initialised afresh."""
-        fresh = [name.split(" ")[0] for name in self.reinitialised] + list(self.missing)
-        if not fresh:
-            return f"initial weights: all {self.loaded} tensors loaded"
-        layers = sorted({name.rsplit(".", 1)[0] for name in fresh})
-        shown = ", ".join(layers[:6]) + (f" and {len(layers) - 6} more" if len(layers) > 6 else "")
-        return f"initial weights: {self.loaded} tensors loaded, {len(fresh)} initialised afresh ({shown})"
 
 
 def cached_path(weights: str) -> Path:
@@ -166,14 +140,15 @@ def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:
         EnvironmentFault: the file cannot be read safely.
     """
     if not weights:
-        return WeightsReport(0, (), (), ())
+        return WeightsReport((), (), (), ())
     loader = _SafeCheckpointer(model)
     content = loader._load_file(str(cached_path(weights)))
     available = set(content["model"])
     result = loader._load_model(content)
     wrong = tuple(f"{name} {tuple(theirs)} -> {tuple(ours)}" for name, theirs, ours in result.incorrect_shapes)
-    missing = tuple(name for name in result.missing_keys if name not in {w.split(" ")[0] for w in wrong})
-    loaded = len(model.state_dict()) - len(missing) - len(wrong)
+    reshaped = {name.split(" ")[0] for name in wrong}
+    missing = tuple(name for name in result.missing_keys if name not in reshaped)
+    loaded = tuple(name for name in model.state_dict() if name not in reshaped.union(missing))
     skipped = tuple(sorted(set(result.unexpected_keys) & available))
     return WeightsReport(loaded, wrong, missing, skipped)
 

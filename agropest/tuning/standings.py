@@ -158,7 +158,7 @@ def record_stop(folder: TrialFolder, iteration: int, reason: str, stopper: str) 
 
 def _outline(label: str, trial: TrialSpec, rule: StopRule) -> Entrant:
     """Returns a variant without its evaluations."""
-    looks = (*range(trial.eval_period_iters, trial.max_iter, trial.eval_period_iters), trial.max_iter)
+    looks = trial.evaluation_iters
     first_look = rule.grace_period_iters
     if not first_look and rule.method == RACE:
         first_look = max(int(trial.config["SOLVER.WARMUP_ITERS"]), trial.max_iter // 10)

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from agropest import files
+from agropest.results.initial_weights import WeightsReport, write_weights_report
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
 from agropest.results.sweep_record import SplitRecord, SweepRecord, write_sweep_record
-from agropest.statistics.average_precision import evaluate
 from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.evaluation import evaluate_all
 from agropest.sweep.guard import Guard
 from agropest.sweep.reference import Reference
 from agropest.sweep.trial import TrialSpec
@@ -60,7 +61,7 @@ def detect(random: np.random.Generator, truth: GroundTruth, noise: float) -> Box
 
 
 def put(folder: TrialFolder, split: str, iteration: int, truth: GroundTruth, boxes: Boxes) -> None:
-    metrics = evaluate(truth, boxes) | {"AP_deployed": evaluate(truth, boxes.at_threshold(0.5))["AP"]}
+    metrics = evaluate_all(truth, boxes)
     record = EvaluationRecord(split, iteration, metrics, len(boxes), len(truth.images), 0.5, 12.5)
     folder.write_evaluation(record, boxes.save)
 
@@ -92,6 +93,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
             put(folder, "valid", 10 * step, truths["valid"], detect(random, truths["valid"], noise * (5 - step) / 2))
         if status == FINISHED:
             put(folder, "test", 30, truths["test"], detect(random, truths["test"], noise))
+        if number == 1:
+            write_weights_report(folder, WeightsReport(("a.weight",), ("rpn.b.weight (3,) -> (9,)",), (HOSTILE,), ()))
         reason = f"the loss is NaN {HOSTILE}" if status == FAILED else ""
         folder.write_status(Status(status, 10 * count, 4.0 * count + 1, reason))
         trials.append(trial)

@@ -64,6 +64,27 @@ def test_pandas_and_a_spreadsheet_read_the_same_numbers(exported: Path) -> None:
     assert comparison.loc["good", "difference_low"] > 0
 
 
+def test_every_table_has_ap_at_the_deployed_threshold_too(exported: Path) -> None:
+    ranking = pd.read_csv(exported / "ranking.csv").set_index("label")
+    for split in ("val", "test"):
+        for name in ("AP", "AP50", "AP75"):
+            assert 0 < ranking.loc["good", f"{split}_{name}_deployed"] < ranking.loc["good", f"{split}_{name}"]
+    comparison = pd.read_csv(exported / "comparison.csv").set_index("label")
+    assert comparison.loc["good", "test_AP_deployed"] == ranking.loc["good", "test_AP_deployed"]
+    classes = pd.read_csv(exported / "per_class.csv")
+    ants = classes[(classes["class"] == "ant") & (classes["split"] == "valid")].set_index("label")["AP_deployed"]
+    changes = pd.read_csv(exported / "changes.csv").set_index(["label", "class"])["change_deployed"]
+    assert changes["good", "ant"] == pytest.approx(ants["good"] - ants["base"], abs=0.011)
+    assert pd.isna(changes["slow", "ant"])  # it has not finished
+    whole, deployed = (exported / "per_class.md").read_text().split("at the deployed score threshold")
+    assert f"| ant | {ants['base']:.2f} | {changes['good', 'ant']:+.2f} |" in deployed
+    assert "| +26.52 |" in whole
+    for name in ("ranking.md", "record.md", "ranking.tex", "index.html"):
+        assert re.search("AP.?.?deployed", (exported / name).read_text()), name
+    assert "tab:per-class-deployed" in (exported / "per_class.tex").read_text()
+    assert "The same at the deployed score threshold" in (exported / "index.html").read_text()
+
+
 def test_csv_quotes_and_leaves_numbers_alone() -> None:
     rows = [{"a": 'x,"y"\nz', "b": -1.5, "c": None, "d": "-1"}]
     assert to_csv(rows) == 'a,b,c,d\r\n"x,""y""\nz",-1.5,,\'-1\r\n'

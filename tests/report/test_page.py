@@ -87,6 +87,8 @@ def test_every_part_is_there(page: str) -> None:
         "AP of each class minus the baseline's",
         "Confusion: base (seed 1)",
         "SOLVER.BASE_LR",
+        "Initial weights",
+        "good11: rpn.b1: <",  # one loaded, one of another shape, one that the file does not have
         "20 iterations",  # saved by early stopping
         'the loss is NaN </script><script>alert("x")</script>',
         "Käfer_{50%}\\",

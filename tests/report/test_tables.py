@@ -16,7 +16,7 @@ BEST = RankedTrial(
     iteration=300,
     max_iter=300,
     val_iteration=200,
-    valid={"AP": 41.654, "AP50": 0.0, "APs": None, "AP-Ants": 26.84, "AP-Slugs": None},
+    valid={"AP": 41.654, "AP50": 0.0, "APs": None, "AP-Ants": 26.84, "AP-Slugs": None, "AP_deployed-Ants": 20.126},
     test={"AP": 40.0, "APs": None, "AP-Ants": 25.0},
     time_s=12.34,
     signature="0123456789abcdef",
@@ -42,8 +42,8 @@ def test_pandas_reads_numbers_as_numbers() -> None:
 
 
 def test_one_row_for_each_trial_split_and_class() -> None:
-    rows = [(row["split"], row["class"], row["AP"]) for row in per_class_rows([BEST])]
-    assert rows == [("valid", "Ants", 26.84), ("valid", "Slugs", "n/a"), ("test", "Ants", 25.0)]
+    rows = [(row["split"], row["class"], row["AP"], row["AP_deployed"]) for row in per_class_rows([BEST])]
+    assert rows == [("valid", "Ants", 26.84, 20.13), ("valid", "Slugs", "n/a", None), ("test", "Ants", 25.0, None)]
 
 
 def test_markdown_escapes_what_would_break_the_table() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from agropest.statistics.average_precision import evaluate, evaluate_with_pycocotools
 from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.evaluation import evaluate_all
 
 
 def truth(*boxes: tuple[int, int, list[float]], classes: int = 2, images: int = 3) -> GroundTruth:
@@ -57,6 +58,21 @@ def test_no_boxes_are_zero_where_there_is_ground_truth() -> None:
     metrics = evaluate(truth((1, 1, MEDIUM)), found())
     assert metrics["AP"] == metrics["AP50"] == metrics["APm"] == metrics["AP-class1"] == metrics["AR100"] == 0.0
     assert metrics["APs"] is metrics["APl"] is metrics["AP-class2"] is None
+
+
+def test_every_ap_is_stored_at_the_deployed_threshold_too() -> None:
+    """Of two boxes of a class one has a score below it: precision 1 at all recalls, and at 51 of 101 points."""
+    ground_truth = truth((1, 1, LARGE), (2, 1, LARGE), (3, 2, MEDIUM))
+    boxes = found((1, 1, LARGE, 0.9), (2, 1, LARGE, 0.4), (3, 2, MEDIUM, 0.5))
+    metrics = evaluate_all(ground_truth, boxes, deployed_threshold=0.5)
+    half = 100 * 51 / 101
+    for name in ("AP", "AP50", "AP75"):
+        assert metrics[name] == pytest.approx(100.0)
+        assert metrics[f"{name}_deployed"] == pytest.approx((half + 100) / 2)
+    assert metrics["AP_deployed-class1"] == metrics["APl_deployed"] == pytest.approx(half)
+    assert metrics["AP_deployed-class2"] == metrics["APm_deployed"] == pytest.approx(100.0)
+    assert metrics["APs_deployed"] is None
+    assert metrics["AP_worst"] == pytest.approx(100.0)  # of the classes at all scores
 
 
 @pytest.mark.parametrize("seed", range(6))

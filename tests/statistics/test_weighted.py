@@ -79,7 +79,7 @@ def assert_equal_to_pycocotools(truth: GroundTruth, boxes: Boxes, weights: list[
     real, predicted = duplicated(truth, boxes, weights)
     theirs = evaluate_with_pycocotools(real, predicted, max_detections)
     deployed = evaluate_with_pycocotools(real, predicted.at_threshold(0.5), max_detections)
-    theirs |= {"AP_deployed": deployed["AP"], "AP50_deployed": deployed["AP50"]}
+    theirs |= {f"{name}_deployed": deployed[name] for name in ("AP", "AP50", "AP75", "APs", "APm", "APl")}
     assert set(theirs) <= set(ours)
     for name, value in theirs.items():
         expected = np.nan if value is None else value

@@ -120,6 +120,62 @@ def test_a_factorial_design_is_not_called_confounded(tmp_path: Path, agropest: D
     assert of(tmp_path, text, agropest) == set()
 
 
+def test_a_factor_that_is_two_is_named(tmp_path: Path, agropest: Dataset) -> None:
+    both = "{SOLVER.BASE_LR: 0.002, MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}"
+    for design in ("full", "ablation"):
+        text = f"factors: {{both: {both}, flip: {{INPUT.RANDOM_FLIP: none}}}}\ndesign: {design}\n"
+        assert of(tmp_path, text, agropest) == {("several-factors", "factors.both")}
+        assert of(tmp_path, text + "silence: [several-factors]\n", agropest) == set()
+        beside = "variants: {baseline: {}}\n"  # takes the place of the combination without any factor
+        assert of(tmp_path, beside + text, agropest) == {("several-factors", "factors.both")}
+    same = "factors: {one: {SOLVER.BASE_LR: 0.002, MODEL.ROI_BOX_HEAD.CLS_LOSS: cross_entropy}}\n"  # the default
+    assert of(tmp_path, same, agropest) == set()
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "period", "grace", "told"),
+    [
+        # Ten evaluations, eta 2: three rungs before the end, the first at 1/8 of 40,000, that is evaluation 8,000.
+        (9000, 4000, 0, "hyperband may stop it at iteration 8000, within its warm-up (9000)"),
+        (8000, 4000, 0, ""),
+        (9000, 4000, 12000, ""),
+        (9000, 21000, 0, ""),  # two evaluations: one rung, at 21,000
+    ],
+)
+def test_hyperband_that_stops_within_the_warm_up(
+    warm_up: int, period: int, grace: int, told: str, tmp_path: Path, agropest: Dataset
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"config: {{SOLVER.WARMUP_ITERS: {warm_up}, SOLVER.MAX_ITER: 40000, TEST.EVAL_PERIOD: {period}}}\n"
+        f"variants: {{baseline: {{}}}}\nstop: {{method: hyperband, grace_period_iters: {grace}}}\n"
+    )
+    spec = load_sweep(path)
+    found = lint(spec, expand_trials(spec, agropest.fingerprint, agropest.class_names), agropest)
+    texts = [remark.text for remark in found if remark.rule == "early-stopping"]
+    assert texts == ([f"baseline: {told}"] if told else [])
+
+
+def test_more_variants_than_are_built_is_said(tmp_path: Path, agropest: Dataset) -> None:
+    for count, said in ((32, []), (33, ["only the first 32 of 33 variants were built"])):
+        path = tmp_path / "a.yaml"
+        drawn = "".join(f", v{number}: {{SOLVER.BASE_LR: {number / 1000}}}" for number in range(2, count + 1))
+        path.write_text(f"variants: {{baseline: {{}}{drawn}}}\n")
+        spec = load_sweep(path)
+        found = lint(spec, expand_trials(spec, agropest.fingerprint, agropest.class_names), agropest)
+        assert [remark.text.split(":")[0] for remark in found if remark.rule == "no-effect"] == said
+
+
+def test_equal_trials_are_said_to_run_once(tmp_path: Path, agropest: Dataset) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("variants: {baseline: {}, same: {SOLVER.BASE_LR: 0.001}}\n")
+    spec = load_sweep(path)
+    found = lint(spec, expand_trials(spec, agropest.fingerprint, agropest.class_names), agropest)
+    assert [remark.text for remark in found if remark.rule == "equal-trials"] == [
+        "same: is the same trial as baseline: their effective configs are equal; they run once"
+    ]
+
+
 def with_box(dataset: Dataset, side: int, folder: Path) -> Dataset:
     """Returns the data set with boxes of another size."""
     content = files.read_json(dataset.splits["train"].annotations)

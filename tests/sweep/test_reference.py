@@ -10,14 +10,15 @@ from rich.console import Console
 from agropest.errors import SweepFileError
 from agropest.report.published import published_rows, published_table, published_texts
 from agropest.results.ranking import RankedTrial
+from agropest.sweep.reference import Reference
 from agropest.sweep.spec import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def row(label: str, status: str = "finished") -> RankedTrial:
-    test = {"AP": 44.0, "AP_deployed": 43.0, "APs": None}
-    return RankedTrial(1, label, 42, status, 4, 4, 4, {"AP": 41.0}, test, 1.0, "0" * 16, "", ())
+def row(label: str, status: str = "finished", threshold: float = 0.5) -> RankedTrial:
+    test = {"AP": 44.0, "AP_deployed": 43.0, "APs": None, "AP-Ants": 30.0, "AP_deployed-Ants": 27.0}
+    return RankedTrial(1, label, 42, status, 4, 4, 4, {"AP": 41.0}, test, 1.0, "0" * 16, "", (), threshold)
 
 
 def test_the_study_shows_what_it_published() -> None:
@@ -37,13 +38,38 @@ def test_published_beside_measured() -> None:
     assert {r["label"] for r in rows} == {"run1", "run2"}
     by = {(r["label"], r["split"], r["metric"]): r for r in rows}
     ap = by["run1", "test", "AP"]
-    assert (ap["published"], ap["measured"], ap["deployed"], ap["difference"]) == (43.35, 44.0, 43.0, 0.65)
+    assert (ap["published"], ap["measured"], ap["deployed"]) == (43.35, 44.0, 43.0)
+    assert (ap["compared"], ap["difference"]) == ("AP_deployed", -0.35)  # it was published at a threshold of 0.5
+    ants = by["run1", "test", "AP-Ants"]
+    assert (ants["compared"], ants["difference"]) == ("AP_deployed-Ants", -0.84)
+    assert by["run1", "test", "AP50"]["difference"] is None  # nothing was measured
     assert by["run1", "test", "APs"]["published"] == by["run1", "test", "APs"]["measured"] == "n/a"
     assert by["run2", "test", "AP"]["measured"] is None  # it was stopped: its figures are no reproduction
     texts = published_texts(rows, reference.note)
-    assert "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | 0.65 |" in texts["published.md"]
+    assert (
+        "| run1 | 42 | finished | test | AP | 43.35 | 44.00 | 43.00 | AP\\_deployed | -0.35 |" in texts["published.md"]
+    )
     assert texts["published.csv"].startswith("label,seed,status,split,metric,published,measured,")
     assert published_texts([], "") == {}
+
+
+@pytest.mark.parametrize("name", ["anchors", "baseline", "study"])
+def test_figures_of_the_study_are_compared_at_its_threshold(name: str) -> None:
+    spec = load_sweep(ROOT / "sweeps" / f"{name}.yaml")
+    assert spec.reference.threshold == 0.5
+    label = next(iter(spec.reference.runs))
+    ap = next(r for r in published_rows(spec.reference, [row(label)]) if (r["split"], r["metric"]) == ("test", "AP"))
+    assert (ap["compared"], ap["difference"]) == ("AP_deployed", round(43.0 - 41.65, 2))
+
+
+def test_figures_at_another_threshold_or_none() -> None:
+    runs = {"a": {"test": {"AP": 40.0}}}
+    other = published_rows(Reference(runs=runs, threshold=0.3), [row("a")])[0]
+    assert (other["compared"], other["difference"]) == ("", None)  # of other boxes: nothing to compare with
+    same = published_rows(Reference(runs=runs, threshold=0.3), [row("a", threshold=0.3)])[0]
+    assert (same["compared"], same["difference"]) == ("AP_deployed", 3.0)
+    unsaid = published_rows(Reference(runs=runs), [row("a")])[0]
+    assert (unsaid["compared"], unsaid["difference"]) == ("AP", 4.0)
 
 
 def test_every_fault_at_once(tmp_path: Path) -> None:

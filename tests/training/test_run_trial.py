@@ -12,6 +12,7 @@ import torch
 
 from agropest import files
 from agropest.data.dataset import Dataset
+from agropest.modeling.build import build
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
 from agropest.statistics.boxes import Boxes
 from agropest.sweep.plan import expand_trials
@@ -20,7 +21,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
-from agropest.training.trial import run_trial
+from agropest.training.trial import detectron2_config, run_trial
 
 
 def trial_of(path: Path, dataset: Dataset, label: str, *settings: str) -> TrialSpec:
@@ -64,6 +65,24 @@ def test_a_trial_leaves_everything(tiny_sweep: Path, tiny_dataset: Dataset, tmp_
     said = files.read_json(folder.path / "referee.json")
     assert [finding["split"] for finding in said] == ["valid", "test"]
     assert all(finding["difference"] <= 1e-9 for finding in said)
+
+
+def test_which_layers_the_initial_weights_filled_is_in_its_folder(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
+    model = build(detectron2_config(trial, "cpu")).state_dict()
+    bias = "roi_heads.box_predictor.cls_score.bias"
+    file = tmp_path / "weights.pth"
+    torch.save({"model": {**model, bias: torch.zeros(3), "not.in.the.model": torch.zeros(1)}}, file)
+    given = trial_of(tiny_sweep, tiny_dataset, "baseline", f"MODEL.WEIGHTS={file}")
+    _, folder = run(given, tiny_dataset, tmp_path / "r", should_stop=lambda: True)
+    report = files.read_json(folder.path / "weights.json")
+    assert set(report["loaded"]) == set(model) - {bias}
+    assert report["reinitialised"] == [f"{bias} (3,) -> (13,)"]
+    assert (report["missing"], report["skipped"]) == ([], ["not.in.the.model"])
+    _, without = run(trial, tiny_dataset, tmp_path / "r", should_stop=lambda: True)
+    assert not (without.path / "weights.json").exists()  # everything is random
 
 
 def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(

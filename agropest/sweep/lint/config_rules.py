@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agropest.sweep.detectron2_keys import default_config
-from agropest.sweep.lint.subject import Subject
+from agropest.sweep.factors import APPLIED
+from agropest.sweep.lint.subject import MOST_BUILT, Subject
 from agropest.sweep.search import PBT
+from agropest.sweep.stop_rule import HYPERBAND, most_rungs, rung_iteration
+from agropest.sweep.trial import TrialSpec
 
 # Detectron2's default; above it, the precision-recall curve is cut off and AP is no longer AP.
 HIGHEST_EVALUATION_THRESHOLD = 0.05
@@ -47,6 +50,7 @@ def score_threshold(subject: Subject) -> Iterator[str]:
 
 
 def several_factors(subject: Subject) -> Iterator[str]:
+    yield from _bundled_factors(subject)
     for trial in subject.others:
         if trial.levels:  # a factorial or ablation design: the other combinations are there
             continue
@@ -55,6 +59,21 @@ def several_factors(subject: Subject) -> Iterator[str]:
             yield (
                 f"{trial.label}: changes {len(factors)} factors of {subject.baseline.label}: {', '.join(factors)}; "
                 "no factor's own effect can be known; vary one at a time, or use factors:"
+            )
+
+
+def _bundled_factors(subject: Subject) -> Iterator[str]:
+    """Levels of a design that change what are several factors by themselves, seen where such a level stands alone."""
+    unapplied = (trial for trial in subject.variants if trial.levels and APPLIED not in trial.levels.values())
+    base = next(unapplied, subject.baseline)
+    for trial in subject.variants:
+        applied = [name for name, level in trial.levels.items() if level == APPLIED]
+        changed = [key for key, value in trial.config.items() if base.config.get(key) != value]
+        factors = sorted({factor_of(key) for key in changed if key != "SEED"})
+        if len(applied) == 1 and len(factors) > 1:
+            yield (
+                f"factors.{applied[0]}: applying it changes {len(factors)} factors at once: {', '.join(factors)}; the "
+                "design cannot tell them apart; make each a factor of its own"
             )
 
 
@@ -84,11 +103,17 @@ def equal_trials(subject: Subject) -> Iterator[str]:
     seen: dict[str, str] = {}
     for trial in subject.variants:
         if trial.signature in seen:
-            yield f"{trial.label}: is the same trial as {seen[trial.signature]}: their effective configs are equal"
+            other = seen[trial.signature]
+            yield f"{trial.label}: is the same trial as {other}: their effective configs are equal; they run once"
         seen.setdefault(trial.signature, trial.label)
 
 
 def no_effect(subject: Subject) -> Iterator[str]:
+    if len(subject.variants) > MOST_BUILT:
+        yield (
+            f"only the first {MOST_BUILT} of {len(subject.variants)} variants were built: what an override of another "
+            "one changes is not known"
+        )
     for trial in subject.variants:
         if trial.label in subject.idle:
             keys = ", ".join(f"{key}: {trial.config[key]}" for key in subject.idle[trial.label])
@@ -136,12 +161,22 @@ def early_stopping(subject: Subject) -> Iterator[str]:
     if rule.method == "none" or not rule.is_stated:
         return
     for trial in subject.variants:
+        warm_up = trial.config["SOLVER.WARMUP_ITERS"]
         if trial.eval_period_iters >= trial.max_iter:
             yield f"{trial.label}: is evaluated only at its end: {rule.method} can stop nothing; set TEST.EVAL_PERIOD"
-        if 0 < rule.grace_period_iters < trial.config["SOLVER.WARMUP_ITERS"]:
-            yield f"{trial.label}: {rule.method} may stop it at iteration {rule.grace_period_iters}, within its warm-up"
+        first = _first_rung(subject, trial) if rule.method == HYPERBAND else rule.grace_period_iters
+        if 0 < first < warm_up:
+            yield f"{trial.label}: {rule.method} may stop it at iteration {first}, within its warm-up ({warm_up})"
         if 0 < rule.grace_period_iters < trial.eval_period_iters:
             yield f"{trial.label}: the grace period ends before the first evaluation ({trial.eval_period_iters})"
+
+
+def _first_rung(subject: Subject, trial: TrialSpec) -> int:
+    """Returns the first iteration at which HyperBand's most aggressive bracket stops trials; 0: it stops none."""
+    rule = subject.spec.stop
+    rungs = most_rungs(max(len(one.evaluation_iters) for one in subject.variants), rule.reduction_factor)
+    share = rule.reduction_factor**-rungs
+    return rung_iteration(trial.evaluation_iters, share, rule.grace_period_iters) if rungs else 0
 
 
 def single_seed(subject: Subject) -> Iterator[str]:

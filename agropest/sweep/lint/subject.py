@@ -11,6 +11,9 @@ from agropest.data.statistics import ClassStatistics, class_statistics
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 
+# Variants that are built to see what their overrides change: drawn ones have the same keys, and the first ones tell.
+MOST_BUILT = 32
+
 
 @dataclass(frozen=True)
 class Subject:
