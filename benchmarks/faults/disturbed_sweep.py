@@ -117,8 +117,7 @@ class DisturbedSweep:
         for folder in self.trials():
             kept = [int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()]
             if folder.status().status == RUNNING and kept and folder.log.exists():
-                self.damaged: dict[str, set[str]] = {}
-        self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
+                self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
 
     def went_back(self) -> list[str]:
         """Returns the trials that have gone on from before the checkpoint that was noted."""
