@@ -34,13 +34,13 @@ from typing import TYPE_CHECKING, Any
 from agropest.errors import is_out_of_gpu_memory
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, EvaluationRecord, LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.warm_server import warm_server, without_server
 
 if TYPE_CHECKING:
     from agropest.training.setting import Setting
 
 GO_ON, INTERRUPT = "go on", "interrupt"
 LOST = "lost claim"
-PRELOADED = "agropest.training.trial"
 # An interrupted child has this long to save its checkpoint; after that it ends without one.
 INTERRUPT_LIMIT_S = 60.0
 
@@ -72,29 +72,27 @@ def start(job: Job) -> tuple[BaseProcess, Connection]:
 
 def fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
     """Starts ``target(*arguments, connection)`` in a warm process; returns it with our end of the pipe."""
+    try:
+        return _fork(target, arguments, name)
+    except (ConnectionError, FileNotFoundError, EOFError):  # the server was killed
+        without_server()
+        return _fork(target, arguments, name)
+
+
+def _fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PRELOADED])
-    # OpenMP's threads wait by spinning unless told before torch is loaded. Beside other trials that takes the core from
-    # whoever has work: two threads on two shared cores were ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _make_importable_everywhere()
     ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(*arguments, theirs), name=name, daemon=False)
-    with _without_main_module():
+    environment = dict(os.environ)  # Ray sets which cards an actor sees; the server knows nothing of that
+    process = context.Process(target=_begin, args=(environment, target, *arguments, theirs), name=name, daemon=False)
+    with contextlib.closing(theirs), _without_main_module(), warm_server().forks():
         process.start()
-    theirs.close()
     return process, ours
 
 
-def _make_importable_everywhere() -> None:
-    """Puts this package on PYTHONPATH: the fork server of Python 3.11 preloads before it is told our ``sys.path``.
-
-    What it cannot import it skips without a word, and every trial would then load torch and Detectron2 itself.
-    """
-    root = str(Path(__file__).resolve().parents[2])
-    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in known:
-        os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, known)])
+def _begin(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*arguments)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ from agropest.tuning.spending import Spending
 from agropest.tuning.standings import Standings, open_standings
 from agropest.tuning.trackers import build_trackers, hyperparameters, require_trackers
 from agropest.tuning.trainable import relay
+from agropest.tuning.warm_server import warm_server_for_all
 from agropest.tuning.watch import Rewritten, Watch
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,8 @@ def _run_missing(
             progress.say(f"stopped early in other sweeps, go on here: {', '.join(gone_on)}")
         end = EndRequest(progress)
         around.enter_context(end.on_signals())
+        if not ray.cluster:
+            around.enter_context(warm_server_for_all())
         with connected(ray, progress.say) as dashboard:
             if dashboard:
                 progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")

@@ -36,7 +36,7 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
         if sweep.launches > 60:
             sweep.require(False, f"exit code {code} again and again")
             return
-        if may_break and damage(sweep, None):
+        if may_break and len(sweep.hit) < num_faults and damage(sweep, None):
             sweep.add("damage between launches")
 
 
@@ -48,7 +48,7 @@ def break_running(sweep: DisturbedSweep, launch: Launch, num_faults: int, ending
         while launch.is_running() and running_writer(sweep) is None:
             time.sleep(0.05)
             sweep.note_finished()
-        for _ in range(sweep.draw.randint(1, 3)):
+        for _ in range(sweep.draw.randint(2, 4)):
             time.sleep(sweep.draw.uniform(0.0, 2.5))
             sweep.note_finished()
             kind = sweep.draw.choice(list(IN_FLIGHT))

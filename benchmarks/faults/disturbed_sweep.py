@@ -16,7 +16,7 @@ from benchmarks.faults.figures import Figures
 from benchmarks.faults.launched import MARK, Launch
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ITER = 24
+MAX_ITER = 16
 SWEEP = """
 name: faults
 base: {base}
