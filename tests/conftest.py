@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -12,6 +13,12 @@ from agropest.data.dataset import Dataset, Split, load_dataset
 from agropest.data.demo import draw_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, and none that fails because the machine was busy.
+hypothesis.settings.register_profile(
+    "tests", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 # AgroPest-12: boxes of each class in its 11,502 training images; a twentieth of them here.
 BOXES = (2231, 1596, 1058, 1740, 1083, 1182, 1071, 1062, 918, 1199, 1167, 975)
@@ -42,15 +49,19 @@ def tiny_dataset(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return load_dataset(tiny_folder, tmp_path_factory.mktemp("converted"))
 
 
-@pytest.fixture
-def tiny_sweep(tmp_path: Path, tiny_folder: Path) -> Path:
-    """A sweep file with two variants over the tiny data set."""
-    path = tmp_path / "tiny.yaml"
+def write_tiny_sweep(path: Path, data: Path) -> Path:
+    """Writes a sweep file with two variants over a data set; returns its path."""
     path.write_text(
-        f"{TINY}\nquestion: Does focal loss help?\ndata: {tiny_folder}\nseeds: [1]\n"
+        f"{TINY}\nquestion: Does focal loss help?\ndata: {data}\nseeds: [1]\n"
         "variants:\n  baseline: {}\n  focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}\n"
     )
     return path
+
+
+@pytest.fixture
+def tiny_sweep(tmp_path: Path, tiny_folder: Path) -> Path:
+    """A sweep file with two variants over the tiny data set."""
+    return write_tiny_sweep(tmp_path / "tiny.yaml", tiny_folder)
 
 
 @pytest.fixture(scope="session")

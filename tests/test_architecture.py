@@ -67,7 +67,7 @@ def modules_after(*command: str) -> tuple[set[str], str]:
         "    print('exit', end.code)\n"
         f"print('heavy', *[name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     return set(result.stdout.splitlines()[-1].split()[1:]), result.stdout
 

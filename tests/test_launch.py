@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -20,86 +21,98 @@ from agropest.results.store import INTERRUPTED, Store, TrialFolder
 from agropest.sweep.spec import SweepSpec
 from agropest.tuning.watch import Rewritten
 from launch import main
+from tests.conftest import write_tiny_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
+INJECTED = Path(__file__).parent / "faults" / "injected"
+LIMIT_S = 600  # of what hangs; a machine may be slow
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+    return [sys.executable, str(ROOT / "launch.py"), *map(str, words), "--no-dashboard"]
 
 
-def launch(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=cwd, capture_output=True, text=True, timeout=300)
+def launch(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    surroundings = {**os.environ, **environment}
+    return subprocess.run(command(*words), cwd=cwd, capture_output=True, text=True, timeout=LIMIT_S, env=surroundings)
+
+
+# Without building every variant first, which costs seconds and is not what a launch is tested for.
+UNCHECKED = "--set=silence=[no-effect]"
+LONGER = ("--set", "SOLVER.MAX_ITER=8", "--set", "TEST.EVAL_PERIOD=4", "--set", "seeds=[5]")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """An undisturbed sweep of two trials: its file, its results folder, and the lines that it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    sweep = write_tiny_sweep(folder / "tiny.yaml", tiny_folder)
+    result = launch(sweep, "--results", folder / "r", *LONGER, cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
+    return sweep, folder / "r", result.stdout.splitlines()
 
 
 def trial_folders(results: Path) -> list[TrialFolder]:
-    return [TrialFolder(path) for path in sorted((results / "trials").iterdir()) if path.is_dir()]
+    return [TrialFolder(path) for path in sorted((results / "trials").glob("*")) if path.is_dir()]
 
 
-def test_a_sweep_of_two_trials_and_a_second_launch_that_trains_nothing(tiny_sweep: Path, tmp_path: Path) -> None:
-    first = launch(tiny_sweep, "--results", "r", cwd=tmp_path)
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert first.stderr == ""
-    ranking = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
+def test_a_sweep_of_two_trials_and_a_second_launch_that_trains_nothing(
+    whole: tuple[Path, Path, list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep, results, printed = whole
+    ranking = pd.read_csv(results / "tiny" / "ranking.csv")
     assert list(ranking["rank"]) == [1, 2]
     assert set(ranking["label"]) == {"baseline", "focal"}
     assert list(ranking["status"]) == ["finished", "finished"]
-    assert list(ranking["iteration"]) == [4, 4]
-    start = [
-        "rank",
-        "label",
-        "seed",
-        "status",
-        "iteration",
-        "val_AP",
-        "val_AP50",
-        "val_AP75",
-        "val_APs",
-    ]
+    assert list(ranking["iteration"]) == [8, 8]
+    start = ["rank", "label", "seed", "status", "iteration", "val_AP", "val_AP50", "val_AP75", "val_APs"]
     assert list(ranking.columns)[:9] == start
     assert {"val_APm", "val_APl", "test_AP", "test_APl", "time_s", "signature"} <= set(ranking.columns)
     assert ranking["val_AP"].is_monotonic_decreasing
-    per_class = pd.read_csv(tmp_path / "r" / "tiny" / "per_class.csv")
+    per_class = pd.read_csv(results / "tiny" / "per_class.csv")
     assert set(per_class["split"]) == {"valid", "test"}
     assert len(per_class) == 2 * 2 * 12
-    assert "baseline" in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
+    assert "baseline" in (results / "tiny" / "ranking.md").read_text()
 
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "trials").rglob("*") if path.is_file()}
-    second = launch(tiny_sweep, "--results", "r", cwd=tmp_path)
-    assert second.returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in (results / "trials").rglob("*") if path.is_file()}
+    assert any(path.suffix == ".pth" for path in before)
+    monkeypatch.chdir(results.parent)
+    assert main([str(sweep), "--results", str(results), *LONGER]) == 0
     after = {path: path.stat().st_mtime_ns for path in before if path.name != ".writable"}
     assert after == {path: stamp for path, stamp in before.items() if path.name != ".writable"}
-    assert first.stdout.splitlines()[-8:] == second.stdout.splitlines()[-8:]
+    assert capsys.readouterr().out.splitlines()[-8:] == printed[-8:]
 
 
-def test_a_plan_says_what_is_new_and_starts_nothing(tiny_sweep: Path, tmp_path: Path) -> None:
-    result = launch(tiny_sweep, "--plan", "--results", "r", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "2 trials: 2 new" in result.stdout
-    assert "softmax_focal" in result.stdout
-    told = " ".join(result.stdout.split())
+def test_a_plan_says_what_is_new_and_starts_nothing(
+    tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tiny_sweep), "--plan", "--results", str(tmp_path / "r")]) == 0
+    printed = capsys.readouterr().out
+    assert "2 trials: 2 new" in printed
+    assert "softmax_focal" in printed
+    told = " ".join(printed.split())
     assert re.search(r"lint: .* \[([a-z-]+)\] lint: .* turned off in the sweep file \(silence: \[\1\]\)", told)
     assert trial_folders(tmp_path / "r") == []
 
 
-def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(*words), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(*words: object, cwd: Path, environment: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:
+    with open(cwd / "log.txt", "w") as log:  # a pipe that nobody reads may fill up
+        return subprocess.Popen(command(*words), cwd=cwd, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 
-def wait_for(process: subprocess.Popen[str], results: Path, ready: Callable[[TrialFolder], bool]) -> TrialFolder:
-    """Returns the first trial folder that is ready while the launch runs."""
-    limit = time.monotonic() + 300
+def wait_for(
+    process: subprocess.Popen[bytes], results: Path, ready: Callable[[TrialFolder], bool]
+) -> list[TrialFolder]:
+    """Returns the folders of both trials once both are ready while the launch runs."""
+    limit = time.monotonic() + LIMIT_S
     while time.monotonic() < limit:
-        for folder in trial_folders(results) if (results / "trials").is_dir() else []:
-            if ready(folder):
-                return folder
-        assert process.poll() is None, process.communicate()[0]
+        folders = trial_folders(results)
+        if len(folders) == 2 and all(map(ready, folders)):
+            return folders
+        assert process.poll() is None, (results.parent / "log.txt").read_text()
         time.sleep(0.1)
-    raise AssertionError("no trial was ready in time")
-
-
-def has_checkpoint(folder: TrialFolder) -> bool:
-    return folder.status().status == "running" and any(folder.checkpoints.glob("*.json"))
+    raise AssertionError("the trials were not ready in time")
 
 
 def writer(folder: TrialFolder) -> int:
@@ -115,55 +128,78 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(tiny_sweep: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(
+    tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = tmp_path / "r"
     rare = [f"--set={key}=100000" for key in ("SOLVER.MAX_ITER", "TEST.EVAL_PERIOD", "SOLVER.CHECKPOINT_PERIOD")]
+    rare.append(UNCHECKED)
     process = start(tiny_sweep, "--results", results, *rare, cwd=tmp_path)
-    wait_for(process, results, lambda folder: folder.status().status == "running")
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, output
-    interrupted = [folder for folder in trial_folders(results) if folder.status().status == INTERRUPTED]
-    assert interrupted, output
-    for folder in interrupted:
+    with ended_at_last(process):
+        wait_for(process, results, lambda folder: folder.heartbeat() is not None)  # both have trained an iteration
+        process.send_signal(signal.SIGINT)
+        process.wait(LIMIT_S)
+    assert process.returncode == 130, (tmp_path / "log.txt").read_text()
+    for folder in trial_folders(results):
+        assert folder.status().status == INTERRUPTED
         assert folder.status().iteration > 0
         assert list(folder.checkpoints.glob("*.pth"))
     assert (results / "tiny" / "ranking.csv").is_file()
-    plan = launch(tiny_sweep, "--results", results, "--plan", *rare, cwd=tmp_path)
-    assert "unfinished" in plan.stdout
+    assert main([str(tiny_sweep), "--results", str(results), "--plan", *rare]) == 0
+    assert "2 unfinished" in capsys.readouterr().out
 
 
-LONGER = ("--set", "SOLVER.MAX_ITER=40", "--set", "TEST.EVAL_PERIOD=20", "--set", "seeds=[5]")
+@contextlib.contextmanager
+def ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A process that does not outlive the test."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
-def test_killed_processes_cost_only_the_work_since_their_checkpoint(tiny_sweep: Path, tmp_path: Path) -> None:
-    """kill -9 of a trial, then of the driver; what comes out is what an undisturbed sweep gives."""
-    undisturbed = launch(tiny_sweep, "--results", "whole", *LONGER, cwd=tmp_path)
-    assert undisturbed.returncode == 0, undisturbed.stdout + undisturbed.stderr
+def test_killed_processes_cost_only_the_work_since_their_checkpoint(
+    whole: tuple[Path, Path, list[str]], tiny_sweep: Path, tmp_path: Path
+) -> None:
+    """kill -9 of a trial, then of the driver; what comes out is what an undisturbed sweep gives.
 
-    results = tmp_path / "r"
-    process = start(tiny_sweep, "--results", results, *LONGER, cwd=tmp_path)
-    folder = wait_for(process, results, has_checkpoint)
-    killed = writer(folder)
-    os.kill(killed, signal.SIGKILL)
-    wait_for(process, results, lambda other: other.path == folder.path and writer(other) != killed)
+    Trials wait at the fourth iteration, behind a checkpoint of the second, until both kills are done.
+    """
+    results, go = tmp_path / "r", tmp_path / "go"
+    held = {"HELD_AT": "3", "HELD_UNTIL": str(go), "PYTHONPATH": str(INJECTED)}
+    process = start(
+        tiny_sweep, "--results", results, *LONGER, UNCHECKED, cwd=tmp_path, environment={**os.environ, **held}
+    )
+    with ended_at_last(process):
+        folder, _ = wait_for(process, results, is_held)
+        killed = writer(folder)
+        os.kill(killed, signal.SIGKILL)
+        wait_for(process, results, lambda one: is_held(one) and writer(one) != killed)
     orphans = [writer(folder) for folder in trial_folders(results)]
-    process.kill()
-    process.communicate()
-    limit = time.monotonic() + 60
+    go.touch()
+    limit = time.monotonic() + LIMIT_S
     while time.monotonic() < limit and any(is_alive(pid) for pid in orphans):
         time.sleep(0.2)
     assert not any(is_alive(pid) for pid in orphans)
 
-    again = launch(tiny_sweep, "--results", results, *LONGER, cwd=tmp_path)
+    again = launch(tiny_sweep, "--results", results, *LONGER, UNCHECKED, cwd=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
+    _, expected, _ = whole
     columns = ["label", "status", "iteration", "val_AP", "val_AP50", "test_AP", "test_AP50", "signature"]
-    one, two = (pd.read_csv(tmp_path / name / "tiny" / "ranking.csv")[columns] for name in ("whole", "r"))
+    one, two = (pd.read_csv(folder / "tiny" / "ranking.csv")[columns] for folder in (expected, results))
     pd.testing.assert_frame_equal(one, two)
-    for record in folder.read_evaluations():
-        whole = tmp_path / "whole" / "trials" / folder.path.name / "evaluations" / f"{record.stem}.npz"
-        assert folder.boxes_path(record).read_bytes() == whole.read_bytes()
+    records = folder.read_evaluations()
+    assert [record.iteration for record in records] == [4, 8]
+    for record in records:
+        undisturbed = expected / "trials" / folder.path.name / "evaluations" / f"{record.stem}.npz"
+        assert folder.boxes_path(record).read_bytes() == undisturbed.read_bytes()
+
+
+def is_held(folder: TrialFolder) -> bool:
+    """Returns whether the process that has the trial now waits, with a checkpoint behind it."""
+    held = {path.name for path in folder.path.glob("held-*")}
+    return bool(held) and f"held-{writer(folder)}" in held and any(folder.checkpoints.glob("*.json"))
 
 
 @pytest.mark.parametrize(
@@ -174,21 +210,53 @@ def test_killed_processes_cost_only_the_work_since_their_checkpoint(tiny_sweep: 
         (("tiny.yaml", "--set", "SOLVER.BASELR=1"), ("SOLVER.BASELR", "did you mean 'SOLVER.BASE_LR'?")),
         (("tiny.yaml", "--set", "metric=AP-Antz"), ("metric", "did you mean 'AP-Ants'?")),
         (("tiny.yaml", "--set", "silence=[nothing]"), ("silence", "nothing")),
-        (("tiny.yaml", "--set", "resources.gpus=1"), ("GPU", "--set resources.gpus=0")),
-        (("tiny.yaml", "--set", "resources.cpus=500"), ("500 CPUs", "resources.cpus")),
         (("tiny.yaml", "--set", "MODEL.WEIGHTS=none.pkl"), ("MODEL.WEIGHTS", "none.pkl")),
     ],
 )
 def test_bad_input_gets_one_clear_error(
-    tiny_sweep: Path, tmp_path: Path, words: tuple[str, ...], pieces: tuple[str, ...]
+    tiny_sweep: Path,
+    words: tuple[str, ...],
+    pieces: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = launch(*words, "--results", "r", cwd=tiny_sweep.parent)
+    monkeypatch.chdir(tiny_sweep.parent)
+    assert main([*words, "--results", "r"]) == 2
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert printed.err
+    assert all(line.startswith("error: ") for line in printed.err.splitlines())  # one, or one for each variant
+    for piece in pieces:
+        assert piece in printed.err
+    assert trial_folders(Path("r")) == []
+
+
+@pytest.mark.parametrize(
+    ("variants", "pieces"),
+    [
+        ("{a: {SOLVER.BASELR: 1}, b: {SOLVER.STEP: 2}}", (("SOLVER.BASELR",), ("SOLVER.STEP",))),
+        # What only a started Ray can tell.
+        (
+            "{a: {resources: {gpus: 1}}, b: {resources: {cpus: 4000}, SOLVER.BASE_LR: 0.02}}",
+            (("1 GPUs", "--set resources.gpus=0"), ("4000 CPUs", "--set resources.cpus=")),
+        ),
+    ],
+    ids=["the file", "the machine"],
+)
+def test_the_process_tells_all_faults_and_ends(
+    tiny_sweep: Path, tmp_path: Path, variants: str, pieces: tuple[tuple[str, ...], ...]
+) -> None:
+    text = tiny_sweep.read_text().split("variants:")[0]
+    tiny_sweep.write_text(f"{text}silence: [no-effect]\nvariants: {variants}\n")
+    result = launch(tiny_sweep, "--results", "r", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 2, result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr
-    assert result.stderr.startswith("error: ")
-    for piece in pieces:
-        assert piece in result.stderr
-    assert trial_folders(tmp_path / "r") == [] if (tmp_path / "r" / "trials").is_dir() else True
+    faults = result.stderr.splitlines()
+    assert len(faults) == len(pieces)
+    assert all(line.startswith("error: ") for line in faults)
+    for of_one in pieces:
+        assert any(all(piece in line for piece in of_one) for line in faults), result.stderr
+    assert trial_folders(tmp_path / "r") == []
 
 
 def test_a_launch_that_ends_with_an_error_leaves_a_page_that_does_not_say_that_it_runs(

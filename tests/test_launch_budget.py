@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def launch(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+    command = [sys.executable, str(ROOT / "launch.py"), "--no-dashboard", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path: Path) -> None:
-    words = (tiny_sweep, "--results", "r", "--set", "stop=none", "--set", "seeds=[1, 2]")
+    words = (
+        tiny_sweep,
+        "--results",
+        "r",
+        "--set",
+        "stop=none",
+        "--set",
+        "seeds=[1, 2]",
+        "--set",
+        "silence=[no-effect]",
+    )
     first = launch(*words, "--set", "budget.max_trials=1", cwd=tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "budget: max_trials 1 is spent; 3 trials are left: " in first.stdout
@@ -25,7 +36,7 @@ def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path
     assert sorted(pd.read_csv(table)["status"]) == ["finished", "new", "new", "new"]
 
     # One trial at a time, so that the limit falls after the first evaluation of the second trial, at iteration 2 of 4.
-    words = (*words, "--set", "resources.cpus=2")
+    words = (*words, "--set", f"resources.cpus={os.cpu_count()}", "--set", "resources.threads=1")
     second = launch(*words, "--set", "budget.max_iterations=2", cwd=tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "budget: max_iterations 2 is spent; 3 trials are left" in second.stdout

@@ -159,7 +159,7 @@ RECORD = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(records=st.lists(RECORD | JSON, max_size=4))
 def test_any_annotations_give_a_valid_file(tmp_path: Path, records: list[Any]) -> None:
     conversion = convert(find_source(write(tmp_path, content(records))))

@@ -91,6 +91,8 @@ def test_all_bad_arguments_are_told_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+# The only test that is about speed, so not where others use the machine.
+@pytest.mark.slow
 def test_drawing_is_quick(tmp_path: Path) -> None:
     start = time.process_time()
     draw_demo_dataset(tmp_path / "set", train=30, valid=0, test=0)

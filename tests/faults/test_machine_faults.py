@@ -19,7 +19,7 @@ INJECTED = Path(__file__).parent / "injected"
 def launch(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
     surroundings = {**os.environ, **environment}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=500, env=surroundings)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, env=surroundings)
 
 
 def test_faults_of_the_machine_are_survived_and_a_loss_that_is_not_finite_is_not(

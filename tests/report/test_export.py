@@ -156,7 +156,7 @@ def test_latex_compiles(exported: Path, tmp_path: Path) -> None:
     document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body} {every}\end{{document}}"
     (tmp_path / "paper.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=600)
     assert result.returncode == 0, result.stdout.decode(errors="replace")[-2000:]
 
 

@@ -173,7 +173,7 @@ def test_it_works_in_a_browser(page: str, tmp_path: Path) -> None:
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     flags += " --disable-component-update --disable-sync --dump-dom"
     command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", f"file://{tmp_path}/page.html"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     found = re.search(r'<body data-told="([^"]*)"', result.stdout)
     assert found, result.stderr[-2000:]
     told = json.loads(html.unescape(found.group(1)))

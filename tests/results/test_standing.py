@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -52,35 +51,43 @@ def test_what_changes_is_seen_and_zero_is_a_value(tmp_path: Path) -> None:
     assert (one.value, one.value_iteration, one.best) == (None, 20, 0.0)
 
 
-def test_the_time_left_follows_from_the_heartbeats_of_this_launch(tmp_path: Path) -> None:
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that stands still."""
+    monkeypatch.setattr("time.time", lambda: NOW)
+
+
+def test_the_time_left_follows_from_the_heartbeats_of_this_launch(clock: None, tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial, folder = make(store, "baseline")
     folder.write_status(Status(RUNNING, 0))
     reader = Standings([trial], store, "AP", "baseline")
     assert reader.read()[0].left_s is None
-    now = time.time()
-    for iteration, at in ((10, now - 40), (30, now)):  # 20 iterations in 40 s
+    for iteration, at in ((10, NOW - 40), (30, NOW)):  # 20 iterations in 40 s
         folder.write_heartbeat(Heartbeat(iteration, at, images_per_s=8.0, gpu_memory_gib=2.7))
         reader.read()
     one = reader.read()[0]
-    assert one.left_s == pytest.approx(70 * 2.0, abs=5)
+    assert one.left_s == 70 * 2.0
     assert (one.iteration, one.images_per_s, one.gpu_memory_gib) == (30, 8.0, 2.7)
     folder.write_status(Status(FINISHED, 100, 200.0))
     ended = reader.read()[0]
     assert (ended.left_s, ended.images_per_s, ended.gpu_memory_gib) == (0.0, 0.0, 0.0)
 
 
-def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(tmp_path: Path) -> None:
+def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(clock: None, tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial, folder = make(store, "baseline")
     folder.write_status(Status(RUNNING, 0))
-    folder.write_heartbeat(Heartbeat(10, time.time() - 86400))
+    folder.write_heartbeat(Heartbeat(10, NOW - 86400))
     reader = Standings([trial], store, "AP", "baseline")
     reader.read()
-    folder.write_heartbeat(Heartbeat(12, time.time() - 4))
+    folder.write_heartbeat(Heartbeat(12, NOW - 4))
     reader.read()
-    folder.write_heartbeat(Heartbeat(14, time.time()))  # 2 iterations in 4 s, not 4 in a day
-    assert reader.read()[0].left_s == pytest.approx(86 * 2.0, abs=5)
+    folder.write_heartbeat(Heartbeat(14, NOW))  # 2 iterations in 4 s, not 4 in a day
+    assert reader.read()[0].left_s == 86 * 2.0
 
 
 def standing(status: str, left_s: float | None) -> Standing:

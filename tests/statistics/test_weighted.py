@@ -87,7 +87,7 @@ def assert_equal_to_pycocotools(truth: GroundTruth, boxes: Boxes, weights: list[
     return sum(value is not None and value > 0 for value in theirs.values())
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**31),
     weights=st.lists(st.integers(0, 4), min_size=1, max_size=7).filter(any),

@@ -20,7 +20,7 @@ def test_the_defaults_are_detectron2s_own_and_ours() -> None:
         "cfg = get_cfg(); add_agropest_config(cfg)\n"
         "assert flatten(cfg) == default_config() and len(default_config()) > 150\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=600)
 
 
 def test_flatten_and_nest_are_inverse() -> None:

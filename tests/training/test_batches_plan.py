@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def situations(draw: st.DrawFn) -> tuple[EpochSampler, int, list[int]]:
     return sampler, draw(st.integers(1, 8)), groups
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 @given(situations(), st.lists(st.integers(0, 60), min_size=1, max_size=6))
 def test_any_batch_is_the_one_a_walk_comes_to(situation: tuple[EpochSampler, int, list[int]], asked: list[int]) -> None:
     sampler, batch_size, groups = situation
@@ -79,10 +79,16 @@ def test_a_natural_epoch_shows_every_image_once() -> None:
     assert first != second
 
 
-def test_a_far_batch_is_found_at_once() -> None:
+def test_a_far_batch_is_found_without_a_walk() -> None:
     images = [[i % 12] for i in range(11_502)]
     groups = [int(i % 7 == 0) for i in range(11_502)]
-    plan = BatchPlan(make_sampler("TrainingSampler", images, 12, 0.0, seed=1), 4, groups)
-    started = time.process_time()
-    plan.batch(10_000_000)
-    assert time.process_time() - started < 0.5  # 0.003 s on a quiet machine; a walk would take minutes
+    sampler, drawn = make_sampler("TrainingSampler", images, 12, 0.0, seed=1), 0
+
+    def counted(generator: np.random.Generator) -> np.ndarray:
+        nonlocal drawn
+        drawn += 1
+        return sampler.draw_times(generator)
+
+    BatchPlan(replace(sampler, draw_times=counted), 4, groups).batch(10_000_000)
+    # Epoch 3477 itself, the one before for each group's open batch, and how long an epoch is; a walk draws them all.
+    assert 2 <= drawn <= 4

@@ -47,6 +47,12 @@ def weights(folder: TrialFolder, iteration: int) -> dict[str, torch.Tensor]:
     return content["model"]
 
 
+def require_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+
+
 def test_a_trial_leaves_everything(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
     seen: list[EvaluationRecord] = []
@@ -96,8 +102,7 @@ def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
     assert stopped.iteration < 4
     status, parts = run(trial, tiny_dataset, tmp_path / "parts")
     assert status.status == FINISHED
-    for name, tensor in weights(whole, 4).items():
-        assert torch.equal(tensor, weights(parts, 4)[name]), name
+    require_equal(weights(whole, 4), weights(parts, 4))
     one, two = (folder.read_evaluations("valid") + folder.read_evaluations("test") for folder in (whole, parts))
     assert [record.metrics for record in one] == [record.metrics for record in two]
     for record in one:
@@ -119,8 +124,7 @@ def test_a_damaged_checkpoint_costs_only_the_work_since_the_one_before(
     status, folder = run(trial, tiny_dataset, tmp_path / "parts")
     assert status.status == FINISHED
     assert [record.metrics for record in folder.read_evaluations()] == [r.metrics for r in whole.read_evaluations()]
-    for name, tensor in weights(whole, 4).items():
-        assert torch.equal(tensor, weights(folder, 4)[name]), name
+    require_equal(weights(whole, 4), weights(folder, 4))
 
 
 def test_a_truthy_answer_stops_the_trial(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -176,16 +180,15 @@ def test_augmented_evaluation_is_stored_beside_the_plain_one(
     assert [record.iteration for record in folder.read_evaluations("valid_augmented")] == [2]
 
 
-@pytest.mark.parametrize("loader_workers", [1, 4])
-def test_loader_workers_do_not_change_the_weights(
-    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, loader_workers: int
-) -> None:
+def test_loader_workers_do_not_change_the_weights(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = ("SOLVER.MAX_ITER=20", "TEST.EVAL_PERIOD=0", "INPUT.PHOTOMETRIC.BRIGHTNESS=0.3", "SOLVER.STEPS=[]")
-    trial = trial_of(tiny_sweep, tiny_dataset, "focal", *settings, "INPUT.COPY_PASTE.PROB=0.5")
+    settings = (*settings, "INPUT.COPY_PASTE.PROB=0.5", "SOLVER.CHECKPOINT_PERIOD=20")
+    trial = trial_of(tiny_sweep, tiny_dataset, "focal", *settings)
     _, without = run(trial, tiny_dataset, tmp_path / "0")
+    expected = weights(without, 20)
     splits = {name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()}
-    folder = Store(tmp_path / "n").folder(trial).claim()
-    status = run_trial(trial, folder, Setting(splits, loader_workers=loader_workers), lambda record: None)
-    assert status.status == FINISHED
-    for name, tensor in weights(without, 20).items():
-        assert torch.equal(tensor, weights(folder, 20)[name]), name
+    for loader_workers in (1, 4):
+        folder = Store(tmp_path / str(loader_workers)).folder(trial).claim()
+        status = run_trial(trial, folder, Setting(splits, loader_workers=loader_workers), lambda record: None)
+        assert status.status == FINISHED
+        require_equal(expected, weights(folder, 20))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agropest.results.store import TrialFolder
-from tests.tuning.conftest import ROOT, Running
+from tests.tuning.conftest import LIMIT_S, ROOT, Running
 
 CLUSTER = """
 import os, sys, tempfile
@@ -82,6 +82,7 @@ def test_a_sweep_runs_on_two_nodes(cluster: tuple[str, int], endless_sweep: Path
     (tmp_path / "two.yaml").write_text(sweep)
     command = [sys.executable, str(ROOT / "launch.py"), str(tmp_path / "two.yaml"), "--results", str(tmp_path / "r")]
     command += ["--address", address, "--set", "SOLVER.MAX_ITER=1000000", "--set", "TEST.EVAL_PERIOD=20"]
+    command += ["--set", "silence=[no-effect]"]
     with open(tmp_path / "log.txt", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path)
     launch = Running(process, tmp_path / "log.txt", tmp_path / "r")
@@ -91,7 +92,7 @@ def test_a_sweep_runs_on_two_nodes(cluster: tuple[str, int], endless_sweep: Path
         assert len(set(raylets_of(*titles))) == 2
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(120)
+        process.wait(LIMIT_S)
     assert process.returncode == 130, launch.printed()
     assert f"connecting to Ray at {address}" in launch.printed()
 
@@ -105,7 +106,7 @@ def test_a_submitted_job_runs_a_sweep(cluster: tuple[str, int], tiny_sweep: Path
     launch = ["--", "python", "launch.py", str(tiny_sweep), "--results", str(tmp_path / "r"), "--address", "auto"]
     environment = {**os.environ, "RAY_AUTH_MODE": "token"}
     result = subprocess.run(
-        [*ray, "--working-dir", str(ROOT), *launch], env=environment, capture_output=True, text=True, timeout=500
+        [*ray, "--working-dir", str(ROOT), *launch], env=environment, capture_output=True, text=True, timeout=600
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Look closer:" in result.stdout

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -33,8 +31,7 @@ def console() -> Any:
 
 
 def press_ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(0)  # Python runs the handler between two of its own instructions
+    signal.raise_signal(signal.SIGINT)  # to this thread, so that the handler has run when it returns
 
 
 def test_the_first_asks_and_the_second_ends_at_once(console: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.generations import Population
 from agropest.tuning.suggestions import opened
+from launch import main
 from tests.sweep.test_population import PBT, RATE
 from tests.tuning.test_suggestions import NO_BOXES, ROOT
 
@@ -125,22 +126,20 @@ def test_one_generation_alone_is_refused(tmp_path: Path) -> None:
         Population(load(tmp_path, "search.interval_iters=300"), expand, Store(tmp_path / "results"))
 
 
-def launched(sweep: Path, cwd: Path, *more: str) -> str:
-    words = [sys.executable, str(ROOT / "launch.py"), str(sweep), "--results", "r", "--no-dashboard", *more]
-    result = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def test_two_generations_through_a_launch_and_a_second_one_trains_nothing(tiny_sweep: Path, tmp_path: Path) -> None:
+def test_two_generations_through_a_launch_and_a_second_one_trains_nothing(
+    tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny_sweep.write_text(
         tiny_sweep.read_text().split("variants:")[0] + "keep_checkpoints: none\nsearch:\n"
         "  {method: pbt, population: 2, interval_iters: 2, space: {SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}}}\n"
     )
-    told = launched(tiny_sweep, tmp_path, "--plan")
-    assert "pbt: generation 1 of 2, 2 members, to iteration 2 of 4; 1 more is" in told
-    told = launched(tiny_sweep, tmp_path)
-    assert "pbt: generation 2 of 2, 2 members, to iteration 4 of 4" in told
+    words = [str(tiny_sweep), "--results", str(tmp_path / "r"), "--no-dashboard", "--set=silence=[no-effect]"]
+    assert main([*words, "--plan"]) == 0
+    assert "pbt: generation 1 of 2, 2 members, to iteration 2 of 4; 1 more is" in capsys.readouterr().out
+    command = [sys.executable, str(ROOT / "launch.py"), *words]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "pbt: generation 2 of 2, 2 members, to iteration 4 of 4" in result.stdout
     folder = tmp_path / "r" / "tiny"
     rows = pd.read_csv(folder / "ranking.csv")
     assert sorted(rows["label"]) == ["baseline", "pbt-000", "pbt-001"]
@@ -159,5 +158,5 @@ def test_two_generations_through_a_launch_and_a_second_one_trains_nothing(tiny_s
     assert len(trained) == 2 + 1 + 2 * 1 + 2 * 2  # the baseline's; each generation's validation; the last one's test
     assert not list((tmp_path / "r" / "trials").glob("*/checkpoints/*"))
     assert {trial.leg_end for trial in read_sweep_record(folder).trials} == {0, 4}
-    launched(tiny_sweep, tmp_path)
+    assert main(words) == 0
     assert trained == {p: p.stat().st_mtime_ns for p in (tmp_path / "r" / "trials").glob("*/evaluations/*.json")}

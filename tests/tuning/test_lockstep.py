@@ -25,12 +25,13 @@ from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.lockstep import Lockstep
 from agropest.tuning.standings import Standings, open_standings
+from launch import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
-    tiny_sweep: Path, tmp_path: Path
+    tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tiny_sweep.read_text()
     tiny_sweep.write_text(
@@ -38,9 +39,12 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
         "stop: {method: hyperband, reduction_factor: 2, keep_baseline: false}\n"
     )
 
+    def words(sweep: Path) -> list[str]:
+        settings = ["--set=SOLVER.MAX_ITER=8", "--set=silence=[no-effect]"]
+        return [str(sweep), "--results", str(tmp_path / "r"), "--no-dashboard", *settings]
+
     def launch(sweep: Path) -> str:
-        words = [sweep, "--results", "r", "--no-dashboard", "--set", "SOLVER.MAX_ITER=8"]
-        command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
+        command = [sys.executable, str(ROOT / "launch.py"), *words(sweep)]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -57,7 +61,8 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
     assert "stopped early in other sweeps, go on here: " in launch(every)
     rows = pd.read_csv(tmp_path / "r" / "every" / "ranking.csv")
     assert list(rows["status"]) == ["finished"] * 4
-    assert "starting Ray" not in launch(tiny_sweep)
+    assert main(words(tiny_sweep)) == 0
+    assert "starting Ray" not in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ INSTALLED = [name for name in ("mlflow", "wandb") if importlib.util.find_spec(na
 def test_trackers_are_told(tiny_sweep: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "launch.py"), str(tiny_sweep), "--results", str(tmp_path / "r")]
     command += ["--set", f"track=[{', '.join(INSTALLED)}]"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "left out" not in result.stdout
     folder = tmp_path / "r" / "tiny"

@@ -1,5 +1,7 @@
 """Put on PYTHONPATH by a test: what the machine does to a trial, done to the trial whose label asks for it.
 
+With HELD_AT every trial waits at that iteration (counted from 0) until there is a file HELD_UNTIL.
+
 Python imports this module when it starts, in the launch, in Ray's workers and in the fork server. Nothing of it is part
 of the package: it replaces ``run_trial`` in ``agropest.training.trial`` the moment that module has been loaded.
 """
@@ -9,8 +11,11 @@ from __future__ import annotations
 import errno
 import importlib.abc
 import importlib.util
+import os
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 TARGET = "agropest.training.trial"
@@ -34,6 +39,10 @@ def injected(original: Any, module: Any) -> Any:
         step = module.TrialTrainer.run_step
 
         def run_step(trainer: Any) -> None:
+            if trainer.iter == int(os.environ.get("HELD_AT", "-1")):  # until the test has done what it does meanwhile
+                (folder.path / f"held-{os.getpid()}").write_text("")
+                while not Path(os.environ["HELD_UNTIL"]).exists():
+                    time.sleep(0.02)
             if trainer.iter == 1:
                 marker.write_text("")
                 if trial.label == "memory" and 0 < share < ENOUGH:
