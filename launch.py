@@ -143,7 +143,8 @@ def launch(arguments: argparse.Namespace) -> int:
             console.print(spec.question)
         pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
         sized, forecast = forecast_of(spec, trials, pending, dataset, store, arguments.probe)
-        console.print(plan_table(sized, store, spec.baseline, spec.stopper, incomplete(pending, store), forecast))
+        lacking = incomplete(pending, store, spec.stopper)
+        console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
         console.print(in_words(forecast), markup=False, highlight=False)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
@@ -265,7 +266,7 @@ def run(
     from agropest.report.page import write_page
     from agropest.report.tensorboard import write_tensorboard
     from agropest.results.ranking import rank_trials
-    from agropest.results.sweep_comparison import compare_trials
+    from agropest.results.sweep_comparison import DAMAGED, compare_trials
     from agropest.results.sweep_record import describe_sweep, write_sweep_record
     from agropest.tuning.run import run_trials
     from agropest.tuning.spending import Spending
@@ -313,7 +314,8 @@ def run(
         elif suggestions is not None and not suggestions.is_complete:
             print(f"budget: {outcome.spent} is spent; {suggestions.in_words()}; the same command goes on")
         return EXIT_TRIALS if any(row.status == "failed" for row in rows) else EXIT_OK
-    return EXIT_OK if outcome.all_ended_well else EXIT_TRIALS
+    is_damaged = any(DAMAGED in one.notes for one in comparison.variants)
+    return EXIT_OK if outcome.all_ended_well and not is_damaged else EXIT_TRIALS
 
 
 if __name__ == "__main__":

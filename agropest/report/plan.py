@@ -32,7 +32,7 @@ def plan_table(
 
     Args:
         stopper: of the sweep (``SweepSpec.stopper``).
-        incomplete: names of finished trials that lack an evaluation which the launch has to make.
+        incomplete: names of ended trials that lack an evaluation which the launch has to make.
     """
     words = {trial.name: plan_word(trial, store, stopper, trial.name in incomplete) for trial in trials}
     counts = Counter(words.values())

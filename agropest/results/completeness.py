@@ -1,4 +1,4 @@
-"""Which trials a launch has to run: those that have not ended, and finished ones of which something was damaged."""
+"""Which trials a launch has to run: those that have not ended, and those of which something was damaged since."""
 
 from __future__ import annotations
 
@@ -21,12 +21,25 @@ def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str]
     status = folder.status()
     if status.status == FINISHED:
         return _is_whole(trial, folder, metric, splits)
-    return status.status == FAILED or is_stopped(status, stopper)
+    return status.status == FAILED or (is_stopped(status, stopper) and not lacks_its_end(trial, folder))
 
 
-def incomplete(pending: Iterable[TrialSpec], store: Store) -> list[str]:
-    """Returns the names of those trials that have finished, among those that are not done."""
-    return [trial.name for trial in pending if store.folder(trial).status().status == FINISHED]
+def incomplete(pending: Iterable[TrialSpec], store: Store, stopper: str) -> list[str]:
+    """Returns the names of those trials that have ended for a sweep, among those that are not done."""
+    statuses = {trial.name: store.folder(trial).status() for trial in pending}
+    return [name for name, status in statuses.items() if status.status == FINISHED or is_stopped(status, stopper)]
+
+
+def lacks_its_end(trial: TrialSpec, folder: TrialFolder) -> bool:
+    """Returns whether an evaluation of a trial that was stopped early is gone: the last one, or a checkpoint's."""
+    status = folder.status()
+    if status.status != STOPPED:
+        return False
+    stored = {record.iteration: record for record in folder.read_evaluations("valid")}
+    last = trial.last_evaluation(status.iteration)
+    if last and (last not in stored or not folder.has_whole_boxes(stored[last])):
+        return True
+    return _has_unevaluated_checkpoints(trial, folder, stored)
 
 
 def is_stopped(status: Status, stopper: str) -> bool:
@@ -53,6 +66,9 @@ def _is_whole(trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collec
     ]
     if any(record is None or not folder.has_whole_boxes(record) for record in records):
         return False
-    known = {record.iteration for record in stored}
+    return not _has_unevaluated_checkpoints(trial, folder, {record.iteration for record in stored})
+
+
+def _has_unevaluated_checkpoints(trial: TrialSpec, folder: TrialFolder, evaluated: Collection[int]) -> bool:
     kept = {int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()}
-    return not any(trial.is_evaluation(iteration) for iteration in kept - known)
+    return any(trial.is_evaluation(iteration) for iteration in kept.difference(evaluated))

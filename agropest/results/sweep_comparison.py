@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agropest.errors import DataError
 from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
 from agropest.results.kept_replicates import TEST, read_replicates
 from agropest.results.ranking import chosen_evaluation
@@ -17,6 +19,7 @@ from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
+DAMAGED = "boxes have been damaged: the next launch evaluates again"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
 
@@ -32,6 +35,8 @@ def compare_trials(
 ) -> Comparison:
     """Returns what the sweep can say so far.
 
+    Boxes that were damaged after the launch had found them whole count as not there: their trial as interrupted.
+
     Args:
         trials: of the sweep, in any state.
         ground_truths: split name ("valid", and "test" where there is one) to its ground truth.
@@ -41,13 +46,23 @@ def compare_trials(
         resamples: of the bootstrap.
         design: of the sweep's factors.
     """
-    reader = _Reader(store, {name: read_targets(truth) for name, truth in ground_truths.items()}, metric, resamples)
+    targets = {name: read_targets(truth) for name, truth in ground_truths.items()}
+    reader = functools.partial(_Reader, store, targets, metric, resamples)
+    try:
+        return _compare(trials, reader(doubts_boxes=False), baseline, guards, design)
+    except DataError:  # once more with every file read and checked, which takes its time
+        return _compare(trials, reader(doubts_boxes=True), baseline, guards, design)
+
+
+def _compare(
+    trials: Sequence[TrialSpec], reader: _Reader, baseline: str, guards: Sequence[Guard], design: str
+) -> Comparison:
     by_label: dict[str, list[_Read]] = {}
     for trial in trials:
         by_label.setdefault(trial.label, []).append(reader.read(trial))
     base = by_label.get(baseline, [])
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
-    return compare_candidates(candidates, metric, baseline, reader.targets["valid"], guards, design)
+    return compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ class _Read:
         chosen: what a finished trial is ranked by; None while it has not finished.
         valid: iteration to evaluation.
         test: of the chosen checkpoint.
+        is_damaged: whether it has finished, and its boxes are no longer as they were written.
     """
 
     trial: TrialSpec
@@ -65,6 +81,7 @@ class _Read:
     chosen: EvaluationRecord | None
     valid: Mapping[int, EvaluationRecord]
     test: EvaluationRecord | None
+    is_damaged: bool = False
 
     @property
     def seed(self) -> int:
@@ -72,10 +89,18 @@ class _Read:
 
 
 class _Reader:
-    """Reads evaluations and their replicates from the store."""
+    """Reads evaluations and their replicates from the store.
 
-    def __init__(self, store: Store, targets: Mapping[str, Targets], metric: str, resamples: int) -> None:
+    Args:
+        doubts_boxes: whether all boxes are checked first; else those of finished trials are taken for whole, which the
+            launch has found them to be (``results.completeness``).
+    """
+
+    def __init__(
+        self, store: Store, targets: Mapping[str, Targets], metric: str, resamples: int, doubts_boxes: bool
+    ) -> None:
         self.store, self.targets, self.metric, self.resamples = store, targets, metric, resamples
+        self.doubts_boxes = doubts_boxes
 
     def read(self, trial: TrialSpec) -> _Read:
         """Returns what there is of a trial."""
@@ -84,11 +109,13 @@ class _Reader:
         chosen = chosen_evaluation(folder, self.metric) if status == FINISHED else None
         if status == FINISHED and chosen is None:
             status = FAILED  # not one evaluation has the metric
-        tests = folder.read_evaluations(TEST) if chosen and TEST in self.targets else []
-        # Of a finished trial the launch has checked what it is ranked by (results.completeness).
-        whole = folder.read_evaluations("valid", check_boxes=status != FINISHED)
+        is_damaged = bool(self.doubts_boxes and chosen and not folder.has_whole_boxes(chosen))
+        if is_damaged:
+            status, chosen = INTERRUPTED, None
+        tests = folder.read_evaluations(TEST, self.doubts_boxes) if chosen and TEST in self.targets else []
+        whole = folder.read_evaluations("valid", check_boxes=self.doubts_boxes or status != FINISHED)
         valid = {record.iteration: record for record in whole}
-        return _Read(trial, status, chosen, valid, tests[-1] if tests else None)
+        return _Read(trial, status, chosen, valid, tests[-1] if tests else None, is_damaged)
 
     def candidate(self, trials: Sequence[_Read], base: Sequence[_Read]) -> Candidate:
         """Returns a variant by its finished trials, or by those that have got somewhere."""
@@ -107,7 +134,7 @@ class _Reader:
             against=against,
             test=tuple(self._replicates(*one, wanted) for one in tests),
             test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
-            notes=_notes(len(finished), len(trials), bool(against)),
+            notes=_notes(len(finished), len(trials), bool(against), any(one.is_damaged for one in trials)),
             levels=trials[0].trial.levels,
         )
 
@@ -139,8 +166,8 @@ class _Reader:
         return read_replicates(self.store.folder(trial), record, targets, basis, trial.config, self.resamples)
 
 
-def _notes(num_finished: int, num_trials: int, at_equal: bool) -> tuple[str, ...]:
-    notes = []
+def _notes(num_finished: int, num_trials: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
+    notes = [DAMAGED] if is_damaged else []
     if num_finished == 1 or (not num_finished and num_trials == 1):
         notes.append("one seed: the interval is of image sampling only")
     if 0 < num_finished < num_trials:

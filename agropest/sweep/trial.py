@@ -148,6 +148,11 @@ class TrialSpec:
             iteration % self.eval_period_iters == 0 or iteration == self.max_iter
         )
 
+    def last_evaluation(self, iteration: int) -> int:
+        """Returns the last iteration up to this one that validation follows; 0 where there is none."""
+        last = iteration if iteration >= self.max_iter else iteration - iteration % self.eval_period_iters
+        return last if self.is_evaluation(last) else 0
+
 
 def weights_identity(weights: str, timm_weights: str = "") -> str:
     """Returns what identifies initial weights: the address as it is, or the content hash of a local file.

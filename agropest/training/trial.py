@@ -125,7 +125,10 @@ class _Run:
         self.trial, self.folder, self.setting = trial, folder, setting
         self.on_evaluation, self.should_stop = on_evaluation, should_stop
         self.cfg = detectron2_config(trial, setting.device)
-        self.status = replace(folder.status(), status=RUNNING, reason="")
+        # Of a trial that has been stopped early only what was damaged since is made again; it stays stopped meanwhile,
+        # so that whoever finds it half-way does not train it further.
+        self.before = folder.status()
+        self.status = replace(self.before, status=RUNNING, reason="")
         self.started = time.perf_counter()
         self.seconds_before = 0.0
         self._mappers: dict[str, TestMapper] = {}
@@ -148,6 +151,8 @@ class _Run:
         except _Stopped as stopped:
             self._keep_checkpoints({stopped.iteration, *self._best()})
             return self.ends_as(STOPPED, stopped.iteration, str(stopped))
+        except _StoppedBefore:
+            return self.before
         except Interrupted:
             return self.ends_as(INTERRUPTED, self.status.iteration)
         finally:
@@ -241,12 +246,12 @@ class _Run:
 
     def _evaluate_missing(self, trainer: TrialTrainer, now: int) -> None:
         """Evaluates what a crash between checkpoint and evaluation, or damage, has cost; ends at iteration ``now``."""
-        missing = [iteration for iteration in self._unevaluated() if iteration <= now]
+        missing, at = [iteration for iteration in self._unevaluated() if iteration <= now], now
         for iteration in missing:
-            self._go_to(trainer, iteration, now)
+            self._go_to(trainer, iteration, at)
             self._evaluate_valid(trainer, iteration)
-        if missing:
-            self._go_to(trainer, now, missing[-1])
+            at = iteration
+        self._go_to(trainer, now, at)
 
     def _go_to(self, trainer: TrialTrainer, iteration: int, now: int) -> None:
         """Brings ``trainer`` from iteration ``now`` to another that has a checkpoint."""
@@ -293,8 +298,12 @@ class _Run:
         return record
 
     def _tell(self, record: EvaluationRecord) -> None:
-        if self.on_evaluation(record) and record.iteration < self.trial.max_iter:
-            raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
+        told = self.on_evaluation(record)
+        if record.iteration < self.trial.max_iter:
+            if self.before.status == STOPPED and record.iteration >= self.trial.last_evaluation(self.before.iteration):
+                raise _StoppedBefore
+            if told:
+                raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
 
     def _evaluate_split(
         self, split: str, model: Any, iteration: int, name: str = "", images_per_s: float = 0.0
@@ -419,7 +428,9 @@ class _Run:
         return self.seconds_before + time.perf_counter() - self.started
 
     def ends_as(self, status: str, iteration: int, reason: str = "") -> Status:
-        """Returns the status with the time up to now."""
+        """Returns the status with the time up to now; while a stopped trial is made whole it stays the stopped one."""
+        if self.before.status == STOPPED and status in (RUNNING, INTERRUPTED):
+            return self.before
         return replace(self.status, status=status, iteration=iteration, reason=reason, time_s=round(self._time_s(), 3))
 
 
@@ -431,10 +442,14 @@ class _Stopped(Exception):
         self.iteration = iteration
 
 
+class _StoppedBefore(Exception):
+    """The trial is again as it was when it was stopped early."""
+
+
 def _is_an_error(record: logging.LogRecord) -> bool:
     """Keeps a trial that is ended on purpose from standing in its log as an error with a traceback."""
     kind = record.exc_info[0] if record.exc_info else None
-    return kind is None or not issubclass(kind, _Stopped | Interrupted)
+    return kind is None or not issubclass(kind, _Stopped | _StoppedBefore | Interrupted)
 
 
 logging.getLogger("detectron2.engine.train_loop").addFilter(_is_an_error)

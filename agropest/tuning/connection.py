@@ -139,8 +139,14 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
                 configure_logging=True,
             )
     except ConnectionError as error:
-        fix = "give the address of a running cluster (host:6379), or leave --address out"
-        raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
+        if not own:
+            fix = "give the address of a running cluster (host:6379), or leave --address out"
+            raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
+        raise _not_started(error) from None
+    except Exception as error:  # Ray has no type for it: one of its processes has died on the way
+        if not own or type(error) not in (Exception, RuntimeError, TimeoutError):
+            raise
+        raise _not_started(error) from None
     try:
         _protect_token()
         if dashboard and (warning := exposure_warning(options.dashboard_host)):
@@ -149,6 +155,11 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     finally:
         with _interrupt_ends_at_once():
             ray.shutdown()
+
+
+def _not_started(error: Exception) -> EnvironmentFault:
+    fix = "the machine may be out of memory or very busy; launch again: it goes on from what is stored"
+    return EnvironmentFault(fault("Ray", "expected it to start", str(error).strip(), fix))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -16,13 +16,14 @@ from rich.console import Console
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
 from agropest.results.again import go_on_with_stopped, stop_again
-from agropest.results.completeness import is_done, is_stopped
+from agropest.results.completeness import is_done, is_stopped, lacks_its_end
 from agropest.results.losses import note_loss, note_losses, settle
 from agropest.results.machine import Machine
 from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.spec import KEEP_NONE, SweepSpec
+from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning import child
 from agropest.tuning.connection import RayOptions, connected, require_own_ray
@@ -82,7 +83,15 @@ def run_trials(
     """
     note_losses(trials, store)
     stop_again(trials, store, spec.stopper)
-    outcome = _run_missing(spec, trials, dataset, store, ray, onlookers, spending or Spending(spec.budget))
+    spending = spending or Spending(spec.budget)
+    if damaged := _damaged_of_stopped(trials, store, spec.stopper):  # first: what is stopped next depends on them
+        names = ", ".join(trial.name for trial in damaged)
+        remarks = [f"stopped early, and damaged since: evaluated again, and not trained further: {names}"]
+        whole = replace(spec, stop=StopRule())
+        outcome = _launch(whole, damaged, damaged, None, remarks, dataset, store, ray, onlookers, spending)
+        if outcome.interrupted or spending.ended_launch:
+            return outcome
+    outcome = _run_missing(spec, trials, dataset, store, ray, onlookers, spending)
     if spec.keep_checkpoints == KEEP_NONE:
         _remove_checkpoints_of_stopped(trials, store)
     return outcome
@@ -97,7 +106,7 @@ def _run_missing(
     onlookers: Sequence[Rewritten],
     spending: Spending,
 ) -> Outcome:
-    """Runs those of the trials that are not done; see :func:`run_trials`."""
+    """Finds those of the trials that are not done and runs them; see :func:`run_trials`."""
     pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
     # Variants that are alike are one trial with one folder.
     pending = list({trial.signature: trial for trial in reversed(pending)}.values())[::-1]
@@ -110,18 +119,45 @@ def _run_missing(
     if not pending:
         return Outcome(False, False, spending.spent)
     gone_on = go_on_with_stopped(pending, store, spec.stopper)
+    remarks = [f"stopped early in other sweeps, go on here: {', '.join(gone_on)}"] if gone_on else []
     standings = open_standings(spec, trials, left_out, dataset, store)
     if standings is not None:
         pending = standings.still_in(pending)
         if not pending:
             return Outcome(False, _all_ended_well(trials, store, spec.stopper))
+    return _launch(spec, trials, pending, standings, remarks, dataset, store, ray, onlookers, spending)
+
+
+def _damaged_of_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) -> list[TrialSpec]:
+    """Returns the trials that are stopped early for the sweep and of which an evaluation was damaged since."""
+    stopped = {t.signature: t for t in trials if is_stopped(store.folder(t).status(), stopper)}
+    return [trial for trial in stopped.values() if lacks_its_end(trial, store.folder(trial))]
+
+
+def _launch(
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    pending: list[TrialSpec],
+    standings: Standings | None,
+    remarks: Sequence[str],
+    dataset: Dataset,
+    store: Store,
+    ray: RayOptions,
+    onlookers: Sequence[Rewritten],
+    spending: Spending,
+) -> Outcome:
+    """Connects to Ray, sizes what is pending and runs it; see :func:`run_trials`.
+
+    Args:
+        remarks: to be told first.
+    """
     spending.begin({trial.name: store.stands_at(trial).iteration for trial in pending})
     with contextlib.ExitStack() as around:
         stdout = around.enter_context(library_output_to(store.sweep_folder(spec.name) / "launch.log"))
         progress = around.enter_context(contextlib.closing(Progress(spec, trials, store, Console(file=stdout))))
         watch = Watch(progress)
-        if gone_on:
-            progress.say(f"stopped early in other sweeps, go on here: {', '.join(gone_on)}")
+        for remark in remarks:
+            progress.say(remark)
         end = EndRequest(progress)
         around.enter_context(end.on_signals())
         if not ray.cluster:
@@ -173,9 +209,11 @@ def _run(
 ) -> None:
     """Runs what is pending; then again what ran out of GPU memory, with larger shares."""
     while pending:
+        damaged = {trial.name for trial in pending if store.folder(trial).status().status == STOPPED}
         scheduler = _scheduler(spec, trials, pending, store, standings)
         # A launch that was killed may have left an evaluation whose stop is decided only now.
-        pending = [trial for trial in pending if store.folder(trial).status().status not in (STOPPED, FAILED)]
+        statuses = {trial.name: store.folder(trial).status().status for trial in pending}
+        pending = [t for t in pending if t.name in damaged or statuses[t.name] not in (STOPPED, FAILED)]
         if pending and not end:
             _fit(spec, pending, dataset, store, watch, end, spending, machine, scheduler)
         if end or spending.ended_launch:

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from agropest.errors import fault
+from agropest.results.completeness import lacks_its_end
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
 from agropest.statistics.metric import metric_value
 from agropest.tuning import child
@@ -48,11 +49,13 @@ def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retrie
     job = child.Job.unpack(jobs[config["trial"]])
     folder = TrialFolder(job.folder)
     announce_trial(job.trial.name, folder.log)
-    if folder.status().status in (STOPPED, FAILED):  # Ray starts again a trial whose actor has died since
-        for record in folder.read_evaluations("valid"):
-            tune.report(flat_metrics(record, metric))
-        return
     told: set[int] = set()
+    if folder.status().status in (STOPPED, FAILED):  # Ray starts again a trial whose actor has died since
+        if not lacks_its_end(job.trial, folder):
+            for record in folder.read_evaluations("valid"):
+                tune.report(flat_metrics(record, metric))
+            return
+        told = set(job.trial.evaluation_iters)  # nothing is left to decide: what was damaged is made again
     for attempt in range(retries + 1):
         end = _run_once(job, metric, told)
         if end.is_final:

@@ -17,7 +17,7 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
     ends = iter(sweep.draw.sample([*ENDING, *ENDING], 2 * len(ENDING)))
     while True:
         launch = sweep.start()
-        may_break = len(sweep.hit) < num_faults and time.monotonic() < deadline
+        may_break, before = len(sweep.hit) < num_faults and time.monotonic() < deadline, len(sweep.hit)
         if may_break:
             break_running(sweep, launch, num_faults, next(ends, "kill -9 of the driver"))
         code = launch.wait() if launch.is_running() else launch.process.poll()
@@ -32,6 +32,8 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
             if wanted and sweep.hit.count(DAMAGE_AFTERWARDS) < 2 and damage(sweep, None):
                 sweep.add(DAMAGE_AFTERWARDS)  # one more launch has to make it whole
                 continue
+            if any(kind.startswith("damage") for kind in sweep.hit[before:]):
+                continue  # perhaps of a trial that this launch was through with
             return
         if sweep.launches > 60:
             sweep.require(False, f"exit code {code} again and again")
@@ -48,7 +50,7 @@ def break_running(sweep: DisturbedSweep, launch: Launch, num_faults: int, ending
         while launch.is_running() and running_writer(sweep) is None:
             time.sleep(0.05)
             sweep.note_finished()
-        for _ in range(sweep.draw.randint(2, 4)):
+        for _ in range(sweep.draw.randint(3, 5)):
             time.sleep(sweep.draw.uniform(0.0, 2.5))
             sweep.note_finished()
             kind = sweep.draw.choice(list(IN_FLIGHT))

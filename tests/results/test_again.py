@@ -88,6 +88,7 @@ def test_a_plan_says_where_a_trial_is_reused_from(tmp_path: Path) -> None:
 def test_what_another_sweep_has_stopped_early_goes_on_here_and_stays_stopped_there(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     folder, trial = store.folder(TRIALS[2]).claim(), TRIALS[2]
+    folder.write_evaluation(EvaluationRecord("valid", 5, {"AP": 1.0}, 1, 1, 0.1), save_boxes)
     folder.write_status(Status(STOPPED, 5, 9.0, "stopped early: worse", stopped_for=(THEIRS,)))
     assert is_done(trial, store, "AP", SPLITS, THEIRS)
     assert not is_done(trial, store, "AP", SPLITS, MINE)
@@ -153,7 +154,7 @@ def test_a_finished_trial_is_done_only_while_what_it_is_ranked_by_is_whole(tmp_p
         content = path.read_bytes()
         path.write_bytes(re.sub(rb"[^b]$", b"?", content))
         assert not is_done(TRIALS[0], store, "AP", SPLITS, MINE)
-        assert incomplete(TRIALS[:1], store) == ["baseline/s1"]
+        assert incomplete(TRIALS[:1], store, MINE) == ["baseline/s1"]
         path.write_bytes(content)
     assert plan_word(TRIALS[0], store, MINE, True) == "unfinished (an evaluation is missing or damaged)"
     (folder.evaluations / "valid-00000010.json").write_text("{")

@@ -13,8 +13,8 @@ import pytest
 
 from agropest.results import kept_replicates
 from agropest.results.comparison import BROKEN, HELD, Comparison, compare_detectors
-from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
-from agropest.results.sweep_comparison import compare_trials
+from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store
+from agropest.results.sweep_comparison import DAMAGED, compare_trials
 from agropest.statistics.average_precision import AP, evaluate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.inference import INCONCLUSIVE, WORSE
@@ -151,6 +151,19 @@ def test_a_baseline_that_has_not_finished_is_met_at_equal_iterations(tmp_path: P
     whole = variants(compared(trials, store))["whole"]
     assert (whole.rank, whole.iterations, whole.equal_iterations) == (1, (100,), (10,))
     assert whole.difference.value == 0.0
+
+
+def test_boxes_that_are_damaged_count_as_not_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [put(store, label, 1, FINISHED, {10: 0.4, 100: 0.8}) for label in ("baseline", "tested", "lost")]
+    tested, lost = (store.folder(trial).evaluations for trial in trials[1:])
+    for path in (tested / "test-00000100.npz", lost / "valid-00000100.npz"):
+        path.write_bytes(b"?" * path.stat().st_size)
+    found = variants(compared(trials, store))
+    assert (found["baseline"].status, found["baseline"].rank) == (FINISHED, 1)
+    assert (found["tested"].rank, found["tested"].test) == (2, None)
+    assert (found["lost"].status, found["lost"].rank, found["lost"].equal_iterations) == (INTERRUPTED, None, (10,))
+    assert [DAMAGED in found[label].notes for label in ("tested", "lost")] == [False, True]
 
 
 def test_several_seeds(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from agropest import files
 from agropest.data.dataset import Dataset
+from agropest.results.completeness import incomplete, is_done
 from agropest.results.store import FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
@@ -102,6 +103,7 @@ DAMAGED = [
     (flip, "evaluations/valid-00000002.json"),
     (truncate, "evaluations/valid-00000002.json"),
     (flip, "evaluations/valid-00000006.npz"),
+    (flip, "evaluations/valid-00000002.json", "evaluations/valid-00000006.json"),
     (remove, "evaluations/valid-00000006.json", "evaluations/test-00000002.npz"),
 ]
 
@@ -120,6 +122,39 @@ def test_damage_costs_work_and_never_a_number(
     status, folder = run(trial, copied, setting)
     assert (status.status, status.iteration) == (FINISHED, ITERATIONS)
     assert metrics(folder) == expected
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("evaluations/valid-00000004.npz",),
+        ("evaluations/valid-00000002.json", "evaluations/valid-00000004.json"),
+        ("evaluations/valid-00000004.json", "checkpoints/00000004.pth"),
+    ],
+    ids=" ".join,
+)
+def test_a_stopped_trial_is_made_whole_and_not_trained_further(
+    trial: TrialSpec, setting: Setting, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    store = Store(tmp_path)
+    folder = store.folder(trial).claim()
+    run_trial(trial, folder, setting, lambda record: record.iteration == 4)
+    expected, stopped = metrics(folder), replace(folder.status(), reason="stopped early: worse", stopped_for=("mine",))
+    folder.write_status(stopped)
+    assert (stopped.status, stopped.iteration, len(expected)) == (STOPPED, 4, 2)
+    assert is_done(trial, store, "AP", trial_splits := tuple(setting.splits), "mine")
+    for name in names:
+        flip(folder.path / name)
+    assert not is_done(trial, store, "AP", trial_splits, "mine")
+    assert incomplete([trial], store, "mine") == [trial.name]
+    assert incomplete([trial], store, "theirs") == []
+
+    killed = run_trial(trial, folder.claim(), setting, lambda record: None, should_stop=lambda: True)
+    assert killed == stopped  # whoever finds it half-way does not train it further
+    status, folder = run(trial, tmp_path, setting)
+    assert status == folder.status() == stopped
+    assert metrics(folder) == expected
+    assert is_done(trial, store, "AP", trial_splits, "mine")
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, remove], ids=["flip", "truncate", "remove"])

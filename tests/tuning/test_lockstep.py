@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,8 +41,10 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
     )
 
     def words(sweep: Path) -> list[str]:
-        settings = ["--set=SOLVER.MAX_ITER=8", "--set=silence=[no-effect]"]
-        return [str(sweep), "--results", str(tmp_path / "r"), "--no-dashboard", *settings]
+        # One trial at a time: of two side by side, one may be past a rung before the other has reached it.
+        alone = (f"resources.cpus={os.cpu_count()}", "resources.threads=1")
+        settings = ("SOLVER.MAX_ITER=8", "silence=[no-effect]", *alone)
+        return [str(sweep), "--results", str(tmp_path / "r"), "--no-dashboard", *(f"--set={one}" for one in settings)]
 
     def launch(sweep: Path) -> str:
         command = [sys.executable, str(ROOT / "launch.py"), *words(sweep)]
@@ -51,11 +54,23 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
 
     launch(tiny_sweep)
     rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
-    # One bracket of four: two are out at the first of four evaluations, one at the second (perhaps already past it).
+    # One bracket of four: two are out at the first of four evaluations, one at the second.
     assert list(rows["status"]) == ["finished", "stopped", "stopped", "stopped"]
-    assert sorted(rows["iteration"])[:2] == [2, 2]
-    assert rows["iteration"][0] == 8
+    assert sorted(rows["iteration"]) == [2, 2, 4, 8]
     assert "stopped early: " in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
+
+    one = rows["signature"][rows["iteration"] == 2].iloc[0]
+    [boxes] = (tmp_path / "r" / "trials").glob(f"*-{one}/evaluations/valid-00000002.npz")
+    whole = boxes.read_bytes()
+    boxes.write_bytes(b"?" * len(whole))
+    assert main([*words(tiny_sweep), "--plan"]) == 0
+    assert "1 unfinished (an evaluation is missing or damaged)" in capsys.readouterr().out
+    assert "damaged since: evaluated again, and not trained further: " in launch(tiny_sweep)
+    assert boxes.read_bytes() == whole
+    columns = ["label", "status", "iteration", "val_AP", "val_AP50", "signature"]
+    again = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
+    pd.testing.assert_frame_equal(rows[columns], again[columns])
+
     every = tiny_sweep.with_name("every.yaml")
     every.write_text(tiny_sweep.read_text().split("stop:")[0] + "stop: none\n")
     assert "stopped early in other sweeps, go on here: " in launch(every)
