@@ -94,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that has gone; what is finished is whole (agropest.files)
         place = str(error.filename or arguments.results)
         fix = "make room or mend that, and launch again: it goes on from what is stored"
-        print(f"error: {fault(place, 'expected to be able to read and write', error.strerror, fix)}", file=sys.stderr)
+        what = error.strerror or str(error)
+        print(f"error: {fault(place, 'expected to be able to read and write', what, fix)}", file=sys.stderr)
         return EXIT_FAULT
 
 

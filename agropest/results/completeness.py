@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from agropest.results.ranking import best_evaluation
 from agropest.results.store import FAILED, FINISHED, STOPPED, VALID_AUGMENTED, Status, Store, TrialFolder
@@ -20,7 +21,7 @@ def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str]
     folder = store.folder(trial)
     status = folder.status()
     if status.status == FINISHED:
-        return _is_whole(trial, folder, metric, splits)
+        return is_whole(trial, folder, metric, splits)
     return status.status == FAILED or (is_stopped(status, stopper) and not lacks_its_end(trial, folder))
 
 
@@ -31,7 +32,10 @@ def incomplete(pending: Iterable[TrialSpec], store: Store, stopper: str) -> list
 
 
 def lacks_its_end(trial: TrialSpec, folder: TrialFolder) -> bool:
-    """Returns whether an evaluation of a trial that was stopped early is gone: the last one, or a checkpoint's."""
+    """Returns whether an evaluation of a trial that was stopped early is gone: the last one, or a checkpoint's.
+
+    Of a checkpoint after the stop none is missed: it was decided before there was one.
+    """
     status = folder.status()
     if status.status != STOPPED:
         return False
@@ -39,7 +43,13 @@ def lacks_its_end(trial: TrialSpec, folder: TrialFolder) -> bool:
     last = trial.last_evaluation(status.iteration)
     if last and (last not in stored or not folder.has_whole_boxes(stored[last])):
         return True
-    return _has_unevaluated_checkpoints(trial, folder, stored)
+    return _has_unevaluated_checkpoints(trial, folder, stored, status.iteration)
+
+
+def still_stopped(status: Status, reason: str) -> Status:
+    """Returns the status of a stopped trial that could not be made whole, for this reason."""
+    note = f"could not be made whole again: {reason}"
+    return status if note in status.notes else replace(status, notes=(*status.notes, note))
 
 
 def is_stopped(status: Status, stopper: str) -> bool:
@@ -52,8 +62,14 @@ def is_stopped(status: Status, stopper: str) -> bool:
     return stopper in status.stopped_for and status.status != FINISHED
 
 
-def _is_whole(trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collection[str]) -> bool:
-    """Returns whether everything that a finished trial is ranked by is as it was written."""
+def is_whole(
+    trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collection[str], check_boxes: bool = True
+) -> bool:
+    """Returns whether everything that a finished trial is ranked by is as it was written.
+
+    Args:
+        check_boxes: whether the boxes are read and compared with their hash; else only their size is.
+    """
     stored = folder.read_evaluations("valid")
     best = best_evaluation(stored, metric)
     chosen = best.iteration if best else trial.max_iter
@@ -64,11 +80,11 @@ def _is_whole(trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collec
         next((record for record in folder.read_evaluations(split) if record.iteration == chosen), None)
         for split in wanted
     ]
-    if any(record is None or not folder.has_whole_boxes(record) for record in records):
+    if any(record is None or (check_boxes and not folder.has_whole_boxes(record)) for record in records):
         return False
-    return not _has_unevaluated_checkpoints(trial, folder, {record.iteration for record in stored})
+    return not _has_unevaluated_checkpoints(trial, folder, {record.iteration for record in stored}, trial.max_iter)
 
 
-def _has_unevaluated_checkpoints(trial: TrialSpec, folder: TrialFolder, evaluated: Collection[int]) -> bool:
+def _has_unevaluated_checkpoints(trial: TrialSpec, folder: TrialFolder, evaluated: Collection[int], end: int) -> bool:
     kept = {int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()}
-    return any(trial.is_evaluation(iteration) for iteration in kept.difference(evaluated))
+    return any(trial.is_evaluation(i) for i in kept.difference(evaluated) if i <= end)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agropest.errors import DataError
 from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
+from agropest.results.completeness import is_whole
 from agropest.results.kept_replicates import TEST, read_replicates
 from agropest.results.ranking import chosen_evaluation
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Store
@@ -19,7 +20,7 @@ from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
-DAMAGED = "boxes have been damaged: the next launch evaluates again"
+DAMAGED = "an evaluation is missing or damaged: the next launch makes it again"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
 
@@ -35,7 +36,7 @@ def compare_trials(
 ) -> Comparison:
     """Returns what the sweep can say so far.
 
-    Boxes that were damaged after the launch had found them whole count as not there: their trial as interrupted.
+    A finished trial of which something was damaged after the launch had found it whole counts as interrupted.
 
     Args:
         trials: of the sweep, in any state.
@@ -73,7 +74,7 @@ class _Read:
         chosen: what a finished trial is ranked by; None while it has not finished.
         valid: iteration to evaluation.
         test: of the chosen checkpoint.
-        is_damaged: whether it has finished, and its boxes are no longer as they were written.
+        is_damaged: whether it has finished, and what it is ranked by is no longer as it was written.
     """
 
     trial: TrialSpec
@@ -92,8 +93,8 @@ class _Reader:
     """Reads evaluations and their replicates from the store.
 
     Args:
-        doubts_boxes: whether all boxes are checked first; else those of finished trials are taken for whole, which the
-            launch has found them to be (``results.completeness``).
+        doubts_boxes: whether all boxes are read and checked first; else those of finished trials that have the right
+            size are taken for whole, which the launch has found them to be.
     """
 
     def __init__(
@@ -109,13 +110,14 @@ class _Reader:
         chosen = chosen_evaluation(folder, self.metric) if status == FINISHED else None
         if status == FINISHED and chosen is None:
             status = FAILED  # not one evaluation has the metric
-        is_damaged = bool(self.doubts_boxes and chosen and not folder.has_whole_boxes(chosen))
+        is_damaged = status == FINISHED and not is_whole(trial, folder, self.metric, self.targets, self.doubts_boxes)
         if is_damaged:
             status, chosen = INTERRUPTED, None
-        tests = folder.read_evaluations(TEST, self.doubts_boxes) if chosen and TEST in self.targets else []
+        tests = folder.read_evaluations(TEST) if chosen and TEST in self.targets else []
+        test = next((record for record in tests if chosen and record.iteration == chosen.iteration), None)
         whole = folder.read_evaluations("valid", check_boxes=self.doubts_boxes or status != FINISHED)
         valid = {record.iteration: record for record in whole}
-        return _Read(trial, status, chosen, valid, tests[-1] if tests else None, is_damaged)
+        return _Read(trial, status, chosen, valid, test, is_damaged)
 
     def candidate(self, trials: Sequence[_Read], base: Sequence[_Read]) -> Candidate:
         """Returns a variant by its finished trials, or by those that have got somewhere."""

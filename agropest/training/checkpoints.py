@@ -53,6 +53,14 @@ def load(folder: Path, iteration: int) -> dict[str, Any] | None:
     return content
 
 
+def saved_at(folder: Path, iteration: int) -> float | None:
+    """Returns when the checkpoint of an iteration was saved, in seconds since 1970, or None when there is none."""
+    try:
+        return _path(folder, iteration).with_suffix(".json").stat().st_mtime
+    except OSError:
+        return None
+
+
 def iterations(folder: Path) -> list[int]:
     """Returns the iterations that have a checkpoint, whole or not, newest first."""
     return sorted((int(p.stem) for p in folder.glob("*.json") if p.stem.isdecimal()), reverse=True)

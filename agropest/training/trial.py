@@ -18,6 +18,7 @@ from detectron2.engine.train_loop import HookBase
 
 from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
+from agropest.results.completeness import lacks_its_end, still_stopped
 from agropest.results.initial_weights import write_weights_report
 from agropest.results.kept_replicates import keep_replicates
 from agropest.results.paces import DEVICE, THREADS
@@ -144,6 +145,7 @@ class _Run:
             self.folder.write_status(self.ends_as(RUNNING, start))
             trainer.open_log(self.folder.path, start)
             self._evaluate_missing(trainer, start)
+            self._leave_when_whole(start)
             self._tell_stored(start)
             hooks = [WriteHeartbeat(self.folder, trainer), _Evaluate(self, trainer), _Interrupt(self, trainer)]
             self._train(trainer, start, self.trial.max_iter, hooks)
@@ -152,7 +154,7 @@ class _Run:
             self._keep_checkpoints({stopped.iteration, *self._best()})
             return self.ends_as(STOPPED, stopped.iteration, str(stopped))
         except _StoppedBefore:
-            return self.before
+            return replace(self.before, notes=(*self.before.notes, "what was damaged was made again"))
         except Interrupted:
             return self.ends_as(INTERRUPTED, self.status.iteration)
         finally:
@@ -233,23 +235,32 @@ class _Run:
         """Returns the newest iteration that may be gone on from.
 
         Where an evaluation is damaged and its checkpoint, too, it is trained again: it may have been the best one.
-        (Where there is no checkpoint, it was not: the best one's is always kept.)
+        (Where there is no checkpoint, it was not: the best one's is always kept.) Of a trial that was stopped early the
+        last evaluation is needed, too.
         """
-        lost = [i for i in self._unevaluated() if checkpoints.load(self.folder.checkpoints, i) is None]
-        return min([self.trial.max_iter, *(i - 1 for i in lost)])
+        end, needed = self.trial.max_iter, self._unevaluated()
+        if self.before.status == STOPPED:
+            end = self.trial.last_evaluation(self.before.iteration)
+            needed += [end] * (end not in self._evaluated())
+        lost = [i for i in needed if checkpoints.load(self.folder.checkpoints, i) is None]
+        return min([end, *(i - 1 for i in lost)])
 
     def _unevaluated(self) -> list[int]:
         """Returns the iterations, in order, that have a checkpoint and no whole evaluation."""
-        stored = {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
         kept = set(checkpoints.iterations(self.folder.checkpoints))
-        return sorted(i for i in kept - stored if self.trial.is_evaluation(i))
+        end = self.before.iteration if self.before.status == STOPPED else self.trial.max_iter
+        return sorted(i for i in kept - self._evaluated() if self.trial.is_evaluation(i) and i <= end)
+
+    def _evaluated(self) -> set[int]:
+        return {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
 
     def _evaluate_missing(self, trainer: TrialTrainer, now: int) -> None:
         """Evaluates what a crash between checkpoint and evaluation, or damage, has cost; ends at iteration ``now``."""
         missing, at = [iteration for iteration in self._unevaluated() if iteration <= now], now
         for iteration in missing:
+            then = checkpoints.saved_at(self.folder.checkpoints, iteration)
             self._go_to(trainer, iteration, at)
-            self._evaluate_valid(trainer, iteration)
+            self._evaluate_valid(trainer, iteration, then)
             at = iteration
         self._go_to(trainer, now, at)
 
@@ -288,8 +299,14 @@ class _Run:
         """Evaluates validation, stores it, tells it."""
         self._tell(self._evaluate_valid(trainer, iteration))
 
-    def _evaluate_valid(self, trainer: TrialTrainer, iteration: int) -> EvaluationRecord:
-        record = self._evaluate_split("valid", trainer.evaluation_model(), iteration, images_per_s=trainer.images_per_s)
+    def _evaluate_valid(self, trainer: TrialTrainer, iteration: int, then: float | None = None) -> EvaluationRecord:
+        """Evaluates validation and stores it.
+
+        Args:
+            then: when it would have been evaluated, had nothing happened: the order counts for those who stop early.
+        """
+        speed, model = trainer.images_per_s, trainer.evaluation_model()
+        record = self._evaluate_split("valid", model, iteration, images_per_s=speed, then=then)
         if trainer.writer is not None:
             for name, value in record.metrics.items():
                 if value is not None:
@@ -299,14 +316,26 @@ class _Run:
 
     def _tell(self, record: EvaluationRecord) -> None:
         told = self.on_evaluation(record)
-        if record.iteration < self.trial.max_iter:
-            if self.before.status == STOPPED and record.iteration >= self.trial.last_evaluation(self.before.iteration):
-                raise _StoppedBefore
-            if told:
-                raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
+        self._leave_when_whole(record.iteration)
+        if told and record.iteration < self.trial.max_iter:
+            raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
+
+    def _leave_when_whole(self, iteration: int) -> None:
+        """Ends a trial that had been stopped early, and of which something was damaged, where it was stopped."""
+        if self.before.status != STOPPED:
+            return
+        is_past = iteration >= self.trial.last_evaluation(self.before.iteration) > 0
+        if is_past or not lacks_its_end(self.trial, self.folder):
+            raise _StoppedBefore
 
     def _evaluate_split(
-        self, split: str, model: Any, iteration: int, name: str = "", images_per_s: float = 0.0
+        self,
+        split: str,
+        model: Any,
+        iteration: int,
+        name: str = "",
+        images_per_s: float = 0.0,
+        then: float | None = None,
     ) -> EvaluationRecord:
         records = self.records[split]
         found = detect(model, records.dicts, self._test_mapper(split), records.category_ids, self.should_stop)
@@ -322,7 +351,7 @@ class _Run:
             time_s=found.time_s,
             train_images_per_s=images_per_s,
             extra=ran_on if self.setting.device_name else {},
-            stored_at=time.time(),
+            stored_at=then or time.time(),
         )
         self.folder.write_evaluation(record, found.boxes.save)
         return record
@@ -431,6 +460,8 @@ class _Run:
         """Returns the status with the time up to now; while a stopped trial is made whole it stays the stopped one."""
         if self.before.status == STOPPED and status in (RUNNING, INTERRUPTED):
             return self.before
+        if self.before.status == STOPPED and status == FAILED:
+            return still_stopped(self.before, reason)
         return replace(self.status, status=status, iteration=iteration, reason=reason, time_s=round(self._time_s(), 3))
 
 

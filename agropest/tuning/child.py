@@ -32,8 +32,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agropest.errors import is_out_of_gpu_memory
-from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, EvaluationRecord, LostClaim, TrialFolder
+from agropest.results.completeness import still_stopped
+from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.surroundings import Surroundings
 from agropest.tuning.warm_server import warm_server, without_server
 
 if TYPE_CHECKING:
@@ -82,16 +84,15 @@ def fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> 
 def _fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
-    environment = dict(os.environ)  # Ray sets which cards an actor sees; the server knows nothing of that
-    process = context.Process(target=_begin, args=(environment, target, *arguments, theirs), name=name, daemon=False)
+    inherited = Surroundings.of_this_process()
+    process = context.Process(target=_begin, args=(inherited, target, *arguments, theirs), name=name, daemon=False)
     with contextlib.closing(theirs), _without_main_module(), warm_server().forks():
         process.start()
     return process, ours
 
 
-def _begin(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
+def _begin(inherited: Surroundings, target: Callable[..., None], *arguments: Any) -> None:
+    inherited.take_over()
     target(*arguments)
 
 
@@ -142,7 +143,11 @@ def _main(job: Job, connection: Connection) -> None:
         logging.getLogger(__name__).exception("the trial ended with an error")
         end = (*_failure(error), (error.errno or 0) if isinstance(error, OSError) else 0)
         with contextlib.suppress(OSError):  # a full disk: the status on disk stays what it was
-            folder.write_status(replace(folder.status(), status=end[0], reason=end[1]))
+            before = folder.status()
+            if before.status == STOPPED:  # what was damaged of it is being made again
+                folder.write_status(still_stopped(before, end[1]))
+            else:
+                folder.write_status(replace(before, status=end[0], reason=end[1]))
     with contextlib.suppress(OSError):
         connection.send(("end", *end))
     logging.shutdown()

@@ -22,6 +22,8 @@ from typing import Any
 
 from agropest.errors import EnvironmentFault, fault
 
+logger = logging.getLogger(__name__)
+
 # Read by Ray when it is imported, so set before that; what a user has set already wins.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing phones home
@@ -143,7 +145,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
             fix = "give the address of a running cluster (host:6379), or leave --address out"
             raise EnvironmentFault(fault("--address", "expected a Ray cluster", str(error), fix)) from None
         raise _not_started(error) from None
-    except Exception as error:  # Ray has no type for it: one of its processes has died on the way
+    except Exception as error:  # Ray has no type for it: as a rule one of its processes has died on the way
         if not own or type(error) not in (Exception, RuntimeError, TimeoutError):
             raise
         raise _not_started(error) from None
@@ -158,7 +160,8 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
 
 
 def _not_started(error: Exception) -> EnvironmentFault:
-    fix = "the machine may be out of memory or very busy; launch again: it goes on from what is stored"
+    logger.exception("Ray did not start")
+    fix = "see launch.log in the sweep's folder; a machine that was out of memory or very busy: launch again"
     return EnvironmentFault(fault("Ray", "expected it to start", str(error).strip(), fix))
 
 

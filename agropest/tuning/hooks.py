@@ -101,6 +101,8 @@ class Forgiving(_NotStored, tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """See Ray Tune's ``Callback``."""
+        if PROBLEM in result:
+            return
         if ITERATION in result:  # a trial that fails before its first evaluation has none to report
             name = trial.config["trial"]
             if result[ITERATION] <= self._told.get(name, 0):

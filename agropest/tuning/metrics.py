@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from agropest.results.standing import Standing, best_standing, count_by_status, time_left_s
 from agropest.results.store import STATUSES
+
+# Ray's agent forgets what was not set for two of its reports, 10 s apart.
+FORGOTTEN_AFTER_S = 20.0
 
 # Name: (what it says, the tags beside ``sweep``). AP and its kin are in percent.
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -38,6 +42,7 @@ class SweepMetrics:
             name: Gauge(name, description=text, tag_keys=("sweep", *tags)) for name, (text, tags) in GAUGES.items()
         }
         self._shown: dict[str, tuple[float | None, ...]] = {}
+        self._all_set_at = 0.0
         for gauge in self._gauges.values():
             gauge.set_default_tags({"sweep": sweep})
 
@@ -49,6 +54,9 @@ class SweepMetrics:
         best = best_standing(standings)
         self._set("agropest_best", best.best if best else None, metric=self._metric)
         self._set("agropest_time_left_s", time_left_s(standings))
+        if time.monotonic() - self._all_set_at > FORGOTTEN_AFTER_S / 4:
+            self._shown.clear()
+            self._all_set_at = time.monotonic()
         for one in standings:
             name = one.trial.name
             shown = (one.value, one.iteration, one.images_per_s, one.gpu_memory_gib)

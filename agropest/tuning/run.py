@@ -60,6 +60,26 @@ class Outcome:
     spent: str = ""
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is to be run on one connection to Ray.
+
+    Attributes:
+        trials: of the sweep, in any state.
+        pending: those of them that are to be run.
+        standings: by which they are stopped early, where that is by all at once.
+        remarks: to be told first.
+        is_repair: whether they were stopped early, and are only made whole.
+    """
+
+    spec: SweepSpec
+    trials: Sequence[TrialSpec]
+    pending: list[TrialSpec]
+    standings: Standings | None
+    remarks: Sequence[str]
+    is_repair: bool = False
+
+
 def run_trials(
     spec: SweepSpec,
     trials: Sequence[TrialSpec],
@@ -87,8 +107,8 @@ def run_trials(
     if damaged := _damaged_of_stopped(trials, store, spec.stopper):  # first: what is stopped next depends on them
         names = ", ".join(trial.name for trial in damaged)
         remarks = [f"stopped early, and damaged since: evaluated again, and not trained further: {names}"]
-        whole = replace(spec, stop=StopRule())
-        outcome = _launch(whole, damaged, damaged, None, remarks, dataset, store, ray, onlookers, spending)
+        repair = _Work(replace(spec, stop=StopRule()), damaged, damaged, None, remarks, is_repair=True)
+        outcome = _launch(repair, dataset, store, ray, onlookers, spending)
         if outcome.interrupted or spending.ended_launch:
             return outcome
     outcome = _run_missing(spec, trials, dataset, store, ray, onlookers, spending)
@@ -108,6 +128,8 @@ def _run_missing(
 ) -> Outcome:
     """Finds those of the trials that are not done and runs them; see :func:`run_trials`."""
     pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
+    # What could not be made whole is left as it is.
+    pending = [t for t in pending if not is_stopped(store.folder(t).status(), spec.stopper)]
     # Variants that are alike are one trial with one folder.
     pending = list({trial.signature: trial for trial in reversed(pending)}.values())[::-1]
     if not pending:
@@ -125,7 +147,8 @@ def _run_missing(
         pending = standings.still_in(pending)
         if not pending:
             return Outcome(False, _all_ended_well(trials, store, spec.stopper))
-    return _launch(spec, trials, pending, standings, remarks, dataset, store, ray, onlookers, spending)
+    work = _Work(spec, trials, pending, standings, remarks)
+    return _launch(work, dataset, store, ray, onlookers, spending)
 
 
 def _damaged_of_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) -> list[TrialSpec]:
@@ -135,28 +158,21 @@ def _damaged_of_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str)
 
 
 def _launch(
-    spec: SweepSpec,
-    trials: Sequence[TrialSpec],
-    pending: list[TrialSpec],
-    standings: Standings | None,
-    remarks: Sequence[str],
+    work: _Work,
     dataset: Dataset,
     store: Store,
     ray: RayOptions,
     onlookers: Sequence[Rewritten],
     spending: Spending,
 ) -> Outcome:
-    """Connects to Ray, sizes what is pending and runs it; see :func:`run_trials`.
-
-    Args:
-        remarks: to be told first.
-    """
+    """Connects to Ray, sizes what is pending and runs it; see :func:`run_trials`."""
+    spec, trials, pending = work.spec, work.trials, work.pending
     spending.begin({trial.name: store.stands_at(trial).iteration for trial in pending})
     with contextlib.ExitStack() as around:
         stdout = around.enter_context(library_output_to(store.sweep_folder(spec.name) / "launch.log"))
         progress = around.enter_context(contextlib.closing(Progress(spec, trials, store, Console(file=stdout))))
         watch = Watch(progress)
-        for remark in remarks:
+        for remark in work.remarks:
             progress.say(remark)
         end = EndRequest(progress)
         around.enter_context(end.on_signals())
@@ -180,9 +196,12 @@ def _launch(
             for onlooker in onlookers:
                 watch.add(onlooker)
             machine = sizing.machine
-            forecast = forecast_sweep(spec.stop, pending, store, machine, dataset.num_images)
-            with kept_beside_actual(forecast, store.sweep_folder(spec.name), trials, store, progress.say):
-                _run(spec, trials, pending, dataset, store, progress, watch, end, spending, machine, standings)
+            with contextlib.ExitStack() as kept:
+                if not work.is_repair:  # the forecast of the sweep stays beside what that took
+                    forecast = forecast_sweep(spec.stop, pending, store, machine, dataset.num_images)
+                    folder = store.sweep_folder(spec.name)
+                    kept.enter_context(kept_beside_actual(forecast, folder, trials, store, progress.say))
+                _run(replace(work, pending=pending), dataset, store, progress, watch, end, spending, machine)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if end or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)
@@ -195,9 +214,7 @@ def _launch(
 
 
 def _run(
-    spec: SweepSpec,
-    trials: Sequence[TrialSpec],
-    pending: list[TrialSpec],
+    work: _Work,
     dataset: Dataset,
     store: Store,
     progress: Progress,
@@ -205,17 +222,15 @@ def _run(
     end: EndRequest,
     spending: Spending,
     machine: Machine,
-    standings: Standings | None,
 ) -> None:
     """Runs what is pending; then again what ran out of GPU memory, with larger shares."""
+    pending = work.pending
     while pending:
-        damaged = {trial.name for trial in pending if store.folder(trial).status().status == STOPPED}
-        scheduler = _scheduler(spec, trials, pending, store, standings)
-        # A launch that was killed may have left an evaluation whose stop is decided only now.
-        statuses = {trial.name: store.folder(trial).status().status for trial in pending}
-        pending = [t for t in pending if t.name in damaged or statuses[t.name] not in (STOPPED, FAILED)]
+        scheduler = _scheduler(work.spec, work.trials, pending, store, work.standings)
+        if not work.is_repair:  # a launch that was killed may have left an evaluation whose stop is decided only now
+            pending = [trial for trial in pending if store.folder(trial).status().status not in (STOPPED, FAILED)]
         if pending and not end:
-            _fit(spec, pending, dataset, store, watch, end, spending, machine, scheduler)
+            _fit(work.spec, pending, dataset, store, watch, end, spending, machine, scheduler)
         if end or spending.ended_launch:
             return
         again = raise_shares(pending, store)
@@ -259,7 +274,9 @@ def _require_weights(weights: str) -> None:
 
 def _all_ended_well(trials: Sequence[TrialSpec], store: Store, stopper: str) -> bool:
     statuses = [store.folder(trial).status() for trial in trials]
-    return all(one.status in ENDED_WELL or is_stopped(one, stopper) for one in statuses)
+    return all(one.status in ENDED_WELL or is_stopped(one, stopper) for one in statuses) and not any(
+        lacks_its_end(trial, store.folder(trial)) for trial in trials
+    )
 
 
 def build_jobs(

@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from agropest.errors import fault
-from agropest.results.completeness import lacks_its_end
+from agropest.results.completeness import lacks_its_end, still_stopped
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
 from agropest.statistics.metric import metric_value
 from agropest.tuning import child
@@ -31,12 +31,23 @@ PROBLEM = "problem"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
+# Tune takes an actor that is free for the next trial, also where that trial's own is about to be there, which it then
+# ends. Trials that take a tenth of a second would go on with one actor, while another is started all the time: so none
+# is free before all that were asked for at the same time are there.
+SETTLED_S = 3.0
+_loaded_at = time.monotonic()
 # Before the second attempt at what the machine did not let it do; doubles with every further one.
 MACHINE_PAUSE_S = 1.0
 
 
 def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retries: int) -> None:
-    """Runs one trial in a child process and reports its evaluations to Tune (the function trainable).
+    """Runs one trial and reports its evaluations to Tune (the function trainable); see :func:`_relay`."""
+    _relay(config, jobs, metric, retries)
+    time.sleep(max(0.0, _loaded_at + SETTLED_S - time.monotonic()))
+
+
+def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retries: int) -> None:
+    """Runs one trial in a child process and reports its evaluations.
 
     Args:
         config: ``trial``, the trial's name.
@@ -49,15 +60,14 @@ def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retrie
     job = child.Job.unpack(jobs[config["trial"]])
     folder = TrialFolder(job.folder)
     announce_trial(job.trial.name, folder.log)
+    mends = lacks_its_end(job.trial, folder)  # it was stopped early, and something was damaged since
+    if folder.status().status in (STOPPED, FAILED) and not mends:  # started again after its actor had died
+        for record in folder.read_evaluations("valid"):
+            tune.report(flat_metrics(record, metric))
+        return
     told: set[int] = set()
-    if folder.status().status in (STOPPED, FAILED):  # Ray starts again a trial whose actor has died since
-        if not lacks_its_end(job.trial, folder):
-            for record in folder.read_evaluations("valid"):
-                tune.report(flat_metrics(record, metric))
-            return
-        told = set(job.trial.evaluation_iters)  # nothing is left to decide: what was damaged is made again
     for attempt in range(retries + 1):
-        end = _run_once(job, metric, told)
+        end = _run_once(job, metric, told, is_decided=mends)
         if end.is_final:
             return
         lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
@@ -73,6 +83,9 @@ def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retrie
     claimed = folder.claim()
     status = claimed.status()
     reason = f"{end.reason}, {retries + 1} times; see {folder.log.name}; --retry-failed tries again"
+    if mends:
+        claimed.write_status(still_stopped(status, end.reason))
+        return
     claimed.write_status(replace(status, status=FAILED, reason=reason, notes=(*status.notes, job.note)))
 
 
@@ -98,11 +111,12 @@ def _no_room(folder: TrialFolder, reason: str) -> str:
     return fault(str(folder.path), "expected to be able to write the trial's results", reason, fix)
 
 
-def _run_once(job: child.Job, metric: str, told: set[int]) -> _End:
+def _run_once(job: child.Job, metric: str, told: set[int], is_decided: bool) -> _End:
     """Runs the child once.
 
     Args:
         told: iterations that Tune has heard of; is extended.
+        is_decided: whether nobody has to hear of its evaluations any more.
     """
     from ray import tune
 
@@ -119,7 +133,7 @@ def _run_once(job: child.Job, metric: str, told: set[int]) -> _End:
                 # Nothing is left to stop, but a scheduler would (ASHA has a rung there), and the test with it:
                 # Tune hears of the last evaluation when the trial has ended.
                 last = message
-            elif message.iteration not in told:
+            elif message.iteration not in told and not is_decided:
                 told.add(message.iteration)
                 tune.report(flat_metrics(message, metric))  # raises SystemExit where Tune ends the trial
                 show_trial(job.trial.name)

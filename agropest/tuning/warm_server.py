@@ -31,11 +31,15 @@ class WarmServer(forkserver.ForkServer):
 
     def start(self) -> str:
         """Starts it and returns its address; it loads what it preloads while this process goes on."""
+        self.ensure_running()
+        return str(self._forkserver_address)  # type: ignore[attr-defined]
+
+    def ensure_running(self) -> None:
+        """Starts it, also again where it was killed; see Python's ``ForkServer``."""
         _make_importable_everywhere()
         self.set_forkserver_preload([PRELOADED])
         with _environment({name: os.environ.get(name, value) for name, value in LOADED_WITH.items()}):
-            self.ensure_running()
-        return str(self._forkserver_address)  # type: ignore[attr-defined]
+            super().ensure_running()
 
     def stop(self) -> None:
         """Ends it, also where it is still loading; the processes that came from it go on."""

@@ -152,9 +152,33 @@ def test_a_stopped_trial_is_made_whole_and_not_trained_further(
     killed = run_trial(trial, folder.claim(), setting, lambda record: None, should_stop=lambda: True)
     assert killed == stopped  # whoever finds it half-way does not train it further
     status, folder = run(trial, tmp_path, setting)
-    assert status == folder.status() == stopped
+    assert status == folder.status() == replace(stopped, notes=("what was damaged was made again",))
     assert metrics(folder) == expected
     assert is_done(trial, store, "AP", trial_splits, "mine")
+
+
+def test_the_last_evaluation_of_a_stopped_trial_is_made_again_without_its_checkpoint(
+    trial: TrialSpec, setting: Setting, tmp_path: Path
+) -> None:
+    """It went on a little after it, so that another checkpoint is the last one; what came after the stop stays out."""
+    store = Store(tmp_path)
+    folder = store.folder(trial).claim()
+    run_trial(trial, folder, setting, lambda record: record.iteration == 4)
+    expected = metrics(folder)
+    for suffix in (".json", ".pth"):
+        kept = folder.checkpoints / f"00000004{suffix}"
+        kept.rename(folder.checkpoints / f"00000006{suffix}")
+    stopped = replace(folder.status(), iteration=5, stopped_for=("mine",))
+    folder.write_status(stopped)
+    assert is_done(trial, store, "AP", tuple(setting.splits), "mine")  # of iteration 6 nothing is missed
+    remove(folder.path / "evaluations/valid-00000004.json")
+    assert not is_done(trial, store, "AP", tuple(setting.splits), "mine")
+    told: list[int] = []
+    status, folder = run(trial, tmp_path, setting, told)
+    assert (status.status, status.iteration) == (STOPPED, 5)
+    assert metrics(folder) == expected
+    assert max(told) == 4
+    assert is_done(trial, store, "AP", tuple(setting.splits), "mine")
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, remove], ids=["flip", "truncate", "remove"])
