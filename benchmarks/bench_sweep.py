@@ -31,6 +31,9 @@ from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from benchmarks.pairs import ROOT, machine_line, seconds, tell
 
+# After the name of a method: the baseline is stopped like any other.
+ALL = "-all"
+
 
 def sweep_file(folder: Path, data: Path, iterations: int, evaluations: int, seeds: int, stop: str) -> Path:
     """Writes the demo's sweep with other iterations and seeds, and returns it."""
@@ -39,7 +42,7 @@ def sweep_file(folder: Path, data: Path, iterations: int, evaluations: int, seed
         "data": str(data),
         "base": str(ROOT / "configs" / "demo.yaml"),
         "seeds": [*range(42, 42 + seeds)],
-        "stop": stop,
+        "stop": {"method": stop.removesuffix(ALL), "keep_baseline": not stop.endswith(ALL)},
         "silence": ["no-effect"],
     }
     period = max(1, iterations // evaluations)
@@ -87,7 +90,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, metavar="N")
     parser.add_argument("--evaluations", type=int, default=2, metavar="N", help="of each training; default 2")
     parser.add_argument(
-        "--stop", nargs="+", default=["none"], metavar="METHOD", help="early stopping of ours, one launch each"
+        "--stop",
+        nargs="+",
+        default=["none"],
+        metavar="METHOD",
+        help=f"early stopping of ours, one launch each; METHOD{ALL}: of the baseline, too",
     )
     parser.add_argument(
         "--stock-wait",
