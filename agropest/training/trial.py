@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,6 @@ from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
 from agropest.results.completeness import lacks_its_end, still_stopped
 from agropest.results.initial_weights import write_weights_report
-from agropest.results.kept_replicates import keep_replicates
-from agropest.results.paces import DEVICE, THREADS
-from agropest.results.ranking import best_evaluation
 from agropest.results.store import (
     FAILED,
     FINISHED,
@@ -30,25 +27,18 @@ from agropest.results.store import (
     OUT_OF_MEMORY,
     RUNNING,
     STOPPED,
-    VALID_AUGMENTED,
     EvaluationRecord,
     Status,
     TrialFolder,
 )
-from agropest.statistics.boxes import Boxes
-from agropest.statistics.evaluation import evaluate_all
-from agropest.statistics.matching import read_targets
-from agropest.statistics.referee import ask_referee
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.batches import BatchStream
 from agropest.training.distributed import Task, trained_together
-from agropest.training.evaluation import Interrupted, TestTimeAugmentation, detect
+from agropest.training.evaluation import Interrupted, TestTimeAugmentation
+from agropest.training.evaluator import Evaluator
 from agropest.training.heartbeat import WriteHeartbeat
-from agropest.training.image_cache import ImageCache, open_cache
-from agropest.training.mapper import CACHE_BYTES, ImageReader, TestMapper
-from agropest.training.records import SplitRecords, load_records
 from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.weights import load_weights
@@ -132,10 +122,7 @@ class _Run:
         self.status = replace(self.before, status=RUNNING, reason="")
         self.started = time.perf_counter()
         self.seconds_before = 0.0
-        self._mappers: dict[str, TestMapper] = {}
-        self.records: dict[str, SplitRecords] = {
-            name: load_records(name, *paths) for name, paths in setting.splits.items()
-        }
+        self.evaluator = Evaluator(trial, folder, setting, self.cfg, should_stop)
 
     def train(self) -> Status:
         self.folder.remove_leftovers()
@@ -151,7 +138,7 @@ class _Run:
             self._train(trainer, start, self.trial.max_iter, hooks)
             return self._finish(trainer)
         except _Stopped as stopped:
-            self._keep_checkpoints({stopped.iteration, *self._best()})
+            self._keep_checkpoints({stopped.iteration, *self.evaluator.best()})
             return self.ends_as(STOPPED, stopped.iteration, str(stopped))
         except _StoppedBefore:
             return replace(self.before, notes=(*self.before.notes, "what was damaged was made again"))
@@ -163,9 +150,9 @@ class _Run:
 
     def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
         """Trains from iteration ``start`` to ``end``."""
-        records, setting = self.records["train"].dicts, self.setting
+        records, setting = self.evaluator.records["train"].dicts, self.setting
         part = (0, setting.num_processes)
-        stream = BatchStream(records, self.cfg, self.trial.seed, cache=self._image_cache("train"), part=part)
+        stream = BatchStream(records, self.cfg, self.trial.seed, cache=self.evaluator.image_cache("train"), part=part)
         trainer.batches = stream.iterate(start, setting.loader_workers)
         trainer._hooks = []
         trainer.register_hooks(hooks)
@@ -241,7 +228,7 @@ class _Run:
         end, needed = self.trial.max_iter, self._unevaluated()
         if self.before.status == STOPPED:
             end = self.trial.last_evaluation(self.before.iteration)
-            needed += [end] * (end not in self._evaluated())
+            needed += [end] * (end not in self.evaluator.whole())
         lost = [i for i in needed if checkpoints.load(self.folder.checkpoints, i) is None]
         return min([end, *(i - 1 for i in lost)])
 
@@ -249,10 +236,7 @@ class _Run:
         """Returns the iterations, in order, that have a checkpoint and no whole evaluation."""
         kept = set(checkpoints.iterations(self.folder.checkpoints))
         end = self.before.iteration if self.before.status == STOPPED else self.trial.max_iter
-        return sorted(i for i in kept - self._evaluated() if self.trial.is_evaluation(i) and i <= end)
-
-    def _evaluated(self) -> set[int]:
-        return {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
+        return sorted(i for i in kept - self.evaluator.whole() if self.trial.is_evaluation(i) and i <= end)
 
     def _evaluate_missing(self, trainer: TrialTrainer, now: int) -> None:
         """Evaluates what a crash between checkpoint and evaluation, or damage, has cost; ends at iteration ``now``."""
@@ -300,13 +284,9 @@ class _Run:
         self._tell(self._evaluate_valid(trainer, iteration))
 
     def _evaluate_valid(self, trainer: TrialTrainer, iteration: int, then: float | None = None) -> EvaluationRecord:
-        """Evaluates validation and stores it.
-
-        Args:
-            then: when it would have been evaluated, had nothing happened: the order counts for those who stop early.
-        """
+        """Evaluates validation and stores it; ``then``: see :meth:`Evaluator.evaluate`."""
         speed, model = trainer.images_per_s, trainer.evaluation_model()
-        record = self._evaluate_split("valid", model, iteration, images_per_s=speed, then=then)
+        record = self.evaluator.evaluate("valid", model, iteration, images_per_s=speed, then=then)
         if trainer.writer is not None:
             for name, value in record.metrics.items():
                 if value is not None:
@@ -328,50 +308,6 @@ class _Run:
         if is_past or not lacks_its_end(self.trial, self.folder):
             raise _StoppedBefore
 
-    def _evaluate_split(
-        self,
-        split: str,
-        model: Any,
-        iteration: int,
-        name: str = "",
-        images_per_s: float = 0.0,
-        then: float | None = None,
-    ) -> EvaluationRecord:
-        records = self.records[split]
-        found = detect(model, records.dicts, self._test_mapper(split), records.category_ids, self.should_stop)
-        limits = self.cfg.TEST.DETECTIONS_PER_IMAGE, self.cfg.TEST.DEPLOYED_SCORE_THRESH
-        metrics = evaluate_all(records.ground_truth, found.boxes, self.setting.metric, *limits)
-        ran_on = {DEVICE: self.setting.device_name, THREADS: self.setting.num_threads}
-        record = EvaluationRecord(
-            split=name or split,
-            iteration=iteration,
-            metrics=metrics,
-            num_boxes=len(found.boxes.score),
-            num_images=found.num_images,
-            time_s=found.time_s,
-            train_images_per_s=images_per_s,
-            extra=ran_on if self.setting.device_name else {},
-            stored_at=then or time.time(),
-        )
-        self.folder.write_evaluation(record, found.boxes.save)
-        return record
-
-    def _test_mapper(self, split: str) -> TestMapper:
-        """Returns what prepares a split's images: made once, so that no evaluation after the first decodes them."""
-        if split not in self._mappers:
-            reader = ImageReader(
-                self.records[split].dicts, self.cfg.INPUT.FORMAT, CACHE_BYTES, self._image_cache(split)
-            )
-            self._mappers[split] = TestMapper(self.cfg, reader)
-        return self._mappers[split]
-
-    def _image_cache(self, split: str) -> ImageCache | None:
-        if self.setting.image_cache is None:
-            return None
-        name = f"{self.trial.data} {split}"
-        place = f"{self.setting.splits[split][1]} {split}"
-        return open_cache(self.setting.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT, place=place)
-
     def checkpoint(self, trainer: TrialTrainer, iteration: int) -> None:
         """Saves a checkpoint, then removes those that nobody needs: the best, this one and the one before stay."""
         self.folder.require_claim()
@@ -380,14 +316,11 @@ class _Run:
         checkpoints.save(self.folder.checkpoints, iteration, {**trainer.state(), "time_s": self._time_s()})
         self.folder.require_claim()  # saving takes its time, and what another writer has saved since must stay
         later = [i for i in kept if i > iteration]
-        checkpoints.keep(self.folder.checkpoints, {iteration, *before, *later, *self._best(), *self._unevaluated()})
+        checkpoints.keep(
+            self.folder.checkpoints, {iteration, *before, *later, *self.evaluator.best(), *self._unevaluated()}
+        )
         self.status = self.ends_as(RUNNING, iteration)
         self.folder.write_status(self.status)
-
-    def _best(self) -> list[int]:
-        """Returns the iteration of the evaluation that validation chooses, as a list of at most one."""
-        best = best_evaluation(self.folder.read_evaluations("valid"), self.setting.metric)
-        return [best.iteration] if best else []
 
     def _finish(self, trainer: TrialTrainer) -> Status:
         """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it.
@@ -401,57 +334,24 @@ class _Run:
             checkpoints.keep(self.folder.checkpoints, {now})
             reason = f"its generation ends at iteration {now} of {self.trial.schedule_iters}"
             return self.ends_as(STOPPED, now, reason)
-        chosen = (self._best() or [now])[0]
-        missing = self._untested(chosen)
+        chosen = (self.evaluator.best() or [now])[0]
+        missing = self.evaluator.untested(chosen)
         if missing:
             self._go_to(trainer, chosen, now)
             model = trainer.evaluation_model()
             tested = TestTimeAugmentation(self.cfg, model) if self.cfg.TEST.AUG.ENABLED else model
             for name, split in missing.items():
-                self._evaluate_split(split, tested, chosen, name)
-        self._ask_referee(chosen, ("valid", "test", VALID_AUGMENTED))
-        self._keep_replicates(chosen)
+                self.evaluator.evaluate(split, tested, chosen, name)
+        doubts = self.evaluator.ask_referee(chosen)
+        self.status = replace(self.status, notes=(*self.status.notes, *doubts))
+        self.evaluator.keep_replicates(chosen)
         self._keep_checkpoints({chosen, now})
         return self.ends_as(FINISHED, now)
-
-    def _untested(self, chosen: int) -> dict[str, str]:
-        """Returns which evaluations of the chosen checkpoint are still to be made: their name to their split."""
-        wanted = {"test": "test", **({VALID_AUGMENTED: "valid"} if self.cfg.TEST.AUG.ENABLED else {})}
-        return {
-            name: split
-            for name, split in wanted.items()
-            if split in self.records
-            and all(record.iteration != chosen for record in self.folder.read_evaluations(name, check_boxes=True))
-        }
 
     def _keep_checkpoints(self, wanted: set[int]) -> None:
         """Removes the checkpoints that nobody needs once the trial has ended."""
         self.folder.require_claim()
         checkpoints.keep(self.folder.checkpoints, wanted if self.setting.keep_checkpoints else ())
-
-    def _ask_referee(self, iteration: int, names: Sequence[str]) -> None:
-        """Has pycocotools compute anew the metrics that tables show; a difference is noted."""
-        found = []
-        for name in names:
-            record = next((r for r in self.folder.read_evaluations(name) if r.iteration == iteration), None)
-            split = name if name in self.records else "valid"
-            if record is not None and split in self.records:
-                truth, boxes = self.records[split].ground_truth, Boxes.load(self.folder.boxes_path(record))
-                limits = self.cfg.TEST.DETECTIONS_PER_IMAGE, self.cfg.TEST.DEPLOYED_SCORE_THRESH
-                found.append(ask_referee(name, iteration, truth, boxes, record.metrics, *limits))
-                logger.info(found[-1].summary())
-        self.folder.write_referee(found)
-        doubts = tuple(finding.summary() for finding in found if not finding.agrees)
-        self.status = replace(self.status, notes=(*self.status.notes, *doubts))
-
-    def _keep_replicates(self, iteration: int) -> None:
-        """Computes what the ranking will ask of this trial, while its boxes are at hand."""
-        for name in ("valid", "test", VALID_AUGMENTED):
-            split = name if name in self.records else "valid"
-            record = next((r for r in self.folder.read_evaluations(name) if r.iteration == iteration), None)
-            if record is not None and split in self.records:
-                targets = read_targets(self.records[split].ground_truth)
-                keep_replicates(self.folder, record, targets, self.setting.metric, self.trial.config)
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started

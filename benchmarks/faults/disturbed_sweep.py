@@ -98,10 +98,9 @@ class DisturbedSweep:
                 self.finished_logs[folder.path.name] = folder.log.stat().st_size if folder.log.exists() else 0
 
     def note_damage(self, path: Path) -> None:
-        """Remembers what was damaged of a trial that had finished."""
+        """Remembers what was damaged of a trial, also before it had finished: a checkpoint may still be needed then."""
         trial, kind = path.relative_to(self.results / "trials").parts[:2]
-        if trial in self.finished_logs:
-            self.damaged.setdefault(trial, set()).add(kind)
+        self.damaged.setdefault(trial, set()).add(kind)
 
     def run_again(self) -> tuple[int, int]:
         """Returns how many finished trials have trained since, needlessly and of need.

@@ -1,0 +1,158 @@
+"""A trial's evaluations: makes them, stores them, knows which there are, and has the last word on them checked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from agropest.results.kept_replicates import keep_replicates
+from agropest.results.paces import DEVICE, THREADS
+from agropest.results.ranking import best_evaluation
+from agropest.results.store import VALID_AUGMENTED, EvaluationRecord, TrialFolder
+from agropest.statistics.boxes import Boxes
+from agropest.statistics.evaluation import evaluate_all
+from agropest.statistics.matching import read_targets
+from agropest.statistics.referee import ask_referee
+from agropest.sweep.trial import TrialSpec
+from agropest.training.evaluation import detect
+from agropest.training.image_cache import ImageCache, open_cache
+from agropest.training.mapper import CACHE_BYTES, ImageReader, TestMapper
+from agropest.training.records import SplitRecords, load_records
+from agropest.training.setting import Setting
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("valid", "test", VALID_AUGMENTED)
+
+
+class Evaluator:
+    """Evaluates one trial's models on the splits of its data.
+
+    Args:
+        trial: the trial.
+        folder: claimed by this process.
+        setting: where the data is, by which metric the checkpoint is chosen.
+        cfg: the trial's, as Detectron2 takes it.
+        should_stop: asked between batches; True breaks off.
+
+    Attributes:
+        records: split name to its images and ground truth.
+    """
+
+    def __init__(
+        self, trial: TrialSpec, folder: TrialFolder, setting: Setting, cfg: CfgNode, should_stop: Callable[[], bool]
+    ) -> None:
+        self.trial, self.folder, self.setting, self.cfg = trial, folder, setting, cfg
+        self.should_stop = should_stop
+        self.records: dict[str, SplitRecords] = {
+            name: load_records(name, *paths) for name, paths in setting.splits.items()
+        }
+        self._mappers: dict[str, TestMapper] = {}
+
+    def evaluate(
+        self,
+        split: str,
+        model: Any,
+        iteration: int,
+        name: str = "",
+        images_per_s: float = 0.0,
+        then: float | None = None,
+    ) -> EvaluationRecord:
+        """Evaluates a model on a split and stores boxes and metrics.
+
+        Args:
+            iteration: of the model.
+            name: under which it is stored; empty: the split's.
+            images_per_s: trained lately.
+            then: when it would have been evaluated, had nothing happened, in seconds since 1970; None: now. The order
+                counts for those who stop early.
+
+        Raises:
+            Interrupted: ``should_stop`` said so.
+        """
+        records = self.records[split]
+        found = detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop)
+        metrics = evaluate_all(records.ground_truth, found.boxes, self.setting.metric, *self._limits)
+        ran_on = {DEVICE: self.setting.device_name, THREADS: self.setting.num_threads}
+        record = EvaluationRecord(
+            split=name or split,
+            iteration=iteration,
+            metrics=metrics,
+            num_boxes=len(found.boxes.score),
+            num_images=found.num_images,
+            time_s=found.time_s,
+            train_images_per_s=images_per_s,
+            extra=ran_on if self.setting.device_name else {},
+            stored_at=then or time.time(),
+        )
+        self.folder.write_evaluation(record, found.boxes.save)
+        return record
+
+    def whole(self) -> set[int]:
+        """Returns the iterations of which there is a whole evaluation on validation."""
+        return {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
+
+    def best(self) -> list[int]:
+        """Returns the iteration of the evaluation that validation chooses, as a list of at most one."""
+        best = best_evaluation(self.folder.read_evaluations("valid"), self.setting.metric)
+        return [best.iteration] if best else []
+
+    def untested(self, chosen: int) -> dict[str, str]:
+        """Returns which evaluations of the chosen checkpoint are still to be made: their name to their split."""
+        wanted = {"test": "test", **({VALID_AUGMENTED: "valid"} if self.cfg.TEST.AUG.ENABLED else {})}
+        return {
+            name: split
+            for name, split in wanted.items()
+            if split in self.records
+            and all(record.iteration != chosen for record in self.folder.read_evaluations(name, check_boxes=True))
+        }
+
+    def ask_referee(self, iteration: int) -> tuple[str, ...]:
+        """Has pycocotools compute anew the metrics that tables show; returns where it differs, in words."""
+        found = []
+        for record, records in self._stored(iteration):
+            boxes = Boxes.load(self.folder.boxes_path(record))
+            truth = records.ground_truth
+            found.append(ask_referee(record.split, iteration, truth, boxes, record.metrics, *self._limits))
+            logger.info(found[-1].summary())
+        self.folder.write_referee(found)
+        return tuple(finding.summary() for finding in found if not finding.agrees)
+
+    def keep_replicates(self, iteration: int) -> None:
+        """Computes what the ranking will ask of this trial, while its boxes are at hand."""
+        for record, records in self._stored(iteration):
+            targets = read_targets(records.ground_truth)
+            keep_replicates(self.folder, record, targets, self.setting.metric, self.trial.config)
+
+    def image_cache(self, split: str) -> ImageCache | None:
+        """Returns the decoded images of a split, which all trials of a machine share; None where there are none."""
+        if self.setting.image_cache is None:
+            return None
+        name = f"{self.trial.data} {split}"
+        place = f"{self.setting.splits[split][1]} {split}"
+        return open_cache(self.setting.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT, place=place)
+
+    @property
+    def _limits(self) -> tuple[int, float]:
+        return self.cfg.TEST.DETECTIONS_PER_IMAGE, self.cfg.TEST.DEPLOYED_SCORE_THRESH
+
+    def _stored(self, iteration: int) -> list[tuple[EvaluationRecord, SplitRecords]]:
+        """Returns the evaluations of one checkpoint, each with what it was evaluated on."""
+        found = []
+        for name in NAMES:
+            record = next((r for r in self.folder.read_evaluations(name) if r.iteration == iteration), None)
+            split = name if name in self.records else "valid"
+            if record is not None and split in self.records:
+                found.append((record, self.records[split]))
+        return found
+
+    def _mapper(self, split: str) -> TestMapper:
+        """Returns what prepares a split's images: made once, so that no evaluation after the first decodes them."""
+        if split not in self._mappers:
+            reader = ImageReader(self.records[split].dicts, self.cfg.INPUT.FORMAT, CACHE_BYTES, self.image_cache(split))
+            self._mappers[split] = TestMapper(self.cfg, reader)
+        return self._mappers[split]
