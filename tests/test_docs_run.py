@@ -1,0 +1,101 @@
+"""The commands of the README and docs/ are run, in a copy of the repository with a small data set.
+
+Trainings of full size are planned instead (`--plan`), `sweeps/demo.yaml` is trained at toy size, and what needs another
+machine or another program is only read (test_docs_commands.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agropest.data.demo import draw_demo_dataset
+from tests.test_docs_commands import ALL, ROOT, SHOWN_TO_FAIL, words_of
+
+TINY_DEMO = [
+    "INPUT.MIN_SIZE_TRAIN=[64]",
+    "INPUT.MIN_SIZE_TEST=64",
+    "SOLVER.MAX_ITER=4",
+    "SOLVER.WARMUP_ITERS=1",
+    "SOLVER.IMS_PER_BATCH=2",
+    "TEST.EVAL_PERIOD=2",
+    "SOLVER.CHECKPOINT_PERIOD=2",
+    "stop=none",
+]
+# What the docs leave to the reader to fill in, and what it is here.
+FILLED_IN = {
+    r"/\S*AgroPest-12|/path/to/your/set": "data/agropest-12",
+    r"results/<sweep>": "results/demo",
+    r"--results /mnt/\S+ ": "",
+    r" --address auto": "",
+}
+
+
+def runnable(text: str) -> str:
+    """Returns a command of ours as it is run here; empty for what is not."""
+    if "SWEEP.yaml" in text or not text.startswith(("python", "nohup python")):
+        return ""
+    for pattern, replacement in FILLED_IN.items():
+        text = re.sub(pattern, replacement, text)
+    text = text.replace("[", "").replace("]", "")  # a synopsis: with everything that may be given
+    words = words_of(text)
+    if "sweeps/demo.yaml" in words:
+        words += [word for setting in TINY_DEMO for word in ("--set", setting)] + ["--no-dashboard"]
+    elif words[1] == "launch.py" and "--plan" not in words:
+        words.append("--plan")
+    return shlex.join([sys.executable, *words[1:]])
+
+
+# The demo first: others read what it leaves.
+COMMANDS = sorted({text for _, text in ALL if runnable(text)}, key=lambda text: ("demo.yaml --data" not in text, text))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the commands read, with small data sets and with prediction files."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("sweeps", "configs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "results" / "reference", folder / "results" / "reference")
+    for name in ("launch.py", "agropest"):
+        (folder / name).symlink_to(ROOT / name)
+    for name in ("demo", "agropest-12"):  # where `make demo` draws its own, and where the sweeps of the study look
+        draw_demo_dataset(folder / "data" / name, seed=3, train=12, valid=6, test=4, image_size_px=64)
+    boxes = [{"image_id": i, "category_id": 1 + i % 2, "bbox": [5.0, 6.0, 20.0, 30.0]} for i in range(1, 9)]
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 64} for i in range(1, 9)]
+    truth = {
+        "images": images,
+        "annotations": [{**box, "id": i, "area": 600.0, "iscrowd": 0} for i, box in enumerate(boxes, start=1)],
+        "categories": [{"id": 1, "name": "Ants"}, {"id": 2, "name": "Bees"}],
+    }
+    (folder / "annotations.json").write_text(json.dumps(truth))
+    for name in ("predictions", "a", "b", "c"):
+        found = [{**box, "score": 0.9 - 0.01 * i} for i, box in enumerate(boxes)]
+        (folder / f"{name}.json").write_text(json.dumps(found))
+    return folder
+
+
+@pytest.mark.parametrize("text", COMMANDS, ids=lambda text: text)
+def test_the_command_runs(text: str, checkout: Path) -> None:
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        shlex.split(runnable(text)), cwd=checkout, capture_output=True, text=True, timeout=600, env=surroundings
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == (2 if any(word in text for word in SHOWN_TO_FAIL) else 0), said
+    assert "Traceback" not in said
+
+
+def test_most_commands_of_ours_are_run() -> None:
+    assert {"sweeps/anchors.yaml", "summarize", "compare", "export", "--probe", "install-detectron2"} <= {
+        word for text in COMMANDS for word in text.split()
+    }
+    assert len(COMMANDS) > 10
