@@ -32,6 +32,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import itertools
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.bootstrap import over_seeds, replicate
+from agropest.statistics.bootstrap import replicate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import Targets, match, read_targets
 from agropest.statistics.metric import basis_of
@@ -176,8 +177,7 @@ class Recorded:
     def sample(self, variant: int, look: int) -> Sample:
         if (variant, look) not in self._samples:
             trained = [self._trained(variant, look, number) for number in range(self.seeds)]
-            replicates = over_seeds(np.stack([one.replicates for one in trained]), "variant")
-            self._samples[variant, look] = Sample(float(np.mean([one.value for one in trained])), replicates)
+            self._samples[variant, look] = Sample.mean(trained)
         return self._samples[variant, look]
 
     def _trained(self, variant: int, look: int, number: int) -> Sample:
@@ -193,7 +193,9 @@ class Recorded:
     def told_apart(self, one: int, other: int) -> bool:
         """Returns whether the 95 % interval of the difference at the end leaves out 0."""
         a, b = (self.sample(v, len(LOOKS) - 1) for v in (one, other))
-        return abs(a.value - b.value) > 1.96 * float(np.std(a.replicates - b.replicates, ddof=1))
+        of_seeds = max(a.of_seed / a.num_seeds + b.of_seed / b.num_seeds, 0.0)
+        variance = float(np.var(a.replicates - b.replicates, ddof=1)) + of_seeds
+        return abs(a.value - b.value) > 1.96 * math.sqrt(variance)
 
 
 Reached = dict[int, int]  # variant to the number of its evaluations

@@ -7,8 +7,8 @@ Finished variants are compared by the evaluation that validation chose. A varian
 failed, running) is compared with the baseline at the last iteration that both have evaluated, is never ranked, and is
 never said to tie with the best.
 
-With several seeds the bootstrap is hierarchical: seeds are drawn, then images. The spread across seeds is given apart
-from the interval; one seed says nothing about it.
+With several seeds the bootstrap draws seeds as well as images. The spread across seeds is given apart from the
+interval; one seed says nothing about it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from agropest.results.store import FINISHED
 from agropest.statistics.average_precision import AP, CLASS_PREFIX, evaluate
@@ -34,14 +33,13 @@ from agropest.statistics.inference import (
     Sampled,
     compare,
     estimate,
+    freedom_over_seeds,
     ties,
 )
 from agropest.statistics.matching import Targets, read_targets
 from agropest.statistics.metric import basis_of
 from agropest.sweep.factors import APPLIED
 from agropest.sweep.guard import Guard
-
-FloatArray = npt.NDArray[np.float64]
 
 HELD, UNCLEAR, BROKEN = "held", "unclear", "broken"
 
@@ -302,21 +300,10 @@ def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paire
     if paired:
         values, samples = [np.sum(values, axis=0)], [np.sum(samples, axis=0)]
     # Names of streams: the two sides of a difference have seeds of their own.
-    drawn_seeds = [over_seeds(one, f"part {number}") for number, one in enumerate(samples)]
+    sides = enumerate(zip(values, samples, strict=True))
+    drawn_seeds = [over_seeds(own_values, own, f"part {number}") for number, (own_values, own) in sides]
     total = np.sum(drawn_seeds, axis=0)
-    return Sampled(float(sum(one.mean() for one in values)), total, bias, _freedom(values, total), sources)
-
-
-def _freedom(values: Sequence[FloatArray], samples: FloatArray) -> float:
-    """Returns the degrees of freedom of a standard error that is partly of few seeds (Welch and Satterthwaite)."""
-    parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in values if len(one) > 1]
-    if not parts:
-        return np.inf
-    of_seeds = sum(variance**2 / freedom for variance, freedom in parts)
-    whole = float(np.nanvar(samples, ddof=1)) if np.isfinite(samples).sum() > 1 else 0.0
-    if of_seeds <= 0 or whole <= 0:
-        return np.inf
-    return max(whole**2 / of_seeds, float(min(freedom for _, freedom in parts)))
+    return Sampled(float(sum(one.mean() for one in values)), total, bias, freedom_over_seeds(values, total), sources)
 
 
 def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn]:

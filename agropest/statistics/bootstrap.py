@@ -157,24 +157,51 @@ def paired_bootstrap(
     }
 
 
-def over_seeds(samples: Array, stream: str) -> Array:
-    """Returns the mean over seeds on every resample, the seeds drawn with replacement, [S, .., R] to [.., R].
+def over_seeds(values: Array, samples: Array, stream: str) -> Array:
+    """Returns the mean over seeds on every resample of images and seeds, [R].
 
-    Drawing S of S seeds shows (S - 1) / S of the variance that the mean has; the deviations are widened by as much.
+    What the images do to the mean is in their resamples; the seeds' share, :func:`variance_of_seed` / S, is added by
+    drawing S of S seeds with replacement, which shows (S - 1) / S of what there is and is widened by as much.
 
     Args:
+        values: of each seed on the images as they are, [S].
+        samples: on each resample, [S, R].
         stream: of the draws: what is drawn under one name is drawn alike.
     """
-    size, resamples = len(samples), samples.shape[-1]
-    if size == 1:
-        only: Array = samples[0]
-        return only
+    size, resamples = samples.shape
     mean: Array = samples.mean(axis=0)
+    if size == 1:
+        return mean
+    of_seeds = max(variance_of_seed(values, samples), 0.0)
+    if of_seeds == 0:
+        return mean
     random = np.random.default_rng([size, resamples, *stream.encode()])
     counts = random.multinomial(size, np.full(size, 1 / size), size=resamples)
-    drawn = np.einsum("s...r,rs->...r", samples, counts) / size
-    widened: Array = mean + np.sqrt(size / (size - 1)) * (drawn - mean)
-    return widened
+    drawn = counts @ (values - values.mean()) / size
+    shown: Array = mean + np.sqrt(size / (size - 1) * of_seeds / values.var(ddof=1)) * drawn
+    return shown
+
+
+def variance_of_seed(values: Array, samples: Array) -> float:
+    """Returns an unbiased estimate of the variance that another seed makes in a value; below 0 by chance.
+
+    Two trainings differ on the same images by what the seed did and by what these images happened to show of either.
+    The second is in the images' resamples: its variance W is the mean of their variances less the mean of their
+    covariances. What is left of the variance V between the values is the seeds': V - W (a random effect by the method
+    of moments: Searle, Casella and McCulloch, Variance Components, 1992, chapter 3).
+
+    Args:
+        values: of each of several seeds on the images as they are, [S].
+        samples: on each resample, [S, R].
+    """
+    size = len(values)
+    known = samples[:, np.isfinite(samples).all(axis=0)]
+    within = 0.0
+    if known.shape[1] > 1:
+        covariance = np.cov(known)
+        common = (covariance.sum() - covariance.trace()) / (size * (size - 1))
+        within = max(float(covariance.trace() / size - common), 0.0)
+    return float(values.var(ddof=1)) - within
 
 
 def weighted_metrics(matches: Matches, weights: Array, deployed_threshold: float = 0.5) -> dict[str, Array]:

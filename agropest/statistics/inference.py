@@ -125,6 +125,36 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
     return Estimate(sampled.value, Interval(max(centre - half, low), min(centre + half, high)))
 
 
+def freedom_over_seeds(values: Sequence[Array], samples: Array) -> float:
+    """Returns the degrees of freedom of a standard error that is partly of few seeds.
+
+    Args:
+        values: of every seed, an array for each mean of seeds that the value is a sum of.
+        samples: of the value, in which seeds and images are drawn, [R].
+    """
+    parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in values if len(one) > 1]
+    whole = float(np.nanvar(samples, ddof=1)) if np.isfinite(samples).sum() > 1 else 0.0
+    return freedom_of_parts(whole, parts)
+
+
+def freedom_of_parts(whole: float, parts: Sequence[tuple[float, int]]) -> float:
+    """Returns the degrees of freedom of a variance that is partly estimated from few values (Welch and Satterthwaite).
+
+    Values that happen to agree would be taken for many: with two seeds that spread more than the images do, the plain
+    formula misses one true difference in ten. A part with f degrees of freedom counts (f + 4) / f times here: with
+    normal errors a 95 % interval then holds 93 to 99 % for two seeds and 95 to 99 % for more, whatever the spread.
+
+    Args:
+        whole: the variance.
+        parts: those of its parts that rest on few values, each with its own degrees of freedom.
+    """
+    whole += sum(variance * 4 / freedom for variance, freedom in parts)
+    of_seeds = sum((variance * (freedom + 4) / freedom) ** 2 / freedom for variance, freedom in parts)
+    if of_seeds <= 0 or whole <= 0:
+        return np.inf
+    return max(whole**2 / of_seeds, float(min(freedom for _, freedom in parts)))
+
+
 def _quantile(freedom: float) -> float:
     """Returns how many standard errors 95 % lie within (Student's t; 1.96 without a limit)."""
     tail = (1 + CONFIDENCE) / 2

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-import numpy as np
-
 from agropest.data.dataset import Dataset
 from agropest.results.store import ENDED_WELL, FAILED, STOPPED, Store, TrialFolder
-from agropest.statistics.bootstrap import over_seeds, replicate
+from agropest.statistics.bootstrap import replicate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import Targets, match, read_targets
 from agropest.statistics.metric import basis_of
@@ -113,7 +111,7 @@ class Standings:
         counted = [t for t in trials if self._status[t.name] != FAILED and t.name not in self.left_out]
         arrived = set.intersection(*(self._stored[trial.name] for trial in counted)) if counted else set()
         outline = self._outlines[label]
-        samples = {t: _mean([self._sample(trial, t) for trial in counted]) for t in sorted(arrived)}
+        samples = {t: Sample.mean([self._sample(trial, t) for trial in counted]) for t in sorted(arrived)}
         return replace(outline, samples=samples, is_over=all(self._status[t.name] in ENDED_WELL for t in counted))
 
     def _sample(self, trial: TrialSpec, iteration: int) -> Sample:
@@ -164,9 +162,3 @@ def _outline(label: str, trial: TrialSpec, rule: StopRule) -> Entrant:
         first_look = max(int(trial.config["SOLVER.WARMUP_ITERS"]), trial.max_iter // 10)
     to_come = {t: decay_to_come(trial.config, t) for t in looks}
     return Entrant(label, looks, {}, first_look, to_come, curve_key(trial.config))
-
-
-def _mean(samples: Sequence[Sample]) -> Sample:
-    """Returns the mean over seeds; its replicates hold the draw of the seeds, too, where there are several."""
-    replicates = np.stack([sample.replicates for sample in samples])
-    return Sample(float(np.mean([sample.value for sample in samples])), over_seeds(replicates, "variant"))

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from agropest.statistics.bootstrap import halvings, over_seeds
-from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Sampled, _step_down, compare, estimate, ties
+from agropest.statistics.inference import (
+    BETTER,
+    INCONCLUSIVE,
+    WORSE,
+    Sampled,
+    _step_down,
+    compare,
+    estimate,
+    freedom_over_seeds,
+    ties,
+)
 
 # Mean 0, standard deviation 1 (n - 1), and 1,000 of them.
 NOISE = np.random.default_rng(0).normal(size=1000)
@@ -28,6 +38,23 @@ def test_few_seeds_widen_an_interval() -> None:
     interval = estimate(Sampled(50.0, 50 + NOISE, freedom=2.0)).interval
     assert interval is not None
     assert interval.high == pytest.approx(54.3027, abs=1e-4)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.5, 2.0, 4.0])
+def test_seeds_that_happen_to_agree_are_not_taken_for_many(seeds: int, spread: float) -> None:
+    """Images move the mean by 1, each seed by ``spread``; Satterthwaite's plain formula holds 87.7 % of (2, 4.0)."""
+    random = np.random.default_rng(4)
+    sets = 4000
+    values = random.normal(0, 1, (sets, 1)) + random.normal(0, spread, (sets, seeds))
+    held = 0
+    for each in values:
+        samples = NOISE * np.sqrt(1 + each.var(ddof=1) / seeds)
+        mean = float(each.mean())
+        interval = estimate(Sampled(mean, mean + samples, freedom=freedom_over_seeds([each], samples))).interval
+        assert interval is not None
+        held += interval.low <= 0 <= interval.high
+    assert held / sets > (0.92 if seeds == 2 else 0.94)
 
 
 def test_nothing_is_told_of_what_has_no_resamples() -> None:
@@ -93,10 +120,24 @@ def test_seeds_are_part_of_what_is_drawn() -> None:
     """Three seeds without any image noise: the standard error of their mean is sd / sqrt(3), not smaller."""
     values = np.array([40.0, 41.0, 43.0])
     samples = np.repeat(values[:, None], 20_000, axis=1)
-    drawn = over_seeds(samples, "part 0")
+    drawn = over_seeds(values, samples, "part 0")
     assert drawn.mean() == pytest.approx(values.mean(), abs=0.03)
     assert drawn.std() == pytest.approx(values.std(ddof=1) / np.sqrt(3), rel=0.03)
-    np.testing.assert_array_equal(over_seeds(samples[:1], "part 0"), samples[0])
+    np.testing.assert_array_equal(over_seeds(values[:1], samples[:1], "part 0"), samples[0])
+
+
+@pytest.mark.parametrize(("of_seed", "variance"), [(0.0, 9 + 4 / 3), (5.0, 9 + (4 + 25) / 3)])
+def test_what_images_do_to_each_seed_is_counted_once(of_seed: float, variance: float) -> None:
+    """Images move all seeds by 3 and each by 2 more; the variance of the mean of three, in the mean of many sets."""
+    random = np.random.default_rng(6)
+    found = []
+    for _ in range(300):
+        values = random.normal(0, 3) + random.normal(0, 2, 3) + random.normal(0, of_seed, 3)
+        samples = values[:, None] + random.normal(0, 3, (1, 2000)) + random.normal(0, 2, (3, 2000))
+        found.append(over_seeds(values, samples, "part 0").var())
+    # Where seeds do nothing, V is exponential with mean W = 4, and what it has beyond W is 4 / e in the mean.
+    by_chance = 4 / np.e / 3 if of_seed == 0 else 0.0
+    assert np.mean(found) == pytest.approx(variance + by_chance, rel=0.06)
 
 
 def test_halves_are_halves() -> None:

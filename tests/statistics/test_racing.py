@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from agropest.statistics.racing import Entrant, RaceRule, Sample, halving, race, student_quantile
+from agropest.statistics.racing import Entrant, RaceRule, Sample, halving, race
 
 LOOKS = (100, 200, 300, 400)
 RULE = RaceRule(level=0.05, num_entrants=3, num_sources=1000)
@@ -138,10 +138,40 @@ def test_equal_variants_are_stopped_more_rarely_than_the_level() -> None:
     assert 0.08 < stopped / 2000 <= 0.2
 
 
-def test_the_quantile_is_students() -> None:
-    # t tables: one-sided 0.025 with 30 degrees of freedom 2.042, 0.001 with 60: 3.232.
-    assert student_quantile(0.025, 30) == pytest.approx(2.042, abs=0.002)
-    assert student_quantile(0.001, 60) == pytest.approx(3.232, abs=0.005)
+def seeded(values: Sequence[float], rng: np.random.Generator, images: float = 1.0) -> Sample:
+    """The mean over trainings of which each has its own replicates, with a standard deviation of ``images``."""
+    return Sample.mean([Sample(one, one + images * rng.standard_normal(100)) for one in values])
+
+
+@pytest.mark.parametrize(("seeds", "of_seed"), [(2, 0.0), (2, 1.0), (2, 3.0), (3, 3.0)])
+def test_seeds_do_not_stop_equal_variants_oftener(seeds: int, of_seed: float) -> None:
+    """200 sweeps; with every pair's own variance and a normal quantile it is 20 % (2 seeds, 3.0) and 12 %."""
+    rng = np.random.default_rng(3)
+    rule = RaceRule(level=0.05, num_entrants=4, num_sources=1000)
+    stopped = 0
+    for _ in range(200):
+        true = rng.normal(0, 1, (4, seeds)) + rng.normal(0, of_seed, (4, seeds))
+        noise = [{t: seeded(40 + own + rng.normal(0, 0.2, seeds), rng) for t in LOOKS} for own in true]
+        stopped += len(race([Entrant(name, LOOKS, s) for name, s in zip("abcd", noise, strict=True)], rule))
+    assert stopped / 800 <= 0.07  # the level, and what 200 sweeps do not tell
+
+
+def test_with_seeds_nobody_is_judged_before_all_are_there() -> None:
+    rng = np.random.default_rng(0)
+    here = {name: {100: seeded([value, value + 0.1], rng)} for name, value in (("a", 40.0), ("b", 30.0))}
+    entrants = [Entrant(name, LOOKS, samples) for name, samples in here.items()]
+    assert race([*entrants, flat("c", 39, until=0)], RULE) == {}
+    assert set(race([*entrants, flat("c", 39, until=0, is_over=True)], RULE)) == {"b"}
+    assert set(race(entrants, RULE)) == {"b"}
+
+
+def test_the_spread_of_seeds_is_that_of_all_variants_together() -> None:
+    """b is 6 behind a; a's own seeds and b's agree, those of c and d say that a seed moves a training by 6."""
+    rng = np.random.default_rng(0)
+    values = {"a": (40.0, 40.2), "b": (34.0, 34.2), "c": (33.0, 43.0), "d": (42.0, 32.0)}
+    entrants = [Entrant(name, LOOKS, {100: seeded(v, rng)}, is_over=True) for name, v in values.items()]
+    assert set(race(entrants[:2], RULE)) == {"b"}
+    assert race(entrants, RULE) == {}
 
 
 def test_hyperband_halves_a_bracket_once_all_of_it_has_arrived() -> None:
