@@ -12,7 +12,6 @@ RUN := $(VENV)/bin/python
 .PHONY: demo test test-all check audit faults screenshots install install-dev clean
 
 demo: install
-	$(RUN) -m agropest draw-demo data/demo
 	$(RUN) launch.py sweeps/demo.yaml
 
 test: install-dev

@@ -126,6 +126,8 @@ def launch(arguments: argparse.Namespace) -> int:
         fix = "add it, or give --data DIR"
         raise DataError(fault(f"{spec.path}: data", "expected the data set's folder", None, fix))
     store = Store(arguments.results)
+    if spec.draws_demo and arguments.data is None:
+        draw_missing_demo(root)
     dataset = open_data(root, store)
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
@@ -164,6 +166,15 @@ def launch(arguments: argparse.Namespace) -> int:
         if suggestions and suggestions.next_round():
             spec, trials = suggestions.sweep(), expand(suggestions.sweep())
         return run(spec, trials, dataset, store, ray_options(arguments), console, suggestions)
+
+
+def draw_missing_demo(folder: Path) -> None:
+    """Draws the demo's pictures into a folder that is not there yet; any other is taken as it stands."""
+    from agropest.data.demo import draw_demo_dataset
+
+    if not folder.exists():
+        print(f"data: drawing the demo's pictures into {folder} (once, about ten seconds)", flush=True)
+        draw_demo_dataset(folder)
 
 
 def open_data(root: Path, store: Store) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from agropest import files
+from agropest.data import demo
 from agropest.errors import StoreError, fault
 from agropest.results.store import INTERRUPTED, Store, TrialFolder
 from agropest.sweep.spec import SweepSpec
@@ -51,6 +53,20 @@ def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
     return sweep, folder / "r", result.stdout.splitlines()
+
+
+def test_the_demo_set_is_drawn_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = functools.partial(demo.draw_demo_dataset, train=4, valid=4, test=2, image_size_px=64)
+    monkeypatch.setattr(demo, "draw_demo_dataset", lambda folder: draw(folder))
+    sweep = write_tiny_sweep(tmp_path / "tiny.yaml", Path("unused"))
+    sweep.write_text(sweep.read_text().replace("data: unused", "data: {draw_demo: drawn}"))
+    plan = [str(sweep), "--plan", "--results", str(tmp_path / "r"), UNCHECKED]
+    assert main(plan) == 0
+    assert f"drawing the demo's pictures into {tmp_path / 'drawn'}" in capsys.readouterr().out
+    assert main(plan) == 0
+    assert "drawing" not in capsys.readouterr().out
 
 
 def trial_folders(results: Path) -> list[TrialFolder]:

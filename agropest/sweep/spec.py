@@ -1,7 +1,8 @@
 """A sweep file as a value: :func:`load_sweep` reads, checks and returns it, or raises every fault at once.
 
     question: Which of the study's changes helps?      # shown above the tables
-    data: ../data/demo                                 # relative to this file; --data overrides
+    data: ../data/agropest-12                          # relative to this file; --data overrides; or, drawn if missing:
+    # data: {draw_demo: ../data/demo}
     base: ../configs/demo.yaml                         # Detectron2 config, relative to this file or from the model zoo
     config: {SOLVER.MAX_ITER: 300}                     # Detectron2 keys for every trial
     variants:
@@ -84,6 +85,7 @@ class SweepSpec:
     name: str
     question: str
     data: Path | None
+    draws_demo: bool  # into `data`, where nothing is there yet
     base: FlatConfig
     config: FlatConfig
     pinned: FlatConfig
@@ -131,11 +133,13 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     top = Section(content, f"{path}:", faults)
     search = read_search(top)
     variants = _variants(top, search, faults)
+    data, draws_demo = _data(top, path)
     spec = SweepSpec(
         path=path,
         name=_label(top, "name", path.stem),
         question=top.text("question"),
-        data=_path(top, "data", path),
+        data=data,
+        draws_demo=draws_demo,
         base=_base(top, path, faults),
         config=_overrides(top, "config", faults),
         pinned=checked(pinned, "--set", faults),
@@ -186,10 +190,22 @@ def _label(top: Section, key: str, default: str) -> str:
     return value
 
 
-def _path(top: Section, key: str, sweep_file: Path) -> Path | None:
-    value = top.text(key)
+def _data(top: Section, sweep_file: Path) -> tuple[Path | None, bool]:
+    """Returns the data set's folder, and whether the demo set is drawn there where nothing is."""
+    if not isinstance(top.raw("data"), Mapping):
+        return _path(top, "data", sweep_file), False
+    section = top.section("data")
+    folder = _path(section, "draw_demo", sweep_file)
+    if folder is None and "draw_demo" not in section.content:
+        section.fault("draw_demo", "expected a folder to draw the demo set into", None, "or write `data: DIR`")
+    section.refuse_unknown()
+    return folder, True
+
+
+def _path(section: Section, key: str, sweep_file: Path) -> Path | None:
+    value = section.text(key)
     if len(value) > 4000 or "\0" in value:
-        top.fault(key, "expected a path", value, "no path is that long or holds a zero byte")
+        section.fault(key, "expected a path", value, "no path is that long or holds a zero byte")
         return None
     return (sweep_file.parent / files.without_tilde(value)).resolve() if value else None
 

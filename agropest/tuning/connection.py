@@ -61,6 +61,12 @@ class RayOptions:
         address = self.address or os.environ.get("RAY_ADDRESS") or ""
         return "" if address == "local" else address
 
+    def without_effect(self) -> list[str]:
+        """Returns the options that a cluster which is there already takes no notice of."""
+        given = {"--dashboard-host": self.dashboard_host != LOOPBACK}
+        given |= {"--dashboard": self.dashboard is True, "--no-dashboard": self.dashboard is False}
+        return [name for name, is_given in given.items() if is_given and self.cluster]
+
     def starts_dashboard(self) -> bool:
         """Returns whether the cluster started here has a dashboard.
 
@@ -94,17 +100,26 @@ def exposure_warning(host: str) -> str:
     )
 
 
-def require_token(host: str) -> None:
+def require_token(host: str) -> str:
     """Refuses a dashboard that anybody could use without Ray's token.
+
+    Returns:
+        What a person must know where it is started without one all the same; else empty.
 
     Raises:
         EnvironmentFault: token authentication is off, and the dashboard is to listen elsewhere.
     """
     mode = os.environ.get("RAY_AUTH_MODE", "token")
-    if mode != "token" and not is_loopback(host):
+    if mode == "token":
+        return ""
+    if not is_loopback(host):
         fix = "unset RAY_AUTH_MODE, or leave --dashboard-host out"
         rule = f"a dashboard on {host} is for those who have Ray's token"
         raise EnvironmentFault(fault("RAY_AUTH_MODE", rule, mode, fix))
+    return (
+        f"WARNING: RAY_AUTH_MODE={mode} turns Ray's token off: every user of this machine can run code as you through "
+        "the dashboard. Unset it, or say --no-dashboard."
+    )
 
 
 @contextlib.contextmanager
@@ -125,8 +140,12 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     wanted = {**ENVIRONMENT, **(ONE_MACHINE if alone else {})}
     os.environ.update({name: os.environ.get(name, value) for name, value in wanted.items()})
     dashboard = options.starts_dashboard() if own else None
-    if dashboard:
-        require_token(options.dashboard_host)
+    if dashboard:  # said before anything listens
+        for warning in (require_token(options.dashboard_host), exposure_warning(options.dashboard_host)):
+            if warning:
+                say(warning, False)
+    if ignored := options.without_effect():
+        say(f"the cluster at {address} decides on its dashboard: {', '.join(ignored)} changes nothing", False)
     started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}
     import ray
 
@@ -151,8 +170,6 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
         raise _not_started(error) from None
     try:
         _protect_token()
-        if dashboard and (warning := exposure_warning(options.dashboard_host)):
-            say(warning, False)
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         with _interrupt_ends_at_once():

@@ -134,3 +134,13 @@ def test_the_home_of_nobody_is_a_path_that_is_not_there(line: str, tmp_path: Pat
         return
     with pytest.raises(AgropestError, match="no-such-user-here"):
         expand_trials(spec, "f", ["a"])
+
+
+def test_the_demo_set_is_drawn_where_the_file_says(tmp_path: Path) -> None:
+    spec = load_sweep(write(tmp_path, "data: {draw_demo: drawn/demo}\nvariants: {baseline: {}}\n"))
+    assert (spec.data, spec.draws_demo) == (tmp_path / "drawn" / "demo", True)
+    assert load_sweep(write(tmp_path, "data: insects\nvariants: {baseline: {}}\n")).draws_demo is False
+    with pytest.raises(SweepFileError, match=r"data\.draw_demo: expected a folder.*\n*"):
+        load_sweep(write(tmp_path, "data: {}\nvariants: {baseline: {}}\n"))
+    with pytest.raises(SweepFileError, match=r"data\.draw_dem: unknown key.*draw_demo"):
+        load_sweep(write(tmp_path, "data: {draw_dem: there}\nvariants: {baseline: {}}\n"))

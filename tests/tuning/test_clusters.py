@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agropest.results.store import TrialFolder
+from tests.test_docs_run import TINY_DEMO
 from tests.tuning.conftest import LIMIT_S, ROOT, Running
 
 CLUSTER = """
@@ -100,15 +101,30 @@ def test_a_sweep_runs_on_two_nodes(cluster: tuple[str, int], endless_sweep: Path
 # One node: simulated nodes share a folder, and the second would clear away the working directory of the first.
 @pytest.mark.slow
 @pytest.mark.parametrize("cluster", [(1, 2)], indirect=True)
-def test_a_submitted_job_runs_a_sweep(cluster: tuple[str, int], tiny_sweep: Path, tmp_path: Path) -> None:
+def test_submitted_jobs_run_the_sweeps_of_the_repository(
+    cluster: tuple[str, int], tiny_folder: Path, tmp_path: Path
+) -> None:
+    """As docs/clusters.md submits them: the copy has no data and draws the demo; published figures are in it."""
     _, port = cluster
-    ray = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", f"http://127.0.0.1:{port}"]
-    launch = ["--", "python", "launch.py", str(tiny_sweep), "--results", str(tmp_path / "r"), "--address", "auto"]
-    environment = {**os.environ, "RAY_AUTH_MODE": "token"}
-    result = subprocess.run(
-        [*ray, "--working-dir", str(ROOT), *launch], env=environment, capture_output=True, text=True, timeout=600
-    )
+    demo = ["sweeps/demo.yaml", *(f"--set={setting}" for setting in TINY_DEMO)]
+    result = submit(port, *demo, "--results", str(tmp_path / "r"), "--address", "auto")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "drawing the demo's pictures" in result.stdout
     assert "Look closer:" in result.stdout
     statuses = [TrialFolder(path).status().status for path in (tmp_path / "r" / "trials").glob("*-*")]
-    assert statuses == ["finished", "finished"]
+    assert statuses == ["finished"] * 4
+    plan = ["sweeps/anchors.yaml", "--plan", "--data", str(tiny_folder), "--results", str(tmp_path / "p")]
+    result = submit(port, *plan, "--set=silence=[no-effect]")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def submit(port: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """Submits a launch of this repository as a job and waits for its end."""
+    ray = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", f"http://127.0.0.1:{port}"]
+    return subprocess.run(
+        [*ray, "--working-dir", str(ROOT), "--", "python", "launch.py", *words],
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )

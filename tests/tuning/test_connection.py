@@ -27,8 +27,47 @@ def test_a_ray_that_does_not_start_is_one_clear_error(
         raise error
 
     monkeypatch.setattr(ray, "init", fail)
-    with pytest.raises(EnvironmentFault, match=words), connected(RayOptions(address, "off"), lambda *_: None):
+    with pytest.raises(EnvironmentFault, match=words), connected(RayOptions(address, False), lambda *_: None):
         raise AssertionError("it has not started")
+
+
+class Started(Exception):
+    """Ray would start now."""
+
+
+def said_before_the_start(monkeypatch: pytest.MonkeyPatch, options: RayOptions) -> str:
+    """Returns what a person reads before Ray is started or connected to."""
+    import ray
+
+    def start(**_: Any) -> None:
+        raise Started
+
+    said: list[str] = []
+    monkeypatch.setattr(ray, "init", start)
+    with pytest.raises(Started), connected(options, lambda text, _: said.append(text)):
+        raise AssertionError("it has not started")
+    return "\n".join(said)
+
+
+def test_a_dashboard_that_others_reach_is_warned_of_before_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert "CVE-2023-48022" in said_before_the_start(monkeypatch, RayOptions(None, True, "0.0.0.0"))
+    assert "WARNING" not in said_before_the_start(monkeypatch, RayOptions(None, True))
+
+
+def test_a_dashboard_without_a_token_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert "RAY_AUTH_MODE=disabled" in said_before_the_start(monkeypatch, RayOptions(None, True))
+    assert "WARNING" not in said_before_the_start(monkeypatch, RayOptions(None, False))
+
+
+def test_options_that_a_cluster_takes_no_notice_of_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = said_before_the_start(monkeypatch, RayOptions("127.0.0.1:6379", False, "0.0.0.0"))
+    assert "--dashboard-host, --no-dashboard changes nothing" in said
+    assert "changes nothing" not in said_before_the_start(monkeypatch, RayOptions("127.0.0.1:6379"))
+    assert "changes nothing" not in said_before_the_start(monkeypatch, RayOptions(None, False))
 
 
 def test_a_fault_of_our_own_is_not_taken_for_rays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,5 +77,5 @@ def test_a_fault_of_our_own_is_not_taken_for_rays(monkeypatch: pytest.MonkeyPatc
         raise TypeError("wrong arguments")
 
     monkeypatch.setattr(ray, "init", fail)
-    with pytest.raises(TypeError), connected(RayOptions(None, "off"), lambda *_: None):
+    with pytest.raises(TypeError), connected(RayOptions(None, False), lambda *_: None):
         raise AssertionError("it has not started")
