@@ -17,7 +17,15 @@ import difflib
 import sys
 from collections.abc import Iterable
 
-OUT_OF_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+OUT_OF_GPU_MEMORY = (
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # cublasCreate finds no room for its workspace
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+# With which a trial's process ends where no exception could end it.
+EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY = 75, 76
 
 
 class AgropestError(Exception):

@@ -1,4 +1,4 @@
-"""What is still to come of a learning-rate schedule."""
+"""What is still to come of a learning-rate schedule, and what else decides how a learning curve rises."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def decay_to_come(config: Mapping[str, Any], iteration: int) -> float:
     last = gamma ** len(steps)
     now = gamma ** sum(step < iteration for step in steps)  # a step takes effect in the iteration after it
     return float((now - last) / (1.0 - last))
+
+
+def start_key(config: Mapping[str, Any]) -> str:
+    """Returns what decides how far behind a trial begins, as text to compare.
+
+    Another number of anchors in a cell, or another head, does not fit COCO's weights and starts from random ones;
+    another loss starts from other gradients.
+    """
+    sizes, ratios = config["MODEL.ANCHOR_GENERATOR.SIZES"], config["MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"]
+    head = [config[key] for key in ("MODEL.ROI_HEADS.NAME", "MODEL.ROI_BOX_HEAD.CLS_LOSS", "MODEL.WEIGHTS")]
+    return json.dumps([[len(level) for level in sizes], [len(level) for level in ratios], *head])
 
 
 def curve_key(config: Mapping[str, Any]) -> str:

@@ -4,6 +4,9 @@ The trial's own process (rank 0) trains, evaluates, saves and decides, as ever. 
 part of every batch until rank 0 is through with them, and holds nothing that is worth keeping. So nobody has to agree
 on an interruption, and no iteration waits for a word.
 
+A follower that is lost is noticed twice. With gloo the next exchange fails at once. NCCL's goes on waiting, in a call
+that no exception reaches: there a thread that watches the followers ends this process, and its exit code says why.
+
 The batches are those of one process, cut into equal parts, and the gradient is the mean over the parts. What differs
 from one process is the order of sums, and which anchors and proposals are sampled: each rank draws for its own images.
 """
@@ -20,7 +23,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,7 @@ from detectron2.config import CfgNode
 from detectron2.engine.defaults import create_ddp_model
 from detectron2.utils.events import EventStorage
 
-from agropest.errors import TrialError, fault
+from agropest.errors import EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError, fault, is_out_of_gpu_memory
 from agropest.training.batches import BatchStream
 from agropest.training.mapper import Record
 from agropest.training.trainer import TrialTrainer
@@ -41,6 +44,11 @@ logger = logging.getLogger(__name__)
 # While rank 0 evaluates, the others wait in their next exchange.
 WAIT = datetime.timedelta(days=7)
 LEAVE_S = 10
+# An exchange fails a moment before or after the process that it fails for is seen to have ended.
+SETTLE_S = 2.0
+# So long an exchange has to fail by itself once a follower is lost.
+NOTICE_S = 20.0
+LEAVE = "leave"
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,9 @@ def trained_together(trainer: TrialTrainer, task: Task) -> Iterator[None]:
         task: with a world size of 1 nothing is started.
 
     Raises:
-        TrialError: a batch cannot be cut into equal parts.
+        TrialError: a batch cannot be cut into equal parts, or a follower failed by the trial's doing.
         ChildProcessError: a follower died.
+        torch.OutOfMemoryError: a follower's card was too small.
     """
     if task.world_size == 1:
         yield
@@ -98,21 +107,97 @@ def _followed(trainer: TrialTrainer, task: Task) -> Iterator[None]:
         process.start()
         theirs.close()
         followers.append((process, ours))
+    watch, is_through = _Watch(followers), False
     try:
         _join(trainer, task, 0)
         yield
+        is_through = True
     except RuntimeError as error:
-        if any(process.exitcode not in (None, 0) for process, _ in followers):
-            raise ChildProcessError(f"a process that trained with this one died: {error}") from error
+        lost = watch.lost(SETTLE_S)
+        if lost is not None:
+            raise lost.as_error() from error
         raise
     finally:
+        watch.end()
         trainer.training_model = trainer.model
+        # NCCL's group is left by all ranks together, or not at all: an interrupted trial's process ends anyway.
+        if is_through:
+            for _, connection in followers:
+                with contextlib.suppress(OSError):
+                    connection.send(LEAVE)
+        if torch.distributed.is_initialized() and (is_through or task.device != "cuda"):
+            torch.distributed.destroy_process_group()
         for process, connection in followers:
             connection.close()  # its end ends the process
             process.join(LEAVE_S)
             process.kill()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """Why a follower ended before its time: by a signal or an exit (no kind), or with an error that it has told."""
+
+    text: str
+    kind: str = ""
+
+    @staticmethod
+    def of(error: Exception) -> _Lost:
+        kind = "memory" if is_out_of_gpu_memory(error) else "trial" if isinstance(error, TrialError) else ""
+        return _Lost(f"{type(error).__name__}: {error}" if kind != "trial" else str(error), kind)
+
+    def as_error(self) -> Exception:
+        if self.kind == "memory":
+            return torch.OutOfMemoryError(self.text)
+        if self.kind == "trial":
+            return TrialError(self.text)
+        return ChildProcessError(f"a process that trained with this one died: {self.text}")
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_OUT_OF_GPU_MEMORY if self.kind == "memory" else EXIT_LOST
+
+
+class _Watch:
+    """Notices in a thread that a follower is lost, and ends this process where its training does not notice."""
+
+    def __init__(self, followers: list[tuple[BaseProcess, Connection]]) -> None:
+        self._followers = followers
+        self._first: _Lost | None = None
+        self._noticed, self._ended = threading.Event(), threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def lost(self, seconds: float) -> _Lost | None:
+        """Returns why a follower was lost, if one is within some seconds."""
+        self._noticed.wait(seconds)
+        return self._first
+
+    def end(self) -> None:
+        """From now on followers may end."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        places: list[Any] = [thing for process, pipe in self._followers for thing in (process.sentinel, pipe)]
+        try:
+            wait(places)
+        except (OSError, ValueError):  # a pipe that is closed at the end
+            return
+        if self._ended.is_set():
+            return
+        self._first = next(filter(None, map(self._why, self._followers)), _Lost("it has ended"))
+        logger.error("a process that trained with this one is lost: %s", self._first.text)
+        self._noticed.set()
+        if not self._ended.wait(NOTICE_S):
+            os._exit(self._first.exit_code)
+
+    @staticmethod
+    def _why(follower: tuple[BaseProcess, Connection]) -> _Lost | None:
+        process, pipe = follower
+        with contextlib.suppress(EOFError, OSError):
+            if pipe.poll():
+                told: _Lost = pipe.recv()
+                return told
+        process.join(1)
+        return None if process.exitcode is None else _Lost(f"exit code {process.exitcode}")
 
 
 def require_equal_parts(batch_size: int, world_size: int) -> None:
@@ -155,7 +240,22 @@ def _join(trainer: TrialTrainer, task: Task, rank: int) -> None:
 
 def _follow(task: Task, rank: int, connection: Connection) -> None:
     """A follower's process."""
-    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+    may_leave = threading.Event()
+    threading.Thread(target=_end_with, args=(connection, may_leave), daemon=True).start()
+    try:
+        _train_along(task, rank)
+    except Exception as error:
+        logger.exception("rank %d ended with an error", rank)
+        with contextlib.suppress(OSError):
+            connection.send(_Lost.of(error))
+        os._exit(1)
+    may_leave.wait()
+    torch.distributed.destroy_process_group()
+    os._exit(0)
+
+
+def _train_along(task: Task, rank: int) -> None:
+    """Trains on this rank's part of every batch, as often as rank 0 will."""
     torch.set_num_threads(task.num_threads)
     if task.device == "cuda":
         torch.cuda.set_device(rank)
@@ -166,11 +266,11 @@ def _follow(task: Task, rank: int, connection: Connection) -> None:
     with EventStorage(task.start) as trainer.storage:
         for trainer.iter in range(task.start, task.end):
             trainer.run_step()
-    os._exit(0)
 
 
-def _end_with(connection: Connection) -> None:
-    """Ends this process when rank 0 has closed its end of the pipe, or has died."""
+def _end_with(connection: Connection, may_leave: threading.Event) -> None:
+    """Hears that the training is through; ends this process when rank 0 has closed its end of the pipe, or has died."""
     with contextlib.suppress(EOFError, OSError):
-        connection.recv()
+        while connection.recv() == LEAVE:
+            may_leave.set()
     os._exit(0)

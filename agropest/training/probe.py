@@ -1,14 +1,20 @@
 """A short trial that is thrown away: how fast a config trains and evaluates here, and what memory it takes at most.
 
-The memory is that of the largest input: the images that are largest once resized to the largest training size, and a
-batch of the evaluation. The speed is that of ordinary batches of the trial's own stream.
+The memory is that of the largest input: the images that are largest once resized to the largest training size, and
+the batch of evaluated images that are largest. The speed is that of ordinary batches of the trial's own stream.
+
+The learning rate is 0: the weights stay what they are, so that nothing diverges in the few iterations, whatever the
+schedule. They are the trial's initial weights where those can be had, because the boxes that an untrained detector
+finds take another time, and another memory, than a trained one's.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,15 +23,19 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
 
+from agropest.errors import AgropestError
 from agropest.sweep.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
 from agropest.training.batches import BatchStream
-from agropest.training.evaluation import IMAGES_PER_BATCH, detect
+from agropest.training.evaluation import IMAGES_PER_BATCH, TestTimeAugmentation, detect
 from agropest.training.mapper import Record, TestMapper, TrainMapper
 from agropest.training.records import load_records
 from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
+from agropest.training.weights import load_weights
+
+logger = logging.getLogger(__name__)
 
 WARM_UP_ITERS = 2
 MIN_ITERS = 3
@@ -45,17 +55,24 @@ class Probe:
         self._started = time.perf_counter()
         torch.set_num_threads(setting.num_threads)
         self._trial, self._setting = trial, setting
-        self._cfg = detectron2_config(trial, setting.device)
+        self._cfg = _at_rest(detectron2_config(trial, setting.device))
         self._trainer = TrialTrainer(self._cfg, setting.device)
+        _load_initial_weights(self._trainer.model, self._cfg)
         self._splits = {name: load_records(name, *paths) for name, paths in setting.splits.items()}
         self._stream = BatchStream(self._splits["train"].dicts, self._cfg, trial.seed)
         self._start_s = time.perf_counter() - self._started
         self._iteration = 0
 
     def warm_up(self) -> None:
-        """Trains a few iterations at the largest input: memory is at its most, kernels are chosen, files are read."""
+        """Trains and evaluates at the largest input: memory is at its most, kernels are chosen, files are read."""
         largest = largest_batch(self._stream.records, self._cfg, self._trial.seed)
         self._train(itertools.repeat(largest), WARM_UP_ITERS)
+        split = self._splits["valid"]
+        evaluated = largest_evaluated([r for one in self._splits.values() for r in one.dicts], self._cfg)
+        model, mapper = self._trainer.evaluation_model(), TestMapper(self._cfg)
+        detect(model, evaluated, mapper, split.category_ids)
+        if self._cfg.TEST.AUG.ENABLED:
+            detect(TestTimeAugmentation(self._cfg, model), evaluated[:1], mapper, split.category_ids)
 
     def measure(self, seconds: float, device: str, concurrent: int = 1) -> Measurement:
         """Returns the measurement.
@@ -156,6 +173,33 @@ def run_probe(
     return probe.measure(seconds, device, concurrent)
 
 
+def _at_rest(cfg: CfgNode) -> CfgNode:
+    """Returns a config whose training changes no weight."""
+    resting = cfg.clone()
+    resting.defrost()
+    resting.SOLVER.BASE_LR = 0.0
+    resting.freeze()
+    return resting
+
+
+def _load_initial_weights(model: torch.nn.Module, cfg: CfgNode) -> None:
+    """Loads the trial's initial weights; where they cannot be had, the launch says so, and a probe does without."""
+    try:
+        load_weights(model, cfg.MODEL.WEIGHTS)
+    except (AgropestError, OSError) as error:
+        logger.warning("probing with random weights: %s", error)
+
+
+def largest_evaluated(records: Sequence[Record], cfg: CfgNode) -> list[Record]:
+    """Returns the images of the evaluation's largest batch: of one size, with the most pixels in all."""
+    by_size: dict[tuple[int, int], list[Record]] = defaultdict(list)
+    for record in records:
+        by_size[record["height"], record["width"]].append(record)
+    batches = [alike[:IMAGES_PER_BATCH] for alike in by_size.values()]
+    sizes = cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST
+    return max(batches, key=lambda batch: len(batch) * _resized_area(batch[0], *sizes))
+
+
 def largest_batch(records: Sequence[Record], cfg: CfgNode, seed: int) -> list[Record]:
     """Returns a batch of the images that are largest at the network's input, at the largest training size."""
     largest = cfg.clone()
@@ -165,15 +209,15 @@ def largest_batch(records: Sequence[Record], cfg: CfgNode, seed: int) -> list[Re
     largest.INPUT.COPY_PASTE.PROB = 0.0
     largest.freeze()
     # Most pixels after the resize, then most boxes: an image with many boxes keeps more matches in memory.
-    order = sorted(records, key=lambda r: (-_input_area(r, largest), -len(r["annotations"])))
+    sizes = largest.INPUT.MIN_SIZE_TRAIN[0], largest.INPUT.MAX_SIZE_TRAIN
+    order = sorted(records, key=lambda r: (-_resized_area(r, *sizes), -len(r["annotations"])))
     chosen = (order * cfg.SOLVER.IMS_PER_BATCH)[: cfg.SOLVER.IMS_PER_BATCH]
     mapper = TrainMapper(chosen, largest, cache_bytes=0)
     return [mapper(index, (seed, 0, index)) for index in range(len(chosen))]
 
 
-def _input_area(record: Record, cfg: CfgNode) -> float:
-    """Returns the pixels of an image after Detectron2's ``ResizeShortestEdge``."""
+def _resized_area(record: Record, min_size_px: int, max_size_px: int) -> float:
+    """Returns the pixels of an image after Detectron2's ``ResizeShortestEdge``; a minimum of 0 leaves it as it is."""
     short, long = sorted((record["height"], record["width"]))
-    scale = cfg.INPUT.MIN_SIZE_TRAIN[0] / short
-    scale = min(scale, cfg.INPUT.MAX_SIZE_TRAIN / long)
+    scale = min(min_size_px / short, max_size_px / long) if min_size_px else 1.0
     return float(short * scale) * float(long * scale)

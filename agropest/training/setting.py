@@ -20,8 +20,8 @@ class Setting:
         loader_workers: processes that prepare batches; 0: this one does.
         image_cache: folder of the decoded images that all trials of this node share; None: each decodes its own.
         metric: by which validation chooses the checkpoint that is tested.
-        gpu_memory_fraction: of the card's memory that this process may use; 0: all. A trial that outgrows its share
-            fails alone.
+        gpu_memory_fraction: of the card's memory that this process may use, its CUDA context included; 0: all. A
+            trial that outgrows its share fails alone.
         keep_checkpoints: False removes them all once the trial is finished.
         sweep: whose launch this is.
     """

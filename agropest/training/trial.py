@@ -38,6 +38,7 @@ from agropest.training.batches import BatchStream
 from agropest.training.distributed import Task, trained_together
 from agropest.training.evaluation import Interrupted, TestTimeAugmentation
 from agropest.training.evaluator import Evaluator
+from agropest.training.gpu_memory import take_share
 from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
@@ -72,8 +73,8 @@ def run_trial(
         RuntimeError: out of GPU memory, or another error of torch; the last checkpoint stays.
     """
     torch.set_num_threads(setting.num_threads)
-    if setting.gpu_memory_fraction > 0:
-        torch.cuda.set_per_process_memory_fraction(setting.gpu_memory_fraction)
+    if setting.device == "cuda":
+        take_share(setting.gpu_memory_fraction or 1.0)
     folder.write_spec(trial, setting.sweep)
     run = _Run(trial, folder, setting, on_evaluation, should_stop)
     try:
@@ -422,5 +423,7 @@ class _Interrupt(HookBase):
 
     def after_step(self) -> None:
         if self.run.should_stop():
-            self.run.checkpoint(self.its_trainer, self.its_trainer.iter + 1)
+            iteration = self.its_trainer.iter + 1
+            if iteration not in checkpoints.iterations(self.run.folder.checkpoints):  # at an evaluation it is there
+                self.run.checkpoint(self.its_trainer, iteration)
             raise Interrupted

@@ -93,17 +93,25 @@ def best_layout(images_per_s: Mapping[CpuLayout, float]) -> CpuLayout:
     return max(images_per_s, key=lambda layout: (images_per_s[layout], -layout.trials))
 
 
-def next_count(images_per_s: Mapping[int, float], memory_bytes: int, card: Card, num_cores: int) -> int | None:
+def cores_for_card(num_cores: int, num_cards: int) -> int:
+    """Returns the cores that the trials of one card have between them: every card gets as many."""
+    return max(1, num_cores // max(1, num_cards))
+
+
+def next_count(
+    images_per_s: Mapping[int, float], memory_bytes: int, card: Card, num_cores: int, cpus: float = 1.0
+) -> int | None:
     """Returns how many trials to measure side by side next on a card, or None when the answer is known.
 
     Args:
         images_per_s: number of trials side by side to their total throughput, as measured so far.
         memory_bytes: of one of them.
         card: that they share.
-        num_cores: that they share; each needs one at least.
+        num_cores: for the trials of this card (:func:`cores_for_card`).
+        cpus: cores that each of them takes at least.
     """
     tried = max(images_per_s, default=0)
-    highest = min(MAX_PER_CARD, num_cores, fitting(memory_bytes, card))
+    highest = min(MAX_PER_CARD, int(num_cores // cpus), fitting(memory_bytes, card))
     if tried >= max(highest, 1):
         return None
     before = max((n for n in images_per_s if n < tried), default=0)
@@ -141,6 +149,7 @@ def pack_cards(
     num_cores: int,
     load_s: float,
     step_s: float,
+    cpus: float = 1.0,
 ) -> CardPacking:
     """Returns what each kind of trial gets.
 
@@ -152,6 +161,7 @@ def pack_cards(
         num_cores: of the machine that holds the cards.
         load_s: seconds one process takes to prepare a batch.
         step_s: seconds of one iteration of a trial that is alone on the card.
+        cpus: cores that each trial takes at least.
 
     Raises:
         ValueError: there is no card.
@@ -159,16 +169,18 @@ def pack_cards(
     if not cards:
         raise ValueError("no card")
     card = min(cards, key=lambda card: card.memory_bytes)
-    per_card = min(best_count(images_per_s), math.ceil(max(num_trials, 1) / len(cards)))
+    # Where the cores ran out first, Ray would fill the first cards and leave the last ones empty.
+    fed = max(1, int(cores_for_card(num_cores, len(cards)) // cpus))
+    per_card = min(best_count(images_per_s), math.ceil(max(num_trials, 1) / len(cards)), fed)
     shares = {}
     for kind, needed in memory_bytes.items():
         share = max(1 / per_card, needed * MEMORY_MARGIN / card.memory_bytes)
         shares[kind] = min(1.0, _rounded(share, per_card))
-    cpus = max(1, num_cores // (per_card * len(cards)))
+    cores = max(1, num_cores // (per_card * len(cards)))
     # While per_card trials share a card, an iteration of each takes about this long.
     shared_step_s = step_s * per_card * images_per_s[1] / images_per_s[per_card] if per_card in images_per_s else step_s
     workers = math.ceil(load_s / max(shared_step_s, 1e-6))
-    return CardPacking(per_card, shares, cpus, min(max(1, workers), cpus - 1) if cpus > 1 else 0)
+    return CardPacking(per_card, shares, cores, min(max(1, workers), cores - 1) if cores > 1 else 0)
 
 
 def _rounded(share: float, per_card: int) -> float:

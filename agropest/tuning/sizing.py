@@ -104,6 +104,7 @@ class Sizing:
 
     def _packed(self, trials: Sequence[TrialSpec], wanted: Resources) -> packing.CardPacking:
         cores = self.machine.num_cores
+        fixed_cpus = 1.0 if "cpus" in wanted.auto else wanted.cpus
         probed = Resources(cpus=1, gpus=1, loader_workers=min(PROBE_WORKERS, max(0, cores - 1)), threads=1)
         kinds = _kinds(trials)
         alone = {kind: self._measured(trial, probed, 1, on_gpu=True)[0] for kind, trial in kinds.items()}
@@ -112,7 +113,9 @@ class Sizing:
         hungriest = max(kinds, key=lambda kind: alone[kind].memory_bytes)
         throughput = {1: _images_per_s(kinds[hungriest], [alone[hungriest]])}
         if "gpus" in wanted.auto:
-            while count := packing.next_count(throughput, alone[hungriest].memory_bytes, card, cores):
+            for_card = packing.cores_for_card(cores, len(self.machine.cards))
+            memory = alone[hungriest].memory_bytes
+            while count := packing.next_count(throughput, memory, card, for_card, fixed_cpus):
                 try:
                     together = self._measured(kinds[hungriest], probed, count, on_gpu=True)
                 except EnvironmentFault as error:  # so many do not fit, which is what is to be found out
@@ -130,6 +133,7 @@ class Sizing:
             cores,
             alone[hungriest].load_s,
             alone[hungriest].step_s,
+            fixed_cpus,
         )
         rates = ", ".join(f"{n} together {rate:.1f} images/s" for n, rate in sorted(throughput.items()))
         if "gpus" in wanted.auto:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import cached_property
 
 from agropest.data.dataset import Dataset
-from agropest.results.store import ENDED_WELL, FAILED, STOPPED, Store, TrialFolder
+from agropest.results.store import ENDED_WELL, FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, Store, TrialFolder
 from agropest.statistics.bootstrap import replicate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import Targets, match, read_targets
 from agropest.statistics.metric import basis_of
 from agropest.statistics.racing import FEWEST_SOURCES, Entrant, Known, RaceRule, Sample, Stop, halving, race
-from agropest.sweep.learning_rate import curve_key, decay_to_come
+from agropest.sweep.learning_rate import curve_key, decay_to_come, start_key
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.stop_rule import HYPERBAND, RACE, StopRule
 from agropest.sweep.trial import TrialSpec
@@ -53,6 +53,7 @@ class Standings:
         }
         self._stored: dict[str, set[int]] = {}
         self._status: dict[str, str] = {}
+        self._over: set[str] = set()  # names of trials of which no evaluation will come before the next launch
         self._samples: dict[tuple[str, int], Sample] = {}
         self._known: Known = {}
         for trial in trials:
@@ -67,7 +68,13 @@ class Standings:
         folder = self.store.folder(trial)
         before = self._status.get(trial.name)
         self._stored[trial.name] = {record.iteration for record in folder.read_evaluations("valid", check_boxes=True)}
-        self._status[trial.name] = folder.status().status
+        status = folder.status()
+        self._status[trial.name] = status.status
+        # One that needs more of a card than it has is run again when all others have ended: they would wait for it.
+        lacks_memory = status.status == INTERRUPTED and status.reason == OUT_OF_MEMORY
+        self._over.discard(trial.name)
+        if lacks_memory or status.status in ENDED_WELL:
+            self._over.add(trial.name)
         if FAILED in (before, self._status[trial.name]) and before != self._status[trial.name]:
             self._known.clear()  # a seed less, or one more
 
@@ -107,12 +114,20 @@ class Standings:
         return read_targets(GroundTruth.from_coco(self._annotations))
 
     def _entrant(self, label: str, trials: Sequence[TrialSpec]) -> Entrant:
-        """Returns a variant: at an iteration, the mean over its seeds, once all of them have been evaluated there."""
-        counted = [t for t in trials if self._status[t.name] != FAILED and t.name not in self.left_out]
-        arrived = set.intersection(*(self._stored[trial.name] for trial in counted)) if counted else set()
-        outline = self._outlines[label]
-        samples = {t: Sample.mean([self._sample(trial, t) for trial in counted]) for t in sorted(arrived)}
-        return replace(outline, samples=samples, is_over=all(self._status[t.name] in ENDED_WELL for t in counted))
+        """Returns a variant: at an iteration, the mean over its seeds, once all of them have been evaluated there.
+
+        A seed that has failed counts up to where it came, so that what was decided before still is. One that this
+        launch leaves out is not waited for, and nothing is decided without it.
+        """
+        will_come = [t for t in trials if self._status[t.name] != FAILED]
+        known = set().union(*(self._stored[trial.name] for trial in trials))
+        samples = {}
+        for iteration in sorted(known):
+            if all(iteration in self._stored[trial.name] for trial in will_come):
+                there = [trial for trial in trials if iteration in self._stored[trial.name]]
+                samples[iteration] = Sample.mean([self._sample(trial, iteration) for trial in there])
+        is_over = all(t.name in self._over or t.name in self.left_out for t in will_come)
+        return replace(self._outlines[label], samples=samples, is_over=is_over)
 
     def _sample(self, trial: TrialSpec, iteration: int) -> Sample:
         key = (trial.name, iteration)
@@ -161,4 +176,4 @@ def _outline(label: str, trial: TrialSpec, rule: StopRule) -> Entrant:
     if not first_look and rule.method == RACE:
         first_look = max(int(trial.config["SOLVER.WARMUP_ITERS"]), trial.max_iter // 10)
     to_come = {t: decay_to_come(trial.config, t) for t in looks}
-    return Entrant(label, looks, {}, first_look, to_come, curve_key(trial.config))
+    return Entrant(label, looks, {}, first_look, to_come, curve_key(trial.config), start_key(trial.config))

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from agropest.errors import fault
+from agropest.errors import EXIT_OUT_OF_GPU_MEMORY, fault
 from agropest.results.completeness import lacks_its_end, still_stopped
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
 from agropest.statistics.metric import metric_value
@@ -69,6 +69,9 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
     for attempt in range(retries + 1):
         end = _run_once(job, metric, told, is_decided=mends)
         if end.is_final:
+            if end.reason == OUT_OF_MEMORY and folder.status().reason != OUT_OF_MEMORY:  # it could not write that
+                claimed = folder.claim()
+                claimed.write_status(replace(claimed.status(), status=INTERRUPTED, reason=OUT_OF_MEMORY))
             return
         lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
         job = replace(job, note=lost)
@@ -153,7 +156,10 @@ def _messages(process: BaseProcess, connection: Connection) -> Iterator[Evaluati
             message = connection.recv()
         except (EOFError, OSError):
             process.join(LEAVE_S)
-            yield _End(False, f"its process was killed ({_how(process.exitcode)})")
+            if process.exitcode == EXIT_OUT_OF_GPU_MEMORY:
+                yield _End(True, OUT_OF_MEMORY)
+            else:
+                yield _End(False, f"its process was killed ({_how(process.exitcode)})")
             return
         if message[0] == "end":
             status, reason, error_number = message[1:]

@@ -77,7 +77,7 @@ def test_what_is_not_a_number_is_never_stopped_nor_stops_anyone() -> None:
 
 
 def test_too_few_images_decide_nothing() -> None:
-    few = RaceRule(level=0.05, num_entrants=2, num_sources=29)
+    few = RaceRule(level=0.05, num_entrants=2, num_sources=99)
     assert race([flat("a", 40), flat("b", 10)], few) == {}
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 
 from agropest.data.dataset import Dataset
-from agropest.errors import TrialError
+from agropest.errors import EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError
 from agropest.results.store import FINISHED, Store, TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.training import checkpoints
+from agropest.training import checkpoints, distributed
 from agropest.training.batches import BatchStream
 from agropest.training.distributed import require_equal_parts
 from agropest.training.records import load_records
@@ -62,6 +68,60 @@ def test_two_processes_reach_what_one_reaches(trial: TrialSpec, tiny_dataset: Da
     )
     # Not equal: a mean of two means over unequal numbers of proposals, and sums in another order.
     assert 0 < (together - alone).norm() < 0.2 * (alone - first).norm()
+
+
+def test_a_follower_that_is_lost_is_no_fault_of_the_trial(
+    trial: TrialSpec, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followers: list[BaseProcess] = []
+
+    class Watch(distributed._Watch):
+        def __init__(self, started: list[tuple[BaseProcess, Connection]]) -> None:
+            followers.extend(process for process, _ in started)
+            super().__init__(started)
+
+    monkeypatch.setattr(distributed, "_Watch", Watch)
+    folder = Store(tmp_path).folder(trial).claim()
+    with pytest.raises(ChildProcessError, match="exit code -9"):
+        run_trial(trial, folder, Setting(tiny_dataset.paths, num_processes=2), lambda _: followers[0].kill())
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [(None, EXIT_LOST), (distributed._Lost.of(torch.OutOfMemoryError("64 GiB")), EXIT_OUT_OF_GPU_MEMORY)],
+)
+def test_where_no_exception_reaches_the_training_its_process_ends(
+    told: object, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NCCL waits for ever for a rank that is gone."""
+    codes: list[int] = []
+    ended = threading.Event()
+    monkeypatch.setattr(distributed, "NOTICE_S", 0.1)
+    monkeypatch.setattr(os, "_exit", lambda number: (codes.append(number), ended.set()))
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=time.sleep, args=(600,))
+    process.start()
+    distributed._Watch([(process, ours)])
+    if told is not None:
+        theirs.send(told)
+    else:
+        process.kill()
+    assert ended.wait(60)
+    process.kill()
+    assert codes == [code]
+
+
+def test_followers_that_end_with_the_training_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "_exit", lambda _: pytest.fail("nobody was lost"))
+    context = multiprocessing.get_context("forkserver")
+    ours, _ = context.Pipe()
+    process = context.Process(target=time.sleep, args=(600,))
+    process.start()
+    watch = distributed._Watch([(process, ours)])
+    watch.end()
+    process.kill()
+    assert watch.lost(0.2) is None
 
 
 def test_the_parts_are_the_batch(trial: TrialSpec, tiny_dataset: Dataset) -> None:

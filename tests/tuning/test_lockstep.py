@@ -18,7 +18,17 @@ from ray.tune.schedulers import TrialScheduler
 from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo import draw_demo_dataset
 from agropest.results.completeness import is_stopped
-from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
+from agropest.results.store import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    OUT_OF_MEMORY,
+    RUNNING,
+    STOPPED,
+    EvaluationRecord,
+    Status,
+    Store,
+)
 from agropest.results.sweep_comparison import compare_trials
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.sweep.plan import expand_trials
@@ -81,10 +91,10 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
 
 
 @pytest.fixture(scope="module")
-def forty(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A data set with 40 validation images: enough for a race."""
-    folder = tmp_path_factory.mktemp("forty") / "insects"
-    draw_demo_dataset(folder, seed=4, train=2, valid=40, test=2, image_size_px=64)
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A data set with 100 validation images: enough for a race."""
+    folder = tmp_path_factory.mktemp("hundred") / "insects"
+    draw_demo_dataset(folder, seed=4, train=2, valid=100, test=2, image_size_px=64)
     return load_dataset(folder, tmp_path_factory.mktemp("converted"))
 
 
@@ -115,14 +125,14 @@ def evaluate(store: Store, trial: TrialSpec, dataset: Dataset, iteration: int, s
 
 
 def test_the_race_is_read_from_the_store_and_the_next_launch_begins_with_its_stops(
-    forty: Dataset, tmp_path: Path
+    hundred: Dataset, tmp_path: Path
 ) -> None:
-    spec, (good, bad), store = plan(tmp_path, forty)
+    spec, (good, bad), store = plan(tmp_path, hundred)
     assert spec.stop.method == "race"
     for iteration in (200, 400):
-        evaluate(store, good, forty, iteration, 0.9)
-        evaluate(store, bad, forty, iteration, 0.2)
-    standings = open_standings(spec, [good, bad], set(), forty, store)
+        evaluate(store, good, hundred, iteration, 0.9)
+        evaluate(store, bad, hundred, iteration, 0.2)
+    standings = open_standings(spec, [good, bad], set(), hundred, store)
     assert standings is not None
     stop = standings.decide()["bad"]
     assert (stop.iteration, stop.rival) == (200, "good")
@@ -133,30 +143,30 @@ def test_the_race_is_read_from_the_store_and_the_next_launch_begins_with_its_sto
     assert "stopped early: worse than good at iteration 200" in status.reason
 
 
-def test_a_damaged_evaluation_is_not_there_and_stops_nothing(forty: Dataset, tmp_path: Path) -> None:
-    spec, (good, bad), store = plan(tmp_path, forty)
+def test_a_damaged_evaluation_is_not_there_and_stops_nothing(hundred: Dataset, tmp_path: Path) -> None:
+    spec, (good, bad), store = plan(tmp_path, hundred)
     for iteration in (200, 400):
-        evaluate(store, good, forty, iteration, 0.9)
-        evaluate(store, bad, forty, iteration, 0.2)
+        evaluate(store, good, hundred, iteration, 0.9)
+        evaluate(store, bad, hundred, iteration, 0.2)
     [first, _] = store.folder(bad).read_evaluations("valid")
     boxes = store.folder(bad).boxes_path(first)
     content = bytearray(boxes.read_bytes())
     content[len(content) // 2] ^= 1
     boxes.write_bytes(content)
-    standings = open_standings(spec, [good, bad], set(), forty, store)
+    standings = open_standings(spec, [good, bad], set(), hundred, store)
     assert standings is not None
     assert all(stop.iteration != 200 for stop in standings.decide().values())
-    truth = {"valid": GroundTruth.from_coco(forty.splits["valid"].annotations)}
+    truth = {"valid": GroundTruth.from_coco(hundred.splits["valid"].annotations)}
     table = compare_trials([good, bad], store, truth, baseline="good")
     assert {one.label: one.equal_iterations for one in table.variants}["bad"] == (400,)
 
 
-def test_a_sweep_that_cannot_be_raced_is_not(forty: Dataset, tiny_dataset: Dataset, tmp_path: Path) -> None:
-    spec, trials, store = plan(tmp_path, forty)
-    assert open_standings(spec, trials[:1], set(), forty, store) is None
+def test_a_sweep_that_cannot_be_raced_is_not(hundred: Dataset, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, hundred)
+    assert open_standings(spec, trials[:1], set(), hundred, store) is None
     assert open_standings(spec, trials, set(), tiny_dataset, store) is None  # 6 validation images
-    spec, trials, store = plan(tmp_path, forty, "stop: none\n")
-    assert open_standings(spec, trials, set(), forty, store) is None
+    spec, trials, store = plan(tmp_path, hundred, "stop: none\n")
+    assert open_standings(spec, trials, set(), hundred, store) is None
 
 
 class Controller:
@@ -175,19 +185,19 @@ class Controller:
         trial.status = "TERMINATED"
 
 
-def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(forty: Dataset, tmp_path: Path) -> None:
-    spec, trials, store = plan(tmp_path, forty)
+def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(hundred: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, hundred)
     good, bad = trials
     controller = Controller(trials)
     first, second = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
     assert scheduler.choose_trial_to_run(controller) is first
     first.status = "RUNNING"
-    evaluate(store, good, forty, 200, 0.9)
+    evaluate(store, good, hundred, 200, 0.9)
     assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.NOOP
     assert (first.status, scheduler.choose_trial_to_run(controller)) == ("PAUSED", second)
     second.status = "RUNNING"
-    evaluate(store, bad, forty, 200, 0.2)
+    evaluate(store, bad, hundred, 200, 0.2)
     assert scheduler.on_trial_result(controller, second, {"iteration": 200}) == TrialScheduler.STOP
     assert store.folder(bad).status().status == STOPPED
     second.status = "TERMINATED"
@@ -196,34 +206,34 @@ def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(forty: Dataset, 
     first.status = "RUNNING"
     # It goes on: what it had told before is told again, and nobody waits any more.
     assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.CONTINUE
-    evaluate(store, good, forty, 400, 0.9)
+    evaluate(store, good, hundred, 400, 0.9)
     assert scheduler.on_trial_result(controller, first, {"iteration": 400}) == TrialScheduler.CONTINUE
 
 
-def test_a_trial_that_ray_takes_up_again_is_waited_for_again(forty: Dataset, tmp_path: Path) -> None:
+def test_a_trial_that_ray_takes_up_again_is_waited_for_again(hundred: Dataset, tmp_path: Path) -> None:
     """A lost node: Ray tells of the trial's error, and adds it again."""
-    spec, trials, store = plan(tmp_path, forty)
+    spec, trials, store = plan(tmp_path, hundred)
     controller = Controller(trials)
     first, second = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
     scheduler.on_trial_error(controller, second)
     scheduler.on_trial_add(controller, second)
     first.status = "RUNNING"
-    evaluate(store, trials[0], forty, 200, 0.9)
+    evaluate(store, trials[0], hundred, 200, 0.9)
     assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.NOOP
 
 
-def test_a_paused_trial_that_is_out_is_ended_where_it_waits(forty: Dataset, tmp_path: Path) -> None:
-    spec, trials, store = plan(tmp_path, forty)
+def test_a_paused_trial_that_is_out_is_ended_where_it_waits(hundred: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, hundred)
     good, bad = trials
     controller = Controller([bad, good])
     waiting, running = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
     waiting.status = "RUNNING"
-    evaluate(store, bad, forty, 200, 0.2)
+    evaluate(store, bad, hundred, 200, 0.2)
     assert scheduler.on_trial_result(controller, waiting, {"iteration": 200}) == TrialScheduler.NOOP
     running.status = "RUNNING"
-    evaluate(store, good, forty, 200, 0.9)
+    evaluate(store, good, hundred, 200, 0.9)
     assert scheduler.on_trial_result(controller, running, {"iteration": 200}) == TrialScheduler.CONTINUE
     assert waiting.status == "TERMINATED"
     status = store.folder(bad).status()
@@ -232,44 +242,84 @@ def test_a_paused_trial_that_is_out_is_ended_where_it_waits(forty: Dataset, tmp_
     assert store.folder(good).status().status != FINISHED
 
 
-def test_a_trial_whose_node_was_lost_is_still_ended_when_it_is_out(forty: Dataset, tmp_path: Path) -> None:
+def test_a_trial_whose_node_was_lost_is_still_ended_when_it_is_out(hundred: Dataset, tmp_path: Path) -> None:
     """Ray takes it for one with an error, and adds it again."""
-    spec, trials, store = plan(tmp_path, forty)
+    spec, trials, store = plan(tmp_path, hundred)
     good, bad = trials
     controller = Controller([bad, good])
     lost, running = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), forty, store))
+    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
     running.status = "RUNNING"
-    evaluate(store, bad, forty, 200, 0.2)
+    evaluate(store, bad, hundred, 200, 0.2)
     scheduler.on_trial_result(controller, lost, {"iteration": 200})
     scheduler.on_trial_error(controller, lost)
     lost.status = "PENDING"
     scheduler.on_trial_add(controller, lost)
-    evaluate(store, good, forty, 200, 0.9)
+    evaluate(store, good, hundred, 200, 0.9)
     assert scheduler.on_trial_result(controller, running, {"iteration": 200}) == TrialScheduler.CONTINUE
     assert (lost.status, store.folder(bad).status().status) == ("TERMINATED", STOPPED)
 
 
-def test_the_baseline_is_never_out(forty: Dataset, tmp_path: Path) -> None:
-    spec, trials, store = plan(tmp_path, forty, "baseline: bad\n")
+def test_what_a_failed_trial_had_stored_still_counts(hundred: Dataset, tmp_path: Path) -> None:
+    spec, (good, bad), store = plan(tmp_path, hundred)
+    evaluate(store, good, hundred, 200, 0.9)
+    evaluate(store, bad, hundred, 200, 0.2)
+    before = Standings(spec, [good, bad], set(), hundred, store).decide()
+    store.folder(good).claim().write_status(Status(FAILED, 200))
+    assert Standings(spec, [good, bad], set(), hundred, store).decide() == before
+    assert set(before) == {"bad"}
+
+
+def test_nobody_waits_for_a_trial_that_lacks_gpu_memory(hundred: Dataset, tmp_path: Path) -> None:
+    """It is run again when all others have ended: they would train to their end for it."""
+    spec, _, store = plan(tmp_path, hundred)
+    spec = load_sweep(spec.path, ["variants.late.MODEL.ROI_BOX_HEAD.FOCAL_GAMMA=4.0", "baseline=good"])
+    good, bad, late = expand_trials(spec, hundred.fingerprint, hundred.class_names)
+    for trial, shares in ((good, [0.9, 0.9, 0.9]), (bad, [0.9, 0.9, 0.2]), (late, [0.9])):
+        for iteration, share in zip((200, 400, 600), shares, strict=False):
+            evaluate(store, trial, hundred, iteration, share)
+
+    def out(status: Status) -> set[str]:
+        store.folder(late).claim().write_status(status)
+        return set(Standings(spec, [good, bad, late], set(), hundred, store).decide())
+
+    assert out(Status(INTERRUPTED, 200, reason="its process was killed")) == set()
+    assert out(Status(INTERRUPTED, 200, reason=OUT_OF_MEMORY)) == {"bad"}
+
+
+def test_a_variant_is_not_judged_without_the_seeds_that_a_launch_leaves_out(hundred: Dataset, tmp_path: Path) -> None:
+    spec, _, store = plan(tmp_path, hundred)
+    spec = load_sweep(spec.path, ["seeds=[1, 2]", "stop.level=0.5"])
+    trials = expand_trials(spec, hundred.fingerprint, hundred.class_names)
+    [first, left] = [trial for trial in trials if trial.label == "bad"]
+    for trial in trials:
+        if trial is not left:
+            evaluate(store, trial, hundred, 200, 0.2 if trial is first else 0.9)
+    assert Standings(spec, trials, {left.name}, hundred, store).decide() == {}
+    evaluate(store, left, hundred, 200, 0.2)
+    assert set(Standings(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
+
+
+def test_the_baseline_is_never_out(hundred: Dataset, tmp_path: Path) -> None:
+    spec, trials, store = plan(tmp_path, hundred, "baseline: bad\n")
     bad, good = trials
     for iteration in (200, 400):
-        evaluate(store, good, forty, iteration, 0.9)
-        evaluate(store, bad, forty, iteration, 0.2)
-    standings = open_standings(spec, trials, set(), forty, store)
+        evaluate(store, good, hundred, iteration, 0.9)
+        evaluate(store, bad, hundred, iteration, 0.2)
+    standings = open_standings(spec, trials, set(), hundred, store)
     assert standings is not None
     assert standings.decide() == {}
     assert standings.still_in(trials) == trials
-    spec, trials, store = plan(tmp_path, forty, "baseline: good\n")
-    standings = open_standings(spec, trials, set(), forty, store)
+    spec, trials, store = plan(tmp_path, hundred, "baseline: good\n")
+    standings = open_standings(spec, trials, set(), hundred, store)
     assert standings is not None
     assert list(standings.decide()) == ["bad"]
     assert [trial.label for trial in standings.still_in(trials)] == ["good"]
     assert store.folder(bad).status().stopped_for == (spec.stopper,)
     # When it is made the baseline, what was decided of it no longer counts.
-    spec, trials, store = plan(tmp_path, forty, "baseline: bad\n")
+    spec, trials, store = plan(tmp_path, hundred, "baseline: bad\n")
     assert not is_stopped(store.folder(bad).status(), spec.stopper)
-    spec, trials, store = plan(tmp_path, forty, "baseline: bad\nstop: {method: race, keep_baseline: false}\n")
-    standings = open_standings(spec, trials, set(), forty, store)
+    spec, trials, store = plan(tmp_path, hundred, "baseline: bad\nstop: {method: race, keep_baseline: false}\n")
+    standings = open_standings(spec, trials, set(), hundred, store)
     assert standings is not None
     assert list(standings.decide()) == ["bad"]

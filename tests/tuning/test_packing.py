@@ -13,6 +13,7 @@ from agropest.tuning.packing import (
     CpuLayout,
     best_count,
     best_layout,
+    cores_for_card,
     cpu_layouts,
     next_count,
     pack_cards,
@@ -69,6 +70,21 @@ def test_shares_fill_all_cards_though_ray_fills_the_first_one_first(
     cards = placed([packed.shares["a"]] * num_trials, num_cards)
     assert [cards.count(index) for index in range(num_cards)] == first_wave
     assert cards.count(None) == num_trials - sum(first_wave)
+
+
+@pytest.mark.parametrize(
+    ("num_cores", "num_cards", "cpus", "first_wave"),
+    [(8, 2, 1.0, [4, 4]), (16, 8, 1.0, [2] * 8), (16, 2, 4.0, [2, 2]), (4, 8, 1.0, [1] * 8)],
+)
+def test_where_cores_run_out_first_every_card_still_gets_trials(
+    num_cores: int, num_cards: int, cpus: float, first_wave: list[int]
+) -> None:
+    rates = {n: 10.0 * n for n in range(1, 9)}  # measured when there were more cores
+    for_card = cores_for_card(num_cores, num_cards)
+    assert next_count({1: 10.0}, GIB, CARD, for_card, cpus) == (2 if first_wave[0] > 1 else None)
+    packed = pack_cards({"a": GIB}, rates, [CARD] * num_cards, 64, num_cores, 0.1, 0.2, cpus)
+    cards = placed([packed.shares["a"]] * 64, num_cards)
+    assert [cards.count(index) for index in range(num_cards)] == first_wave
 
 
 def test_every_kind_gets_a_share_that_holds_it_and_no_card_is_overfull() -> None:

@@ -17,7 +17,9 @@ from agropest.sweep.plan import expand_trials
 from agropest.sweep.resources import Resources
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
+from agropest.training.probe import Probe, largest_evaluated
 from agropest.training.setting import Setting
+from agropest.training.trial import detectron2_config
 from agropest.tuning.probing import ProbeError, ProbeJob, run_together
 from agropest.tuning.sizing import Sizing
 
@@ -159,11 +161,31 @@ def test_a_real_probe_is_kept_and_leaves_no_trial(tiny_sweep: Path, tiny_dataset
 
 
 def test_a_real_probe_says_why_it_failed(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
-    trials = trials_of(tiny_sweep, tiny_dataset, "resources={cpus: auto}", "SOLVER.BASE_LR=1e30")
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources={cpus: auto}", "MODEL.PIXEL_STD=[0.0, 0.0, 0.0]")
     trials = [trials[0]]
-    trials[0].config["SOLVER.CLIP_GRADIENTS.ENABLED"] = False  # type: ignore[index]
     with pytest.raises(EnvironmentFault, match="expected finite losses"):
         Sizing(Store(tmp_path / "r"), tiny_dataset.paths, Machine("EPYC", 1), ask=briefly).resolve(trials)
+
+
+def test_a_probe_changes_no_weight_whatever_the_schedule(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
+    trial = trials_of(tiny_sweep, tiny_dataset, "SOLVER.BASE_LR=1e30", "SOLVER.CLIP_GRADIENTS.ENABLED=false")[0]
+    probe = Probe(trial, Setting(tiny_dataset.paths))
+    before = {name: tensor.clone() for name, tensor in probe._trainer.model.named_parameters()}
+    probe.warm_up()
+    assert probe.measure(0.1, "EPYC").step_s > 0
+    assert all(tensor.equal(before[name]) for name, tensor in probe._trainer.model.named_parameters())
+
+
+def test_the_largest_evaluated_batch_is_of_one_size(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
+    cfg = detectron2_config(trials_of(tiny_sweep, tiny_dataset)[0], "cpu").clone()
+    cfg.defrost()
+    cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = 100, 1000
+    sizes = [(100, 100)] * 9 + [(100, 1000)] + [(200, 300)] * 8  # at the input: 8 x 1e4, 1 x 1e5, 8 x 1.5e4 pixels
+    records = [{"height": height, "width": width} for height, width in sizes]
+    assert largest_evaluated(records, cfg) == [{"height": 200, "width": 300}] * 8
+    cfg.INPUT.MIN_SIZE_TEST = 0  # nothing is resized: 8 x 6e4 against 1e5
+    assert largest_evaluated(records, cfg) == [{"height": 200, "width": 300}] * 8
+    assert len(largest_evaluated(records[:10], cfg)) == 1
 
 
 def test_the_work_is_the_same_whatever_seed_and_schedule(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
