@@ -1,7 +1,7 @@
 """One iteration of a trial against one of stock Detectron2, at the same config, threads and loader workers.
 
     python -m benchmarks.bench_iteration [--config demo|r50] [--threads 1] [--workers 0] [--rounds 5] [--iterations 4]
-                                         [--set KEY=VALUE ...]
+                                         [--device cuda] [--set KEY=VALUE ...]
 
 Blocks of iterations take turns in one process; each waits for its batch and trains; ours reads its losses and notes
 its rate. ``demo`` is the detector of the demo on 192 px pictures, ``r50`` the study's R50-FPN on 640x640 JPEGs, from
@@ -54,12 +54,14 @@ def trial_of(dataset: Dataset, folder: Path, config: str, settings: list[str]) -
 
 
 def block(step: Callable[[], None], trainer: SimpleTrainer | TrialTrainer, iterations: int) -> None:
-    """Trains ``iterations`` more."""
+    """Trains ``iterations`` more, and waits until a card is through with them."""
     with EventStorage(trainer.iter) as trainer.storage:
         for _ in range(iterations):
             step()
             trainer.iter += 1
             trainer.storage.step()
+    if next(trainer.model.parameters()).is_cuda:
+        torch.cuda.synchronize()
 
 
 def stock_trainer(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int, device: str = "cpu") -> SimpleTrainer:
@@ -82,10 +84,10 @@ def stock_trainer(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int
     return trainer
 
 
-def our_trainer(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int) -> TrialTrainer:
+def our_trainer(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int, device: str = "cpu") -> TrialTrainer:
     """Returns a trial's trainer over its batch stream, with the decoded-image cache that trials share."""
-    cfg = detectron2_config(trial, "cpu")
-    trainer = TrialTrainer(cfg, "cpu")
+    cfg = detectron2_config(trial, device)
+    trainer = TrialTrainer(cfg, device)
     records = load_records("train", *dataset.paths["train"]).dicts
     cache = open_cache(folder / "decoded", "bench", records, cfg.INPUT.FORMAT)
     trainer.batches = BatchStream(records, cfg, 42, cache=cache).iterate(0, workers)
@@ -99,6 +101,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="loader workers of both; default 0")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--iterations", type=int, default=4, metavar="N", help="in a block; default 4")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE", help="of ours")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -110,8 +113,8 @@ def main() -> None:
         dataset = load_dataset(folder / "set", folder / "converted")
         plain = trial_of(dataset, folder, config, list(settings))
         changed = trial_of(dataset, folder, config, [*settings, *arguments.settings])
-        stock = stock_trainer(plain, dataset, folder, arguments.workers)
-        ours = our_trainer(changed, dataset, folder, arguments.workers)
+        stock = stock_trainer(plain, dataset, folder, arguments.workers, arguments.device)
+        ours = our_trainer(changed, dataset, folder, arguments.workers, arguments.device)
         pairs: tuple[list[float], list[float]] = ([], [])
         for turn in itertools.count():
             for trainer, times in zip((stock, ours), pairs, strict=True):
@@ -122,7 +125,9 @@ def main() -> None:
             if turn == arguments.rounds:
                 break
         ours.batches.close()  # type: ignore[attr-defined]
-        words = ", ".join([arguments.config, f"{arguments.threads} threads", f"{arguments.workers} loader workers"])
+        words = ", ".join(
+            [arguments.config, arguments.device, f"{arguments.threads} threads", f"{arguments.workers} loader workers"]
+        )
         tell(f"one iteration ({words}{''.join(', ours ' + s for s in arguments.settings)})", *pairs)
 
 

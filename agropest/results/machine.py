@@ -70,20 +70,37 @@ def _cards() -> tuple[Card, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if shutil.which("nvidia-smi") is None or visible in ("", "-1"):
         return ()
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=NVIDIA_SMI_LIMIT_S, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    cards = parse_cards(answer)
-    return cards if visible is None else cards[: len(visible.split(","))]
+    return parse_cards(answer, visible)
 
 
-def parse_cards(answer: str) -> tuple[Card, ...]:
-    """Returns the cards in ``nvidia-smi --query-gpu=name,memory.total --format=csv,noheader,nounits`` (MiB)."""
-    cards = []
+def parse_cards(answer: str, visible: str | None = None) -> tuple[Card, ...]:
+    """Returns the cards that a process sees.
+
+    Args:
+        answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.total --format=csv,noheader,nounits`` (MiB).
+        visible: CUDA_VISIBLE_DEVICES: indices or (the beginnings of) UUIDs; None: all. As for CUDA, what follows a
+            word that names no card is not seen. A part of a card (MIG) counts as a card of its parent's size.
+    """
+    found: dict[tuple[str, str], Card] = {}
     for line in answer.splitlines():
-        name, _, memory = line.rpartition(",")
-        if memory.strip().isdecimal():
-            cards.append(Card(name.strip(), int(memory) << 20))
+        words = [word.strip() for word in line.split(",")]
+        if len(words) >= 4 and words[-1].isdecimal():
+            found[words[0], words[1]] = Card(", ".join(words[2:-1]), int(words[-1]) << 20)
+    if visible is None:
+        return tuple(found.values())
+    cards = []
+    for word in (word.strip() for word in visible.split(",")):
+        if word.startswith("MIG-") and found:
+            card = next(iter(found.values()))
+        else:
+            named = [one for (index, uuid), one in found.items() if word == index or (word and uuid.startswith(word))]
+            if not named:
+                break
+            card = named[0]
+        cards.append(card)
     return tuple(cards)

@@ -95,11 +95,12 @@ def _pace(stored: list[_Stored], batch: int, source: str) -> Pace:
 
 
 def _probed(found: list[Measurement], trial: TrialSpec, source: str) -> Pace:
-    """Takes the probe that was made most like the trial will run: as many threads, as full a machine."""
+    """Takes the probe that was made most like the trial will run: as many threads, as full a machine or card."""
     wanted = trial.resources
 
     def likeness(m: Measurement) -> tuple[bool, bool, int]:
-        return m.threads == wanted.num_threads, m.loader_workers == wanted.loader_workers, m.concurrent
+        neighbours = -abs(m.concurrent - wanted.per_card) if wanted.gpus else m.concurrent
+        return m.threads == wanted.num_threads, m.loader_workers == wanted.loader_workers, neighbours
 
     best = max(found, key=likeness)
     return Pace(best.step_s, best.evaluation_image_s, best.start_s, source)

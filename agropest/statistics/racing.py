@@ -6,7 +6,7 @@ images says that it is worse than another one that is still in the race:
     (1)  d - margin > z * se
 
 d: difference of the metric on the same images; se: its standard deviation over the same resamples of these images;
-z: the quantile of Student's t (the normal distribution's, but for few images) at level / (looks * rivals).
+z: the quantile of Student's t (the normal distribution's, but for few images) at this look's part of level / rivals.
 
 With several seeds d is a difference of means, and se holds what other seeds would have done to them. Two or three seeds
 of one variant say little about that, and at such a small error Student's t makes nothing of it: so all variants are
@@ -15,9 +15,10 @@ iteration before all of them are there. With each pair's own variance and a norm
 (three) of 8 equal variants were stopped where seeds spread twice as much as images do (level: 5 %); so it is 4 and 1 %.
 The approximation is not exact: of 2 to 4 equal variants with two seeds each up to 6 % are stopped.
 
-The error is spent over the looks (iterations at which the variant may be stopped) and the rivals (the other variants)
-in equal parts, by Bonferroni's inequality, whatever their dependence: a variant that no other is better than, by the
-metric on all images of the kind, is stopped with a chance of at most ``level`` in the whole sweep.
+The error is spent over the looks (iterations at which the variant may be stopped) and the rivals (the other variants),
+by Bonferroni's inequality, whatever their dependence: a variant that no other is better than, by the metric on all
+images of the kind, is stopped with a chance of at most ``level`` in the whole sweep. Rivals get equal parts; a look gets
+one in proportion to the iterations that a stop there saves.
 
 The margin is for what the images cannot tell: a variant may be behind before its learning rate decays and ahead
 afterwards. It is ``allowance`` * (the rival's metric) * (the share of the decay that is still to come), and a fifteenth
@@ -36,7 +37,7 @@ out counts for nothing. So any order of arrival, and any replay from the store, 
 Sources: Maron and Moore, Hoeffding races (NIPS 1994); Birattari et al., A racing algorithm for configuring
 metaheuristics (GECCO 2002), which blocks on instances as this does on images; O'Brien and Fleming (Biometrics 1979) and
 Lan and DeMets (Biometrika 1983) on spending an error over looks. Here all images are looked at each time, so the
-looks are anything but independent, and the equal split is the plain, safe one.
+looks are anything but independent, and a split that adds up is the plain, safe one.
 """
 
 from __future__ import annotations
@@ -138,6 +139,11 @@ class Entrant:
     def looks(self) -> tuple[int, ...]:
         """Iterations at which it may be stopped; at the last there is nothing left to save."""
         return tuple(t for t in self.evaluates_at[:-1] if t >= self.first_look)
+
+    def part_of_error(self, look: int) -> float:
+        """Returns the part of the error that is spent at a look; those of all looks add up to 1."""
+        end = self.evaluates_at[-1]
+        return (end - look) / sum(end - t for t in self.looks)
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,7 @@ def _compare(entrant: Entrant, rival: Entrant, iteration: int, rule: RaceRule, s
     of_seeds = spread.variance * (1 / ours.num_seeds + 1 / theirs.num_seeds)
     variance = float(np.var(differences[~np.isnan(differences)], ddof=1)) + of_seeds
     freedom = freedom_of_parts(variance, [(of_seeds, spread.freedom)] if spread.freedom else [])
-    error = rule.level / (len(entrant.looks) * max(rule.num_entrants - 1, 1))
+    error = rule.level * entrant.part_of_error(iteration) / max(rule.num_entrants - 1, 1)
     std_error = math.sqrt(variance)
     still = max(entrant.decay_to_come.get(iteration, 0.0), rival.decay_to_come.get(iteration, 0.0))
     share = rule.allowance * (SAME_CURVE if same_curve else 1.0)

@@ -42,6 +42,11 @@ class Resources:
         """Torch's threads in each process, at least 1."""
         return self.threads or max(1, int(self.cpus) // self.processes)
 
+    @property
+    def per_card(self) -> int:
+        """Such trials that share a card, at least 1."""
+        return int(1 / self.gpus + 1e-6) if 0 < self.gpus < 1 else 1
+
     def in_words(self) -> str:
         """Returns e.g. ``2 CPU, 0.25 GPU``, with ``auto`` for what is still to be measured."""
         cpus, gpus = (AUTO if key in self.auto else f"{getattr(self, key):g}" for key in ("cpus", "gpus"))

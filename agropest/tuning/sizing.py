@@ -6,9 +6,11 @@ trials what they had before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
@@ -37,6 +39,7 @@ class Sizing:
         machine: whose cores and cards the trials get.
         say: is told what is being measured.
         ask: runs probes; another one than this machine's for a cluster.
+        num_nodes: machines like this one that the trials are spread over.
     """
 
     store: Store
@@ -44,6 +47,7 @@ class Sizing:
     machine: Machine
     say: Callable[[str], None] = lambda text: None
     ask: Ask = run_together
+    num_nodes: int = 1
     remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,7 +86,8 @@ class Sizing:
         """Measures every kind of work among sized trials as they will run, for the forecast; keeps it."""
         for trial in _kinds(trials).values():
             on_gpu = trial.resources.gpus > 0
-            concurrent = 1 if on_gpu else max(1, int(self.machine.num_cores // max(trial.resources.cpus, 1)))
+            on_cores = max(1, int(self.machine.num_cores // max(trial.resources.cpus, 1)))
+            concurrent = min(trial.resources.per_card, on_cores) if on_gpu else on_cores
             self._measured(trial, trial.resources, min(concurrent, max(1, len(trials))), on_gpu)
 
     def _is_on_gpu(self, trial: TrialSpec) -> bool:
@@ -129,7 +134,7 @@ class Sizing:
             {kind: alone[kind].memory_bytes for kind in kinds},
             throughput,
             self.machine.cards,
-            len(trials),
+            math.ceil(len(trials) / self.num_nodes),
             cores,
             alone[hungriest].load_s,
             alone[hungriest].step_s,
@@ -149,7 +154,8 @@ class Sizing:
             group = [trial for trial in trials if trial.resources == wanted]
             layouts = [layout for layout in packing.cpu_layouts(self.machine.num_cores) if _allows(wanted, layout)]
             layouts = layouts or [packing.CpuLayout(1, max(1, int(wanted.cpus)), wanted.loader_workers)]
-            throughput = self._throughputs(group[0], packing.useful_layouts(layouts, len(group)))
+            on_each = math.ceil(len(group) / self.num_nodes)
+            throughput = self._throughputs(group[0], packing.useful_layouts(layouts, on_each))
             best = packing.best_layout(throughput)
             told = ", ".join(f"{_layout_words(layout)}: {rate:.1f}" for layout, rate in throughput.items())
             self.remarks.append(f"cpus: auto chose {_layout_words(best)} (images/s in all: {told})")
@@ -204,7 +210,8 @@ class Sizing:
 def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], cluster: bool = False) -> Sizing:
     """Returns what turns ``auto`` into numbers here, or on the cluster Ray is connected to.
 
-    There it is the node with the most cards, then cores: a head that only directs has none.
+    There it is the node with the most cards, then cores: a head that only directs has none. The others that have as
+    much are taken to be like it.
     """
     if not cluster:
         return Sizing(store, dataset.paths, this_machine(), say)
@@ -212,7 +219,12 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    node = max(nodes, key=lambda one: (one["Resources"].get("GPU", 0), one["Resources"].get("CPU", 0)))
+
+    def size(one: Any) -> tuple[float, float]:
+        return one["Resources"].get("GPU", 0.0), one["Resources"].get("CPU", 0.0)
+
+    node = max(nodes, key=size)
+    num_nodes = sum(size(one) == size(node) for one in nodes)
     there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
     found_there = ray.remote(num_cpus=0)(this_machine).options(scheduling_strategy=there).remote()
     machine: Machine = ray.get(found_there)
@@ -228,7 +240,7 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
             raise ProbeError(str(error.cause)) from None
         return found
 
-    return Sizing(store, dataset.paths, machine, say, ask)
+    return Sizing(store, dataset.paths, machine, say, ask, num_nodes)
 
 
 class _NotMeasured(Exception):

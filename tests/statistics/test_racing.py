@@ -33,10 +33,29 @@ def test_a_variant_is_out_once_the_bootstrap_says_it_is_worse() -> None:
     assert set(out) == {"b"}
     assert (out["b"].iteration, out["b"].rival) == (100, "a")
     assert out["b"].difference == -10
-    # Two independent standard deviations of 1; 0.05 over 3 looks and 2 rivals.
+    # Two independent standard deviations of 1; 0.05 over 3 looks, of which the first saves 3 of 6, and 2 rivals.
     assert out["b"].std_error == pytest.approx(2**0.5, rel=0.1)
-    assert out["b"].needed == pytest.approx(NormalDist().inv_cdf(1 - 0.05 / 6) * out["b"].std_error, rel=0.01)
+    assert out["b"].needed == pytest.approx(NormalDist().inv_cdf(1 - 0.05 * 3 / 6 / 2) * out["b"].std_error, rel=0.01)
     assert "worse than a at iteration 100: -10.00" in str(out["b"])
+
+
+def test_the_error_is_spent_where_a_stop_saves_most_and_no_more_than_there_is() -> None:
+    one = flat("a", 40)
+    assert [one.part_of_error(look) for look in one.looks] == [3 / 6, 2 / 6, 1 / 6]
+    late = flat("a", 40, first_look=200)
+    assert [late.part_of_error(look) for look in late.looks] == [2 / 3, 1 / 3]
+
+
+def test_who_begins_further_behind_is_not_judged_in_the_first_quarter() -> None:
+    looks = (50, 100, 200, 400)
+    noise = np.random.default_rng(0).standard_normal(500)
+    samples = {
+        name: {t: Sample(v, v + (0.1 + s) * noise) for t in looks} for name, v, s in (("a", 40.0, 0), ("b", 20.0, 1))
+    }
+    fitting, afresh = (Entrant("b", looks, samples["b"], start=start) for start in ("3 anchors", "9 anchors"))
+    leader = Entrant("a", looks, samples["a"], start="3 anchors")
+    assert race([leader, fitting], RULE)["b"].iteration == 50
+    assert race([leader, afresh], RULE)["b"].iteration == 100
 
 
 def test_pairing_is_what_counts_not_how_uncertain_each_is() -> None:

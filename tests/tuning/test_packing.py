@@ -153,9 +153,19 @@ def test_the_layout_with_the_highest_total_wins() -> None:
 
 
 def test_nvidia_smi_is_read() -> None:
-    cards = parse_cards("NVIDIA GeForce RTX 4090, 24564\nNVIDIA H100 80GB HBM3, 81559\n[N/A]\n")
+    answer = "0, GPU-aa11, NVIDIA GeForce RTX 4090, 24564\n1, GPU-bb22, NVIDIA H100 80GB HBM3, 81559\n[N/A]\n"
+    cards = parse_cards(answer)
     assert [card.name for card in cards] == ["NVIDIA GeForce RTX 4090", "NVIDIA H100 80GB HBM3"]
     assert cards[0].memory_bytes == 24564 << 20
     machine = Machine("EPYC", 2, cards)
     assert machine.device_name(on_gpu=True) == "NVIDIA GeForce RTX 4090"
     assert machine.device_name(on_gpu=False) == "EPYC, 2 cores"
+    rtx, h100 = cards
+    for visible, seen in [
+        ("1", (h100,)),
+        ("1,0", (h100, rtx)),
+        ("GPU-bb", (h100,)),
+        ("0,7,1", (rtx,)),  # as CUDA: nothing behind one that is not there
+        ("7", ()),
+    ]:
+        assert parse_cards(answer, visible) == seen

@@ -10,6 +10,7 @@ import pytest
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault
 from agropest.results.machine import Card, Machine
+from agropest.results.paces import Paces
 from agropest.results.probes import ProbeShelf
 from agropest.results.store import Store
 from agropest.sweep.measurement import Measurement, similar_key, work_key
@@ -165,6 +166,31 @@ def test_a_real_probe_says_why_it_failed(tiny_sweep: Path, tiny_dataset: Dataset
     trials = [trials[0]]
     with pytest.raises(EnvironmentFault, match="expected finite losses"):
         Sizing(Store(tmp_path / "r"), tiny_dataset.paths, Machine("EPYC", 1), ask=briefly).resolve(trials)
+
+
+def test_a_forecast_on_a_card_is_that_of_trials_that_share_it(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources={gpus: 0.25, cpus: 1}", "seeds=[1,2,3,4]")
+    store, card = Store(tmp_path / "r"), Simulated({})
+    Sizing(store, {}, CARDS, ask=card).measure(trials)
+    assert {concurrent for _, concurrent in card.asked} == {4}
+    pace = Paces(store, "simulated").of(trials[0])
+    assert pace is not None
+    assert pace.step_s == pytest.approx(0.2)  # 0.1 alone; four share a card that is busy with two
+    ProbeShelf(store).keep(trials[0], Measurement("simulated", 1, 0, 0.1, 0.15, 0.01, 1.0, GIB, 1))
+    ProbeShelf(store).keep(trials[0], Measurement("simulated", 1, 0, 0.4, 0.15, 0.01, 1.0, GIB, 8))
+    assert Paces(store, "simulated").of(trials[0]) == pace
+
+
+def test_trials_of_a_cluster_are_spread_over_its_nodes(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    trials = trials_of(tiny_sweep, tiny_dataset, "resources=auto", "seeds=[1,2]")
+    here, of_four = (
+        Sizing(Store(tmp_path / str(nodes)), {}, CARDS, ask=Simulated({}), num_nodes=nodes).resolve(trials)
+        for nodes in (1, 4)
+    )
+    assert {trial.resources.gpus for trial in here} == {0.5}  # four trials, two cards
+    assert {trial.resources.gpus for trial in of_four} == {1.0}  # four trials, eight cards
 
 
 def test_a_probe_changes_no_weight_whatever_the_schedule(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
