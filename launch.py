@@ -221,7 +221,7 @@ def forecast_of(
     for remark in sizing.remarks:
         print(remark)
     sized = {trial.name: trial for trial in pending}
-    forecast = forecast_sweep(spec.stop, pending, store, sizing.machine, dataset.num_images)
+    forecast = forecast_sweep(spec.stop, pending, store, sizing.machine, dataset.num_images, spec.baseline)
     return [sized.get(trial.name, trial) for trial in trials], forecast
 
 

@@ -6,10 +6,10 @@ On a machine without a network install from a folder of wheels first:
 
     pip install --no-index --no-deps --target SITE FOLDER/*.whl && export PYTHONPATH=SITE:.
 
-The pictures are drawn (640x640 JPEGs). The weights are random, and the learning rate next to 0, so that nothing diverges:
-the work of an iteration depends on neither. Stock and ours each have processes of their own, so that neither holds
-memory of the card while the other is measured. ``--cpu`` tries the script out where there is no card; its figures mean
-nothing.
+The pictures are drawn (640x640 JPEGs). The weights are random, and the learning rate next to 0, so that nothing
+diverges: the work of an iteration depends on neither. Stock and ours each have processes of their own, so that neither
+holds memory of the card while the other is measured. ``--cpu`` tries the script out where there is no card; its figures
+mean nothing.
 """
 
 from __future__ import annotations

@@ -49,3 +49,15 @@ def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path
     assert third.returncode == 0, third.stdout + third.stderr
     assert "budget" not in third.stdout
     assert set(pd.read_csv(table)["status"]) == {"finished"}
+
+
+def test_max_hours_ends_a_launch_whose_trials_save_a_checkpoint(tiny_sweep: Path, tmp_path: Path) -> None:
+    endless = ("SOLVER.MAX_ITER=1000000", "TEST.EVAL_PERIOD=2", "stop=none", "silence=[no-effect]")
+    settings = [word for one in (*endless, "budget.max_hours=0.002") for word in ("--set", one)]  # seven seconds
+    ended = launch(tiny_sweep, "--results", "r", *settings, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "budget: max_hours 0.002 is spent; 2 trials are left" in ended.stdout
+    rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
+    assert set(rows["status"]) <= {"interrupted", "new"}
+    saved = [path.name for path in (tmp_path / "r" / "trials").glob("*/checkpoints/*.pth")]
+    assert len(saved) >= (rows["status"] == "interrupted").sum()

@@ -62,7 +62,10 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     if expected.seconds is None:
         return "unknown"
     done = f", done {clock(datetime.now().astimezone(), expected.end_s)}" if expected.end_s is not None else ""
-    return duration(expected.seconds) + done
+    early = expected.stopped_early_s
+    if early is None or early >= expected.seconds:
+        return duration(expected.seconds) + done
+    return f"{duration(early)} of {duration(expected.seconds)}{done}"  # stopped early as the forecast assumes
 
 
 def plan_word(trial: TrialSpec, store: Store, stopper: str, is_incomplete: bool = False) -> str:

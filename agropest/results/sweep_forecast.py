@@ -50,7 +50,12 @@ class SweepForecast:
 
 
 def forecast_sweep(
-    rule: StopRule, trials: Sequence[TrialSpec], store: Store, machine: Machine, num_images: Mapping[str, int]
+    rule: StopRule,
+    trials: Sequence[TrialSpec],
+    store: Store,
+    machine: Machine,
+    num_images: Mapping[str, int],
+    baseline: str = "",
 ) -> SweepForecast:
     """Returns the forecast for those trials that have not ended.
 
@@ -59,6 +64,7 @@ def forecast_sweep(
         trials: of the sweep, sized.
         machine: what they run on.
         num_images: split name to its number of images.
+        baseline: label of the sweep's.
     """
     on_gpu = any(trial.resources.gpus for trial in trials)
     device = machine.device_name(on_gpu)
@@ -73,7 +79,7 @@ def forecast_sweep(
             found.append(TrialForecast(trial.name, None, None, ""))
             continue
         seconds = trial_seconds(trial, pace, num_images, status.iteration)
-        share = expected_share(rule, trial)
+        share = expected_share(rule, trial, baseline)
         stopped_early_s = trial_seconds(trial, pace, num_images, status.iteration, share)
         found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), pace.source))
         occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)

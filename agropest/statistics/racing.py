@@ -17,8 +17,8 @@ The approximation is not exact: of 2 to 4 equal variants with two seeds each up 
 
 The error is spent over the looks (iterations at which the variant may be stopped) and the rivals (the other variants),
 by Bonferroni's inequality, whatever their dependence: a variant that no other is better than, by the metric on all
-images of the kind, is stopped with a chance of at most ``level`` in the whole sweep. Rivals get equal parts; a look gets
-one in proportion to the iterations that a stop there saves.
+images of the kind, is stopped with a chance of at most ``level`` in the whole sweep. Rivals get equal parts; a look
+gets one in proportion to the iterations that a stop there saves.
 
 The margin is for what the images cannot tell: a variant may be behind before its learning rate decays and ahead
 afterwards. It is ``allowance`` * (the rival's metric) * (the share of the decay that is still to come), and a fifteenth

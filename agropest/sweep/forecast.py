@@ -15,8 +15,9 @@ from agropest.sweep.trial import TrialSpec
 
 # Share of trials that the median rule is taken to stop, each at the first evaluation it may be stopped at.
 MEDIAN_STOPS = 0.5
-# Share of the iterations that these train in the simulated sweeps of benchmarks/bench_stopping.py (docs/stopping.md).
-SIMULATED = {RACE: 0.72, HYPERBAND: 0.42}
+# Share of the iterations that these train in the simulated sweeps of benchmarks/bench_stopping.py (docs/stopping.md),
+# of 8 variants, the baseline among them, which goes to its end.
+SIMULATED, SIMULATED_VARIANTS = {RACE: 0.72, HYPERBAND: 0.42}, 8
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,27 @@ def _final_images(trial: TrialSpec, num_images: Mapping[str, int]) -> int:
     return times * (num_images.get("test", 0) + num_images.get("valid", 0))
 
 
-def expected_share(rule: StopRule, trial: TrialSpec) -> float:
+def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> float:
     """Returns the share of its iterations that an average trial trains under a rule; 1 where nothing is assumed.
+
+    Args:
+        rule: of early stopping.
+        trial: one of the sweep's.
+        baseline: label of the sweep's, which goes to its end unless the rule lets it go.
 
     ASHA: at each rung 1 / reduction factor goes on (Li et al. 2020, section 3). The median rule: half the trials are
     stopped at the first evaluation at which they may be. Race and HyperBand: as simulated.
     """
+    if rule.keep_baseline and trial.label == baseline:
+        return 1.0
     end = trial.max_iter
     grace = min(rule.grace_period_iters or max(trial.eval_period_iters, end // 4), end)
     if rule.method == MEDIAN:
         return (MEDIAN_STOPS * grace + (1 - MEDIAN_STOPS) * end) / end
+    if rule.method in SIMULATED:
+        return (SIMULATED[rule.method] * SIMULATED_VARIANTS - 1) / (SIMULATED_VARIANTS - 1)
     if rule.method != ASHA:
-        return SIMULATED.get(rule.method, 1.0)
+        return 1.0
     trained, alive, rung, before = 0.0, 1.0, float(grace), 0.0
     while rung < end:
         trained += alive * (rung - before)

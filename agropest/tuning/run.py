@@ -198,7 +198,7 @@ def _launch(
             machine = sizing.machine
             with contextlib.ExitStack() as kept:
                 if not work.is_repair:  # the forecast of the sweep stays beside what that took
-                    forecast = forecast_sweep(spec.stop, pending, store, machine, dataset.num_images)
+                    forecast = forecast_sweep(spec.stop, pending, store, machine, dataset.num_images, spec.baseline)
                     folder = store.sweep_folder(spec.name)
                     kept.enter_context(kept_beside_actual(forecast, folder, trials, store, progress.say))
                 _run(replace(work, pending=pending), dataset, store, progress, watch, end, spending, machine)

@@ -59,12 +59,13 @@ def test_augmented_images_count_as_often_as_they_are_evaluated() -> None:
         (StopRule("asha", 50, 4.0), 0.5 + 0.25 * 0.5),
         (StopRule("median", 40), 0.5 * 0.4 + 0.5),
         (StopRule("median", 400), 1.0),
-        (StopRule("race"), 0.72),
-        (StopRule("hyperband"), 0.42),
+        (StopRule("race"), (0.72 * 8 - 1) / 7),
+        (StopRule("hyperband"), (0.42 * 8 - 1) / 7),
     ],
 )
 def test_the_share_that_early_stopping_leaves(rule: StopRule, expected: float) -> None:
     assert expected_share(rule, trial()) == pytest.approx(expected)
+    assert expected_share(rule, trial(), baseline=trial().label) == 1.0  # it is never stopped
     assert bool(assumption(rule)) == (rule.method != "none")
 
 

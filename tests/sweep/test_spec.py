@@ -144,3 +144,23 @@ def test_the_demo_set_is_drawn_where_the_file_says(tmp_path: Path) -> None:
         load_sweep(write(tmp_path, "data: {}\nvariants: {baseline: {}}\n"))
     with pytest.raises(SweepFileError, match=r"data\.draw_dem: unknown key.*draw_demo"):
         load_sweep(write(tmp_path, "data: {draw_dem: there}\nvariants: {baseline: {}}\n"))
+
+
+SPACE = "space: {SOLVER.BASE_LR: {uniform: [0.001, 0.1]}}"
+
+
+@pytest.mark.parametrize(
+    ("more", "method"),
+    [
+        ("variants: {baseline: {}, b: {SOLVER.BASE_LR: 0.1}}", "race"),
+        ("factors: {lr: {SOLVER.BASE_LR: 0.1}}", "race"),
+        ("search: {method: grid, space: {SOLVER.BASE_LR: {choice: [0.1, 0.2]}}}", "race"),
+        (f"search: {{method: random, num_variants: 3, {SPACE}}}", "asha"),
+        (f"search: {{method: optuna, num_variants: 3, {SPACE}}}", "asha"),
+        (f"search: {{method: pbt, population: 4, interval_iters: 1000, {SPACE}}}", "none"),
+    ],
+)
+def test_who_is_enumerated_is_raced_and_who_is_sampled_goes_through_asha(
+    tmp_path: Path, more: str, method: str
+) -> None:
+    assert load_sweep(write(tmp_path, f"{more}\n")).stop.method == method

@@ -1,0 +1,81 @@
+"""Batched evaluation finds what an evaluation image by image finds, and mixed precision trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agropest.data.dataset import Dataset
+from agropest.results.store import FINISHED, Store
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.training import evaluation
+from agropest.training.evaluation import detect
+from agropest.training.mapper import TestMapper
+from agropest.training.records import load_records
+from agropest.training.setting import Setting
+from agropest.training.trainer import TrialTrainer
+from agropest.training.trial import detectron2_config, run_trial
+
+
+def trial_of(sweep: Path, dataset: Dataset, *settings: str) -> TrialSpec:
+    return expand_trials(load_sweep(sweep, settings), dataset.fingerprint, dataset.class_names)[0]
+
+
+def test_images_in_a_batch_have_the_boxes_that_each_has_alone(
+    tiny_sweep: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tolerance is float32's over a sum in another order."""
+    trial = trial_of(tiny_sweep, tiny_dataset, "MODEL.ROI_HEADS.SCORE_THRESH_TEST=0.0")
+    cfg = detectron2_config(trial, "cpu")
+    torch.manual_seed(0)
+    model = TrialTrainer(cfg, "cpu").model
+    split = load_records("valid", *tiny_dataset.paths["valid"])
+    assert len({(record["height"], record["width"]) for record in split.dicts}) == 1  # all six in one batch
+    together = detect(model, split.dicts, TestMapper(cfg), split.category_ids).boxes
+    monkeypatch.setattr(evaluation, "IMAGES_PER_BATCH", 1)
+    alone = detect(model, split.dicts, TestMapper(cfg), split.category_ids).boxes
+    assert len(together) == len(alone) > 6
+    np.testing.assert_array_equal(together.image_id, alone.image_id)
+    np.testing.assert_allclose(together.score, alone.score, atol=1e-5)
+    np.testing.assert_allclose(together.bbox_xywh, alone.bbox_xywh, atol=1e-2)
+
+
+def test_mixed_precision_trains_close_to_full_precision(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """bfloat16 has 8 bits of a number: weights move in the same direction, not to the same place."""
+    start, ends = {}, []
+    for number, amp in enumerate(("false", "true")):
+        trial = trial_of(tiny_sweep, tiny_dataset, f"SOLVER.AMP.ENABLED={amp}")
+        trainer = TrialTrainer(detectron2_config(trial, "cpu"), "cpu")
+        start = {name: tensor.clone() for name, tensor in trainer.model.named_parameters()}
+        folder = Store(tmp_path / str(number)).folder(trial).claim()
+        status = run_trial(trial, folder, Setting(tiny_dataset.paths), lambda _: None)
+        assert status.status == FINISHED, status.reason
+        [path] = sorted(folder.checkpoints.glob("*4.pth"))
+        content = torch.load(path, weights_only=True)
+        ends.append(torch.cat([(content["model"][name] - start[name]).flatten() for name in start]))
+    full, mixed = ends
+    assert full.norm() > 0
+    assert torch.nn.functional.cosine_similarity(full, mixed, dim=0) > 0.9
+    assert not full.equal(mixed)
+
+
+def test_losses_are_not_waited_for_in_every_iteration_on_a_card(
+    tiny_sweep: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset)
+    trainer = TrialTrainer(detectron2_config(trial, "cpu"), "cpu")
+    waited: list[int] = []
+    monkeypatch.setattr(trainer, "require_finite", lambda: waited.append(trainer.iter + 1))
+    monkeypatch.setattr(trainer, "training_model", lambda _: {"loss": next(iter(trainer.model.parameters())).sum()})
+    monkeypatch.setattr(trainer, "device", torch.device("cuda"))  # only looked at
+    trainer.batches = iter([[]] * 45)
+    for trainer.iter in range(45):
+        trainer.run_step()
+    assert waited == [20, 40]
