@@ -208,6 +208,9 @@ def compare_detectors(
         DataError: a box is on an image that the ground truth lacks.
     """
     targets = read_targets(ground_truth)
+    notes = {name: _unknown_categories(boxes, ground_truth) for name, boxes in detectors.items()}
+    known = np.array(list(ground_truth.class_names), dtype=np.int64)
+    detectors = {name: boxes.where(np.isin(boxes.category_id, known)) for name, boxes in detectors.items()}
 
     def drawn(name: str) -> dict[str, Replicates]:
         settings = (resamples, seed, deployed_threshold, max_detections)
@@ -220,10 +223,29 @@ def compare_detectors(
         for name, boxes in detectors.items()
     }
     candidates = [
-        Candidate(name, FINISHED, Drawn((0,), (), (of_metric[name],), (by_class[name],), (deployed[name],)))
+        Candidate(
+            name,
+            FINISHED,
+            Drawn((0,), (), (of_metric[name],), (by_class[name],), (deployed[name],)),
+            notes=notes[name],
+        )
         for name in detectors
     ]
     return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
+
+
+def _unknown_categories(boxes: Boxes, ground_truth: GroundTruth) -> tuple[str, ...]:
+    """Returns a note on boxes that cannot be right; empty where there are none."""
+    unknown = boxes.category_id[~np.isin(boxes.category_id, list(ground_truth.class_names))]
+    if not len(unknown):
+        return ()
+    lacked, known = (_few(ids) for ids in (np.unique(unknown).tolist(), list(ground_truth.class_names)))
+    told = f"{len(unknown)} of {len(boxes)} boxes are of categories that the ground truth lacks"
+    return (f"{told} (ids {lacked}; it has {known}) and are left out",)
+
+
+def _few(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
 
 
 def compare_candidates(
