@@ -15,7 +15,7 @@ from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
 from agropest.report.verdicts import NOTHING, number, probability, remarks, signed
-from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
+from agropest.results.comparison import BROKEN, DROPPED, ComparedVariant, Comparison
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
 from agropest.statistics.inference import Difference, Estimate, Interval
@@ -92,14 +92,16 @@ def effect_rows(comparison: Comparison) -> Rows:
 
 
 def verdict(variant: ComparedVariant, comparison: Comparison) -> str:
-    """Returns better, worse, inconclusive, "baseline", or nothing where nothing can be said; with broken guards."""
+    """Returns better, worse, inconclusive, "baseline", or nothing where nothing can be said; with guards."""
     if variant.label == comparison.baseline:
         return BASELINE
     word = variant.difference.verdict if variant.difference else ""
     if word and (variant.status != FINISHED or variant.equal_iterations):
         word += " at equal iterations"
-    broken = [guard.class_name for guard in variant.guards if guard.state == BROKEN]
-    return word + (f", but loses {', '.join(broken)}" if broken else "")
+    for state, said in ((BROKEN, ", but loses {}"), (DROPPED, f"; {{}} {DROPPED}")):
+        names = [guard.class_name for guard in variant.guards if guard.state == state]
+        word += said.format(", ".join(names)) if names else ""
+    return word
 
 
 def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], title: str) -> Table:
