@@ -186,10 +186,15 @@ def _difference(name: str, difference: Difference | None) -> dict[str, Cell]:
         name: _rounded(difference.value if difference else None),
         f"{name}_low": _rounded(difference.interval.low if difference else None),
         f"{name}_high": _rounded(difference.interval.high if difference else None),
-        f"{name}_p": _rounded(difference.p if difference else None, 4),
-        f"{name}_p_adjusted": _rounded(difference.p_adjusted if difference else None, 4),
+        f"{name}_p": _significant(difference.p) if difference else None,
+        f"{name}_p_adjusted": _significant(difference.p_adjusted) if difference else None,
     }
 
 
-def _rounded(value: float | None, digits: int = 2) -> Cell:
-    return None if value is None else round(value, digits)
+def _rounded(value: float | None) -> Cell:
+    return None if value is None else round(value, 2)
+
+
+def _significant(probability: float) -> float:
+    """Returns three significant digits: a p value never becomes 0."""
+    return float(f"{probability:.3g}")

@@ -131,6 +131,7 @@ class Comparison:
         variants: ranked first, then the others.
         sentence: what is known, in one sentence.
         effects: of the factors, where the sweep has some and their variants have finished.
+        damaged: names of finished trials of which something is missing or damaged; they count as interrupted.
     """
 
     metric: str
@@ -143,6 +144,7 @@ class Comparison:
     variants: tuple[ComparedVariant, ...]
     sentence: str
     effects: tuple[Effect, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

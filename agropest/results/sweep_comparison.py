@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agropest.errors import DataError
 from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
 from agropest.results.completeness import is_whole
 from agropest.results.kept_replicates import TEST, read_replicates
-from agropest.results.ranking import chosen_evaluation
+from agropest.results.ranking import DAMAGED, chosen_evaluation
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Store
 from agropest.statistics.average_precision import AP, AP_DEPLOYED
 from agropest.statistics.bootstrap import RESAMPLES, Replicates
@@ -20,7 +20,6 @@ from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
-DAMAGED = "an evaluation is missing or damaged: the next launch makes it again"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
 
@@ -58,12 +57,14 @@ def compare_trials(
 def _compare(
     trials: Sequence[TrialSpec], reader: _Reader, baseline: str, guards: Sequence[Guard], design: str
 ) -> Comparison:
+    read = [reader.read(trial) for trial in trials]
     by_label: dict[str, list[_Read]] = {}
-    for trial in trials:
-        by_label.setdefault(trial.label, []).append(reader.read(trial))
+    for one in read:
+        by_label.setdefault(one.trial.label, []).append(one)
     base = by_label.get(baseline, [])
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
-    return compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
+    told = compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
+    return replace(told, damaged=tuple(one.trial.name for one in read if one.is_damaged))
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ from agropest.results.comparison import (
     compare_candidates,
     compare_detectors,
 )
+from agropest.results.ranking import DAMAGED, rank_trials
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store
-from agropest.results.sweep_comparison import DAMAGED, compare_trials
+from agropest.results.sweep_comparison import compare_trials
 from agropest.statistics.average_precision import AP, evaluate
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.boxes import Boxes, GroundTruth
@@ -225,12 +226,17 @@ def test_a_trial_that_is_damaged_later_counts_as_interrupted(tmp_path: Path, dam
     tested, lost = (store.folder(trial).evaluations for trial in trials[1:])
     for path in (tested / "test-00000100.npz", lost / "valid-00000100.npz"):
         damage(path)
-    found = variants(compared(trials, store))
+    comparison = compared(trials, store)
+    found = variants(comparison)
+    rows = {row.label: row for row in rank_trials(trials, store, AP, comparison.damaged)}
     assert (found["baseline"].status, found["baseline"].rank) == (FINISHED, 1)
+    assert (rows["baseline"].status, rows["baseline"].rank) == (FINISHED, 1)
     for label, iterations in (("tested", (100,)), ("lost", (10,))):
         one = found[label]
         assert (one.status, one.rank, one.test, one.equal_iterations) == (INTERRUPTED, None, None, iterations)
         assert DAMAGED in one.notes
+        assert (rows[label].status, rows[label].rank, rows[label].test) == (INTERRUPTED, None, {})
+        assert rows[label].reason == DAMAGED
 
 
 def test_several_seeds(tmp_path: Path) -> None:
