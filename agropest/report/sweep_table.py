@@ -59,6 +59,8 @@ def comparison_rows(comparison: Comparison) -> Rows:
             "seeds": " ".join(map(str, one.seeds)),
             "iterations": " ".join(map(str, one.iterations)),
             "metric": comparison.metric,
+            "images": comparison.num_images,
+            "boxes": comparison.num_boxes,
             **_estimate("val", one.estimate, missing="n/a" if one.seeds else None),
             "val_AP_deployed": _rounded(one.ap_deployed),
             "seed_sd": _rounded(one.seed_spread),

@@ -106,6 +106,11 @@ class Sampled:
         """The p value of a sign test where all sources agree: 2 in 2^G."""
         return float(min(2.0 ** (1 - self.sources), 1.0))
 
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are enough sources, six, to establish anything."""
+        return self.smallest_p < 1 - CONFIDENCE
+
 
 def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf) -> Estimate:
     """Returns a value with its 95 % interval: 1.96 standard errors to either side of the value less its bias.
@@ -128,7 +133,7 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
     half = _quantile(sampled.all_freedom) * float(np.hypot(sampled.spread, sampled.bias))
     centre = min(max(sampled.value - sampled.bias, low), high)
     least, most = centre - half, centre + half
-    if sampled.smallest_p >= 1 - CONFIDENCE and np.isfinite(high - low):
+    if not sampled.can_tell and np.isfinite(high - low):
         agree = ((1 - CONFIDENCE) / 2) ** (1 / sampled.sources)
         least = min(least, agree * sampled.value + (1 - agree) * low)
         most = max(most, agree * sampled.value + (1 - agree) * high)
@@ -200,8 +205,7 @@ def compare(differences: Sequence[Sampled], reach: float = 100.0) -> list[Differ
         verdict = INCONCLUSIVE if adjusted[i] >= 1 - CONFIDENCE else BETTER if centre[i] > 0 else WORSE
         interval = estimate(one, -reach, reach).interval or Interval(one.value, one.value)
         wider = _quantile(one.all_freedom) / _quantile(np.inf)
-        can_call = one.smallest_p < 1 - CONFIDENCE
-        detectable = float((critical * wider + ndtri(POWER)) * spread[i]) if can_call else None
+        detectable = float((critical * wider + ndtri(POWER)) * spread[i]) if one.can_tell else None
         found.append(Difference(one.value, interval, float(p[i]), float(adjusted[i]), verdict, detectable))
     return found
 
@@ -231,7 +235,8 @@ def _step_down(null: Array, t: Array) -> Array:
 def ties(behind: Sequence[Sampled]) -> list[bool]:
     """Returns which of several are not distinguishable from the one with the highest value (itself included).
 
-    The true best is among them with 95 % probability, whichever it is.
+    The true best is among them with 95 % probability, whichever it is. So few sources that they establish no
+    difference distinguish nobody.
 
     Args:
         behind: by how much each is below the highest.
@@ -241,4 +246,7 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
     null, spread = _noise(behind)
     critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), float(ndtri(CONFIDENCE)))
     wider = [_quantile(one.all_freedom) / _quantile(np.inf) for one in behind]
-    return [not one.is_known or bool(one.value <= critical * wider[i] * spread[i]) for i, one in enumerate(behind)]
+    return [
+        not one.is_known or not one.can_tell or bool(one.value <= critical * wider[i] * spread[i])
+        for i, one in enumerate(behind)
+    ]

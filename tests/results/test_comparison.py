@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from agropest.report.sweep_table import comparison_rows, verdict
+from agropest.report.sweep_table import comparison_rows, table_texts, verdict
 from agropest.report.verdicts import remarks
 from agropest.results import kept_replicates
 from agropest.results.comparison import (
@@ -336,6 +338,13 @@ def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
     assert effects["a"].value > 10
     assert effects["a"].interval.low > 0
     assert effects["b"].value == pytest.approx(0.0, abs=1e-9)
+    high, low = (evaluate(TRUTH["valid"], detect(TRUTH["valid"], 1, quality))[AP] or 0.0 for quality in (0.9, 0.4))
+    frame = pd.read_csv(io.StringIO(table_texts(comparison, [], "x")["effects.csv"]))
+    assert frame["effect"].tolist() == ["main effect", "main effect", "interaction"]
+    assert frame["factor"].tolist() == ["a", "b", "a x b"]
+    assert frame["difference"].tolist() == [round(high - low, 2), 0.0, 0.0]
+    assert frame["verdict"].tolist() == ["better", "inconclusive", "inconclusive"]
+    assert frame["difference_low"][0] == round(effects["a"].interval.low, 2)
 
 
 def test_replicates_are_computed_once_and_again_where_they_are_damaged(

@@ -130,6 +130,9 @@ def test_ties_are_judged_by_the_difference_to_the_best() -> None:
     best = Sampled(0.0, np.zeros(1000))
     near, far = Sampled(1.0, 1 + NOISE), Sampled(4.0, 4 + NOISE)
     assert ties([best, near, far]) == [True, True, False]
+    always = np.full(1000, 100.0)
+    assert ties([best, Sampled(100.0, always, sources=6)]) == [True, False]
+    assert ties([best, Sampled(100.0, always, sources=5)]) == [True, True]  # p is 2 / 2^5
     assert ties([]) == []
 
 
