@@ -278,7 +278,7 @@ def run(
     from agropest.report.page import write_page
     from agropest.report.tensorboard import write_tensorboard
     from agropest.results.ranking import rank_trials
-    from agropest.results.sweep_comparison import DAMAGED, compare_trials
+    from agropest.results.sweep_comparison import compare_trials
     from agropest.results.sweep_record import describe_sweep, write_sweep_record
     from agropest.tuning.run import run_trials
     from agropest.tuning.spending import Spending
@@ -311,9 +311,9 @@ def run(
             break
         spec = suggestions.sweep()
         trials = suggestions.expand(spec)
-    rows = rank_trials(trials, store, spec.metric)
     truths = record.ground_truths()
     comparison = compare_trials(trials, store, truths, spec.metric, spec.baseline, spec.guards, design=spec.design)
+    rows = rank_trials(trials, store, spec.metric, comparison.damaged)
     write_exports(record, store, comparison, rows)
     print_ending(console, spec, rows, comparison, folder)
     if outcome.interrupted:
@@ -326,8 +326,7 @@ def run(
         elif suggestions is not None and not suggestions.is_complete:
             print(f"budget: {outcome.spent} is spent; {suggestions.in_words()}; the same command goes on")
         return EXIT_TRIALS if any(row.status == "failed" for row in rows) else EXIT_OK
-    is_damaged = any(DAMAGED in one.notes for one in comparison.variants)
-    return EXIT_OK if outcome.all_ended_well and not is_damaged else EXIT_TRIALS
+    return EXIT_OK if outcome.all_ended_well and not comparison.damaged else EXIT_TRIALS
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ Only the command line catches them: it prints the faults, one a line, and exits 
 from __future__ import annotations
 
 import difflib
+import reprlib
 import sys
 from collections.abc import Iterable
 
@@ -95,7 +96,10 @@ def fault(where: str, rule: str, value: object, fix: str) -> str:
         value: what was there instead. Strings are quoted, long values are cut.
         fix: what to do about it.
     """
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except RecursionError:  # lists in lists in lists
+        shown = reprlib.repr(value)
     if len(shown) > 160:
         shown = shown[:157] + "..."
     return f"{where}: {rule}, got {shown}; {fix}"

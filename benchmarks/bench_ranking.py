@@ -57,7 +57,7 @@ def rank(root: Path, trials: list[TrialSpec], truths: dict[str, GroundTruth]) ->
     started = time.perf_counter()
     store = Store(root)
     comparison = compare_trials(trials, store, truths, AP, "baseline")
-    for name, text in table_texts(comparison, rank_trials(trials, store, AP), "bench").items():
+    for name, text in table_texts(comparison, rank_trials(trials, store, AP, comparison.damaged), "bench").items():
         files.write_text(store.sweep_folder("bench") / name, text)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

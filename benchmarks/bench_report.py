@@ -161,7 +161,9 @@ def _store_trial(
         at = skill * (0.5 + 0.5 * step / EVALUATIONS)
         _store_evaluation(folder, "valid", step * MAX_ITER // EVALUATIONS, truths["valid"], easy["valid"], at, random)
     if status == FINISHED:
-        _store_evaluation(folder, "test", MAX_ITER, truths["test"], easy["test"], skill, random)
+        chosen = chosen_evaluation(folder, "AP")
+        iteration = chosen.iteration if chosen else MAX_ITER
+        _store_evaluation(folder, "test", iteration, truths["test"], easy["test"], skill, random)
     reason = "the loss became NaN at iteration 812" if status == FAILED else ""
     folder.write_status(Status(status, count * MAX_ITER // EVALUATIONS, 600.0 * count + 3 * number, reason))
 

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.errors import DataError, fault, nearest
     from agropest.report.verdicts import remarks, verdict_table
     from agropest.results.comparison import compare_detectors
-    from agropest.statistics.boxes import Boxes, GroundTruth
+    from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
     from agropest.statistics.metric import require_metric
 
     names = _names(arguments.predictions)
@@ -49,10 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     if faults:
         raise DataError(*faults)
     ground_truth = GroundTruth.from_coco(arguments.ground_truth)
+    image_ids = [image["id"] for image in ground_truth.images]
     require_metric(arguments.metric, list(ground_truth.class_names.values()), "--metric")
     detectors = {}
     for name, path in names.items():
         detectors[name] = Boxes.from_coco_results(path)
+        require_known_images(detectors[name], image_ids, str(path))
     comparison = compare_detectors(
         ground_truth,
         detectors,

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest.errors import DataError, fault
     from agropest.report.predictions import summarize_predictions, summary_content, summary_tables
-    from agropest.statistics.boxes import Boxes, GroundTruth
+    from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
 
     if not 0 <= arguments.threshold <= 1:
         raise DataError(
@@ -30,6 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     boxes = Boxes.from_coco_results(arguments.predictions)
     ground_truth = GroundTruth.from_coco(arguments.gt) if arguments.gt else None
+    if ground_truth:
+        image_ids = [image["id"] for image in ground_truth.images]
+        require_known_images(boxes, image_ids, str(arguments.predictions))
     summary = summarize_predictions(boxes, ground_truth, arguments.threshold)
     if arguments.json:
         print(json.dumps(summary_content(summary), indent=1, allow_nan=False, ensure_ascii=False))

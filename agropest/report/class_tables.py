@@ -70,8 +70,12 @@ def class_means(trials: Sequence[RankedTrial], label: str, prefix: str = CLASS_P
 
 
 def class_changes(trials: Sequence[RankedTrial], baseline: str, prefix: str) -> dict[str, dict[str, float | None]]:
-    """Returns how far every finished variant's classes are from the baseline's, where that has finished."""
-    finished = [trial for trial in trials if trial.rank is not None]
+    """Returns how far every finished variant's classes are from the baseline's, where that has finished.
+
+    A variant has finished when all its seeds have.
+    """
+    unfinished = {trial.label for trial in trials if trial.rank is None}
+    finished = [trial for trial in trials if trial.label not in unfinished]
     base = class_means(finished, baseline, prefix)
     means = {label: class_means(finished, label, prefix) for label in dict.fromkeys(t.label for t in finished)}
     return {

@@ -64,7 +64,7 @@ def export_sweep(folder: Path, formats: Sequence[str] = FORMATS) -> list[str]:
         record.guards,
         design=record.design,
     )
-    trials = rank_trials(record.trials, store, record.metric)
+    trials = rank_trials(record.trials, store, record.metric, comparison.damaged)
     return write_exports(record, store, comparison, trials, formats)
 
 

@@ -60,8 +60,10 @@ def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
     lines = [f"Validation {comparison.metric} is {high} {comparison.baseline}'s{size}{where} ({figures})."]
     if told.verdict == INCONCLUSIVE:
         lines.append(
-            f"That is not established: on these images a true difference is called with 80 % probability "
+            "That is not established: on these images a true difference is called with 80 % probability "
             f"from {told.detectable:.1f} on."
+            if told.detectable is not None
+            else "That is not established: so few images do not establish any difference."
         )
     return lines
 
@@ -91,8 +93,12 @@ def _classes(variant: ComparedVariant) -> list[str]:
 
 def _guards(variant: ComparedVariant) -> list[str]:
     return [
-        f"The guard on {guard.class_name} (at most {guard.max_drop:g} lower) is {guard.state}: "
-        f"{signed(guard.difference.value)}, 95 % interval {interval_text(guard.difference.interval, True)}."
+        f"The guard on {guard.class_name} (at most {guard.max_drop:g} lower): {guard.state}"
+        + (
+            f", {signed(guard.difference.value)}, 95 % interval {interval_text(guard.difference.interval, True)}."
+            if guard.difference.value is not None
+            else "."
+        )
         for guard in variant.guards
     ]
 

@@ -63,7 +63,8 @@ def write_page(
         DataError: the ground truth is not there any more (never while running).
         OSError: the folder cannot be written to.
     """
-    rows = with_evaluations(record, store, rank_trials(record.trials, store, record.metric))
+    damaged = comparison.damaged if comparison else ()
+    rows = with_evaluations(record, store, rank_trials(record.trials, store, record.metric, damaged))
     details: list[Detail] = []
     examples: list[Example] = []
     if not running:

@@ -75,7 +75,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 Cell(interval_text(told.interval, True), told.interval.low) if told else _nothing(),
                 Cell(probability(told.p_adjusted), told.p_adjusted) if told else _nothing(),
                 Cell(verdict + at_equal, verdict, f"verdict {verdict}"),
-                Cell(f"{told.detectable:.1f}", told.detectable) if told else _nothing(),
+                Cell(f"{told.detectable:.1f}", told.detectable) if told and told.detectable is not None else _nothing(),
                 Cell("yes" if one.ties_with_best else "–", "0" if one.ties_with_best else "1"),
                 _number(test, missing="–"),
                 _number(one.test_ap_deployed, missing="–"),

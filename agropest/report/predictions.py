@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from agropest.errors import DataError, fault
 from agropest.statistics.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, Metrics, evaluate
 from agropest.statistics.box_summary import CONFIDENT, BoxSummary, summarize_boxes
 from agropest.statistics.boxes import Boxes, GroundTruth
@@ -58,12 +58,8 @@ def summarize_predictions(boxes: Boxes, ground_truth: GroundTruth | None, thresh
         threshold: that the detector is deployed with: of the confusion matrix and the deployed metrics.
 
     Raises:
-        DataError: a box is on an image that the ground truth lacks, or has a score outside [0, 1].
+        DataError: a box is on an image that the ground truth lacks.
     """
-    strange = ~((boxes.score >= 0) & (boxes.score <= 1))
-    if strange.any():
-        fix = "write probabilities (the sigmoid or softmax of the logits)"
-        raise DataError(fault("predictions", "expected scores from 0 to 1", float(boxes.score[strange][0]), fix))
     if ground_truth is None:
         summary = summarize_boxes(boxes)
         return PredictionSummary(summary, {category_id: f"category {category_id}" for category_id in summary.by_class})
@@ -72,14 +68,15 @@ def summarize_predictions(boxes: Boxes, ground_truth: GroundTruth | None, thresh
     names = {
         key: ground_truth.class_names.get(key, f"category {key} (not in the ground truth)") for key in summary.by_class
     }
+    known = boxes.where(np.isin(boxes.category_id, list(ground_truth.class_names)))
     evaluated = Evaluated(
         num_images=len(ground_truth.images),
-        metrics=evaluate(ground_truth, boxes),
-        deployed=evaluate(ground_truth, boxes.at_threshold(threshold)),
+        metrics=evaluate(ground_truth, known),
+        deployed=evaluate(ground_truth, known.at_threshold(threshold)),
         calibration=calibration(matches),
         errors=error_types(ground_truth, boxes),
         confusion=confusion_matrix(ground_truth, boxes, threshold),
-        unknown=sum(number for key, number in summary.by_class.items() if key not in ground_truth.class_names),
+        unknown=len(boxes) - len(known),
     )
     return PredictionSummary(summary, names, evaluated)
 

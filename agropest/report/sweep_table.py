@@ -15,7 +15,7 @@ from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
 from agropest.report.verdicts import NOTHING, number, probability, remarks, signed
-from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
+from agropest.results.comparison import BROKEN, DROPPED, ComparedVariant, Comparison
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
 from agropest.statistics.inference import Difference, Estimate, Interval
@@ -59,6 +59,8 @@ def comparison_rows(comparison: Comparison) -> Rows:
             "seeds": " ".join(map(str, one.seeds)),
             "iterations": " ".join(map(str, one.iterations)),
             "metric": comparison.metric,
+            "images": comparison.num_images,
+            "boxes": comparison.num_boxes,
             **_estimate("val", one.estimate, missing="n/a" if one.seeds else None),
             "val_AP_deployed": _rounded(one.ap_deployed),
             "seed_sd": _rounded(one.seed_spread),
@@ -92,14 +94,16 @@ def effect_rows(comparison: Comparison) -> Rows:
 
 
 def verdict(variant: ComparedVariant, comparison: Comparison) -> str:
-    """Returns better, worse, inconclusive, "baseline", or nothing where nothing can be said; with broken guards."""
+    """Returns better, worse, inconclusive, "baseline", or nothing where nothing can be said; with guards."""
     if variant.label == comparison.baseline:
         return BASELINE
     word = variant.difference.verdict if variant.difference else ""
     if word and (variant.status != FINISHED or variant.equal_iterations):
         word += " at equal iterations"
-    broken = [guard.class_name for guard in variant.guards if guard.state == BROKEN]
-    return word + (f", but loses {', '.join(broken)}" if broken else "")
+    for state, said in ((BROKEN, ", but loses {}"), (DROPPED, f"; {{}} {DROPPED}")):
+        names = [guard.class_name for guard in variant.guards if guard.state == state]
+        word += said.format(", ".join(names)) if names else ""
+    return word
 
 
 def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], title: str) -> Table:
@@ -184,10 +188,15 @@ def _difference(name: str, difference: Difference | None) -> dict[str, Cell]:
         name: _rounded(difference.value if difference else None),
         f"{name}_low": _rounded(difference.interval.low if difference else None),
         f"{name}_high": _rounded(difference.interval.high if difference else None),
-        f"{name}_p": _rounded(difference.p if difference else None, 4),
-        f"{name}_p_adjusted": _rounded(difference.p_adjusted if difference else None, 4),
+        f"{name}_p": _significant(difference.p) if difference else None,
+        f"{name}_p_adjusted": _significant(difference.p_adjusted) if difference else None,
     }
 
 
-def _rounded(value: float | None, digits: int = 2) -> Cell:
-    return None if value is None else round(value, digits)
+def _rounded(value: float | None) -> Cell:
+    return None if value is None else round(value, 2)
+
+
+def _significant(probability: float) -> float:
+    """Returns three significant digits: a p value never becomes 0."""
+    return float(f"{probability:.3g}")

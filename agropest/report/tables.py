@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agropest.report.markdown import plain
+from agropest.report.verdicts import probability
 from agropest.results.ranking import RankedTrial
 from agropest.statistics.average_precision import (
     AP50_DEPLOYED,
@@ -70,7 +71,7 @@ def to_markdown(rows: Rows) -> str:
     if not rows:
         return "(no trials)\n"
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(plain(shown(value)) for value in row.values()) + " |" for row in rows]
+    lines += ["| " + " | ".join(plain(_in_column(name, row[name])) for name in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -85,6 +86,11 @@ def percent(metrics: Mapping[str, float | None], name: str) -> Cell:
         return None
     value = metrics[name]
     return "n/a" if value is None else round(value, 2)
+
+
+def _in_column(name: str, value: Cell) -> str:
+    is_p = name == "p" or name.endswith(("_p", "_p_adjusted"))
+    return probability(value) if is_p and isinstance(value, float) else shown(value)
 
 
 def shown(value: Cell) -> str:

@@ -52,9 +52,11 @@ def remarks(comparison: Comparison) -> list[str]:
         lines.append(f"{'every variant' if everybody else ', '.join(labels)}: {note}")
     for variant in comparison.variants:
         for guard in variant.guards:
-            told = f"{signed(guard.difference.value)} ({interval_text(guard.difference.interval, True)})"
-            allowed = f"at most -{guard.max_drop:g} allowed"
-            lines.append(f"{variant.label}: guard on {guard.class_name}: {guard.state}, {told}, {allowed}")
+            told = f"{variant.label}: guard on {guard.class_name}: {guard.state}"
+            if guard.difference.value is not None:
+                change = f"{signed(guard.difference.value)} ({interval_text(guard.difference.interval, True)})"
+                told += f", {change}, at most -{guard.max_drop:g} allowed"
+            lines.append(told)
     return lines
 
 
@@ -75,10 +77,13 @@ def headline(comparison: Comparison) -> str:
     unclear = [one.difference for one in judged if one.difference and one.difference.verdict == INCONCLUSIVE]
     if unclear:
         values = [difference.value for difference in unclear]
-        seen = sorted(difference.detectable for difference in unclear)[len(unclear) // 2]
+        detectable = sorted(one.detectable for one in unclear if one.detectable is not None)
+        seen = (
+            f"a true difference is detectable from about {detectable[len(detectable) // 2]:.1f}" if detectable else ""
+        )
         parts.append(
             f"not established either way: {len(unclear)} variants ({signed(min(values))} to {signed(max(values))}, "
-            f"a true difference is detectable from about {seen:.1f})"
+            f"{seen or 'too few images to call any'})"
         )
     sample = f"{comparison.num_images} images with {comparison.num_boxes} boxes"
     return f"By {comparison.metric} on {sample}: {'; '.join(parts)}."
@@ -122,7 +127,7 @@ def _row(variant: ComparedVariant, comparison: Comparison) -> dict[str, str]:
             "95 % of it": interval_text(difference.interval, True),
             "p": probability(difference.p),
             "p adjusted": probability(difference.p_adjusted),
-            "detectable": f"{difference.detectable:.1f}",
+            "detectable": NOTHING if difference.detectable is None else f"{difference.detectable:.1f}",
             "verdict": difference.verdict,
         }
     return row

@@ -3,9 +3,9 @@
 ``sweep_comparison.compare_trials`` reads the store, :func:`compare_detectors` takes boxes of any origin; both return a
 :class:`Comparison`, which the console table, the files, the page and the race scheduler render or read.
 
-Finished variants are compared by the evaluation that validation chose. A variant without a finished trial (stopped,
-failed, running) is compared with the baseline at the last iteration that both have evaluated, is never ranked, and is
-never said to tie with the best.
+Finished variants are compared by the evaluation that validation chose. A variant of which a seed has not finished
+(stopped, failed, running) is compared with the baseline, seed by seed, at the last iteration that both have evaluated,
+is never ranked, and is never said to tie with the best: the seeds that were let finish would speak for it alone.
 
 With several seeds the bootstrap draws seeds as well as images. The spread across seeds is given apart from the
 interval; one seed says nothing about it.
@@ -20,7 +20,7 @@ import numpy as np
 
 from agropest.results.store import FINISHED
 from agropest.statistics.average_precision import AP, CLASS_PREFIX, evaluate
-from agropest.statistics.bootstrap import RESAMPLES, Replicates, over_seeds, paired_bootstrap
+from agropest.statistics.bootstrap import RESAMPLES, Replicates, paired_bootstrap
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.effects import contrasts
 from agropest.statistics.inference import (
@@ -30,18 +30,18 @@ from agropest.statistics.inference import (
     WORSE,
     Difference,
     Estimate,
-    Sampled,
     compare,
     estimate,
-    freedom_over_seeds,
     ties,
 )
 from agropest.statistics.matching import Targets, read_targets
-from agropest.statistics.metric import basis_of
+from agropest.statistics.metric import basis_of, num_boxes_behind
+from agropest.statistics.sums import mean_over_seeds, minus, weighted_sum
 from agropest.sweep.factors import APPLIED
 from agropest.sweep.guard import Guard
 
-HELD, UNCLEAR, BROKEN = "held", "unclear", "broken"
+HELD, UNCLEAR, DROPPED, BROKEN = "held", "unclear", "dropped, not established", "broken"
+NO_GROUND_TRUTH = "n/a: no ground truth"
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class GuardResult:
 
     Attributes:
         difference: of the class's AP to the baseline's, with its interval.
-        state: ``BROKEN`` where it dropped by more than ``max_drop``, ``UNCLEAR`` where it did not, but its interval
-            reaches that far, else ``HELD``.
+        state: where it dropped by more than ``max_drop``, ``BROKEN`` if its interval lies below 0, else ``DROPPED``;
+            where it did not, ``UNCLEAR`` if its interval reaches that far or there is none, else ``HELD``. Where
+            validation has nothing of the class to find, ``NO_GROUND_TRUTH``.
     """
 
     class_name: str
@@ -65,8 +66,8 @@ class ComparedVariant:
     """One variant, or one prediction file.
 
     Attributes:
-        rank: among the variants that have finished, from 1; None for the others.
-        status: of the store; of several seeds the best one's.
+        rank: among the variants of which all seeds have finished, from 1; None for the others.
+        status: of the store; of several seeds the best one's, or how many have finished where not all have.
         seeds: of the trials behind the figures.
         iterations: of the evaluations behind the figures, one for each seed.
         estimate: of the metric on validation, mean over seeds; its interval holds image sampling, and with several
@@ -130,6 +131,7 @@ class Comparison:
         variants: ranked first, then the others.
         sentence: what is known, in one sentence.
         effects: of the factors, where the sweep has some and their variants have finished.
+        damaged: names of finished trials of which something is missing or damaged; they count as interrupted.
     """
 
     metric: str
@@ -142,6 +144,7 @@ class Comparison:
     variants: tuple[ComparedVariant, ...]
     sentence: str
     effects: tuple[Effect, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,9 @@ def compare_detectors(
         DataError: a box is on an image that the ground truth lacks.
     """
     targets = read_targets(ground_truth)
+    notes = {name: _unknown_categories(boxes, ground_truth) for name, boxes in detectors.items()}
+    known = np.array(list(ground_truth.class_names), dtype=np.int64)
+    detectors = {name: boxes.where(np.isin(boxes.category_id, known)) for name, boxes in detectors.items()}
 
     def drawn(name: str) -> dict[str, Replicates]:
         settings = (resamples, seed, deployed_threshold, max_detections)
@@ -220,10 +226,29 @@ def compare_detectors(
         for name, boxes in detectors.items()
     }
     candidates = [
-        Candidate(name, FINISHED, Drawn((0,), (), (of_metric[name],), (by_class[name],), (deployed[name],)))
+        Candidate(
+            name,
+            FINISHED,
+            Drawn((0,), (), (of_metric[name],), (by_class[name],), (deployed[name],)),
+            notes=notes[name],
+        )
         for name in detectors
     ]
     return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
+
+
+def _unknown_categories(boxes: Boxes, ground_truth: GroundTruth) -> tuple[str, ...]:
+    """Returns a note on boxes that cannot be right; empty where there are none."""
+    unknown = boxes.category_id[~np.isin(boxes.category_id, list(ground_truth.class_names))]
+    if not len(unknown):
+        return ()
+    lacked, known = (_few(ids) for ids in (np.unique(unknown).tolist(), list(ground_truth.class_names)))
+    told = f"{len(unknown)} of {len(boxes)} boxes are of categories that the ground truth lacks"
+    return (f"{told} (ids {lacked}; it has {known}) and are left out",)
+
+
+def _few(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
 
 
 def compare_candidates(
@@ -246,22 +271,26 @@ def compare_candidates(
     ]
     ranked = _with_test_difference(ranked, candidates, base, metric)
     resamples = next((one.shown.metric[0].samples.shape[1] for one in candidates if one.shown.metric), 0)
-    sizes = (targets.num_images, targets.num_groups, targets.num_boxes, resamples)
+    sizes = (targets.num_images, targets.num_groups, num_boxes_behind(metric, targets), resamples)
     told = sentence(metric, baseline, ranked, targets)
     return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), told, _effects(candidates, metric, design))
 
 
 def _effects(candidates: Sequence[Candidate], metric: str, design: str) -> tuple[Effect, ...]:
     """Returns what the factors do, from the variants that have finished."""
-    there = {one.label: one for one in candidates if one.status == FINISHED and _mean(one.shown.metric, metric)}
+    there = {
+        one.label: one for one in candidates if one.status == FINISHED and mean_over_seeds(one.shown.metric, metric)
+    }
     found = []
     for question in contrasts({label: one.levels for label, one in there.items()}, APPLIED, design):
         drawn = {label: there[label].shown for label in question.weights}
         paired = len({one.seeds for one in drawn.values()}) == 1
-        sampled = _sum([(drawn[label].metric, weight) for label, weight in question.weights.items()], metric, paired)
+        sampled = weighted_sum(
+            [(drawn[label].metric, weight) for label, weight in question.weights.items()], metric, paired
+        )
         if sampled is not None and sampled.is_known:
             found.append((question, sampled))
-    judged = compare([sampled for _, sampled in found])
+    judged = compare([sampled for _, sampled in found], reach=200.0)  # an interaction is a difference of differences
     return tuple(Effect(q.kind, q.factors, difference) for (q, _), difference in zip(found, judged, strict=True))
 
 
@@ -272,38 +301,6 @@ def _mean_known(values: Sequence[float | None]) -> float | None:
 
 def _known(value: float | None) -> float:
     return -1.0 if value is None else value
-
-
-def _mean(replicates: Sequence[Replicates], metric: str) -> Sampled | None:
-    """Returns the mean over the seeds of a variant; None without one, or without ground truth."""
-    return _sum([(replicates, 1.0)], metric, paired=False)
-
-
-def _minus(one: Sequence[Replicates], other: Sequence[Replicates], metric: str, paired: bool) -> Sampled | None:
-    """Returns the difference of two variants; of equal seeds seed by seed (``paired``)."""
-    return _sum([(one, 1.0), (other, -1.0)], metric, paired)
-
-
-def _sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paired: bool) -> Sampled | None:
-    """Returns a weighted sum of variants, each the mean over its seeds, drawn together where ``paired``."""
-    values, samples, bias = [], [], 0.0
-    sources = min((one.sources(metric) for replicates, _ in parts for one in replicates), default=0)
-    for replicates, weight in parts:
-        drawn = [one.of(metric) for one in replicates]
-        known = [value for value, _ in drawn if value is not None]
-        if not drawn or len(known) < len(drawn):
-            return None
-        values.append(weight * np.array(known))
-        samples.append(weight * np.stack([each for _, each in drawn]))
-        if len(parts) == 1:  # what two variants share cancels, and what is left is noise
-            bias = weight * float(np.mean([one.bias(metric) for one in replicates]))
-    if paired:
-        values, samples = [np.sum(values, axis=0)], [np.sum(samples, axis=0)]
-    # Names of streams: the two sides of a difference have seeds of their own.
-    sides = enumerate(zip(values, samples, strict=True))
-    drawn_seeds = [over_seeds(own_values, own, f"part {number}") for number, (own_values, own) in sides]
-    total = np.sum(drawn_seeds, axis=0)
-    return Sampled(float(sum(one.mean() for one in values)), total, bias, freedom_over_seeds(values, total), sources)
 
 
 def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn]:
@@ -317,7 +314,7 @@ def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric
     for one in candidates:
         if one.label != base.label:
             ours, theirs = _sides(one, base)
-            sampled = _minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
+            sampled = minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
             if sampled is not None and sampled.is_known:
                 found[one.label] = sampled
     return dict(zip(found, compare(list(found.values())), strict=True))
@@ -325,12 +322,12 @@ def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric
 
 def _near_best(candidates: Sequence[Candidate], metric: str) -> set[str]:
     """Returns the labels of the finished candidates that are not distinguishable from the best."""
-    values = {one.label: _mean(one.shown.metric, metric) for one in candidates if one.status == FINISHED}
+    values = {one.label: mean_over_seeds(one.shown.metric, metric) for one in candidates if one.status == FINISHED}
     finished = [(one, sampled) for one in candidates if (sampled := values.get(one.label)) is not None]
     if not finished:
         return set()
     best = max(finished, key=lambda pair: pair[1].value)[0].shown
-    behind = [_minus(best.metric, one.shown.metric, metric, one.shown.seeds == best.seeds) for one, _ in finished]
+    behind = [minus(best.metric, one.shown.metric, metric, one.shown.seeds == best.seeds) for one, _ in finished]
     near = ties([sampled for sampled in behind if sampled is not None])
     return {one.label for (one, _), is_near in zip(finished, near, strict=True) if is_near}
 
@@ -338,12 +335,10 @@ def _near_best(candidates: Sequence[Candidate], metric: str) -> set[str]:
 def _compared(
     one: Candidate, base: Candidate | None, metric: str, difference: Difference | None, guards: Sequence[Guard]
 ) -> ComparedVariant:
-    sampled, tested = _mean(one.shown.metric, metric), _mean(one.test, metric)
+    sampled, tested = mean_over_seeds(one.shown.metric, metric), mean_over_seeds(one.test, metric)
     values = [value for value, _ in (each.of(metric) for each in one.shown.metric) if value is not None]
     per_class = {} if base is None or one.label == base.label else _per_class(one, base)
-    gap = None
-    if sampled is not None and tested is not None:
-        gap = Sampled(sampled.value - tested.value, sampled.samples - tested.samples)
+    gap = minus(one.shown.metric, one.test, metric, paired=True) if one.test else None
     return ComparedVariant(
         label=one.label,
         estimate=estimate(sampled, 0.0, 100.0),
@@ -355,10 +350,10 @@ def _compared(
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),
         per_class=per_class,
-        guards=tuple(_guarded(guard, per_class) for guard in guards if guard.class_name in per_class),
+        guards=tuple(_guarded(guard, per_class) for guard in guards) if per_class else (),
         test=estimate(tested, 0.0, 100.0) if tested else None,
         test_ap_deployed=_mean_known(one.test_deployed),
-        gap=estimate(gap) if gap else None,
+        gap=estimate(gap, -100.0, 100.0) if gap else None,
         notes=one.notes,
     )
 
@@ -369,15 +364,19 @@ def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
         return {}
     names = ours.by_class[0].class_names
     paired = ours.seeds == theirs.seeds
-    drawn = {name: _minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
-    return {name: estimate(sampled) for name, sampled in drawn.items() if sampled is not None}
+    drawn = {name: minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
+    return {name: estimate(sampled, -100.0, 100.0) for name, sampled in drawn.items() if sampled is not None}
 
 
 def _guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:
-    difference = per_class[guard.class_name]
-    value = _known(difference.value) if difference.value is None else difference.value
-    low = difference.interval.low if difference.interval else value
-    state = BROKEN if value < -guard.max_drop else UNCLEAR if low < -guard.max_drop else HELD
+    difference = per_class.get(guard.class_name, Estimate(None, None))
+    value, interval = difference.value, difference.interval
+    if value is None:
+        state = NO_GROUND_TRUTH
+    elif value < -guard.max_drop:
+        state = BROKEN if interval is not None and interval.high < 0 else DROPPED
+    else:
+        state = HELD if interval is not None and interval.low >= -guard.max_drop else UNCLEAR
     return GuardResult(guard.class_name, guard.max_drop, difference, state)
 
 
@@ -389,7 +388,7 @@ def _with_test_difference(
     if first is None or base is None or first.rank != 1 or first.label == base.label:
         return ranked
     chosen = next(one for one in candidates if one.label == first.label)
-    sampled = _minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
+    sampled = minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
     if sampled is None or not sampled.is_known:
         return ranked
     return [replace(first, test_difference=compare([sampled])[0]), *ranked[1:]]
@@ -399,7 +398,7 @@ def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], ta
     """Returns what is known, in one sentence."""
     judged = [(one.label, one.difference) for one in variants if one.rank is not None and one.difference is not None]
     sources = f" of {targets.num_groups} sources" if targets.num_groups < targets.num_images else ""
-    sample = f"{targets.num_images} images{sources} with {targets.num_boxes} boxes"
+    sample = f"{targets.num_images} images{sources} with {num_boxes_behind(metric, targets)} boxes"
     if not judged:
         return f"Nothing has finished that could be compared with {baseline} ({sample})."
     parts = []
@@ -414,8 +413,14 @@ def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], ta
     unclear = [(label, difference) for label, difference in judged if difference.verdict == INCONCLUSIVE]
     if unclear:
         names = [
-            f"{label} ({round(difference.value, 2) + 0.0:+.2f}, detectable from {difference.detectable:.1f})"
+            f"{label} ({round(difference.value, 2) + 0.0:+.2f}, {_seen_from(difference)})"
             for label, difference in unclear
         ]
         parts.append(f"not established either way: {', '.join(names)}")
     return f"By {metric} on {sample}: {'; '.join(parts)}."
+
+
+def _seen_from(difference: Difference) -> str:
+    if difference.detectable is None:
+        return "too few images to call any"
+    return f"detectable from {difference.detectable:.1f}"

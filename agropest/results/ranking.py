@@ -6,8 +6,8 @@ count: they are listed below, in order, without a rank.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agropest.results.store import (
     FAILED,
@@ -24,6 +24,7 @@ from agropest.results.store import (
 from agropest.statistics.metric import metric_value
 from agropest.sweep.trial import TrialSpec
 
+DAMAGED = "an evaluation is missing or damaged: the next launch makes it again"
 _ORDER = {FINISHED: 0, STOPPED: 1, RUNNING: 2, INTERRUPTED: 3, NEW: 4, FAILED: 5}
 
 Metrics = Mapping[str, float | None]
@@ -60,9 +61,15 @@ class RankedTrial:
     deployed_threshold: float = 0.5
 
 
-def rank_trials(trials: Sequence[TrialSpec], store: Store, metric: str) -> list[RankedTrial]:
-    """Returns a row for every trial: the finished by ``metric`` on validation, then the others by status."""
-    rows = sorted((_row(trial, store, metric) for trial in trials), key=lambda row: _key(row, metric))
+def rank_trials(
+    trials: Sequence[TrialSpec], store: Store, metric: str, damaged: Collection[str] = ()
+) -> list[RankedTrial]:
+    """Returns a row for every trial: the finished by ``metric`` on validation, then the others by status.
+
+    Args:
+        damaged: names of finished trials that count as interrupted: ``Comparison.damaged``.
+    """
+    rows = sorted((_row(trial, store, metric, damaged) for trial in trials), key=lambda row: _key(row, metric))
     ranked, rank = [], 0
     for row in rows:
         rank += row.status == FINISHED
@@ -84,9 +91,11 @@ def chosen_evaluation(folder: TrialFolder, metric: str) -> EvaluationRecord | No
     return augmented[0] if augmented else best
 
 
-def _row(trial: TrialSpec, store: Store, metric: str) -> RankedTrial:
+def _row(trial: TrialSpec, store: Store, metric: str, damaged: Collection[str]) -> RankedTrial:
     folder = store.folder(trial)
     status, best = folder.status(), chosen_evaluation(folder, metric)
+    if trial.name in damaged:
+        status = replace(status, status=INTERRUPTED, reason=DAMAGED)
     tests = [record for record in folder.read_evaluations("test") if best and record.iteration == best.iteration]
     return RankedTrial(
         rank=None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agropest.errors import DataError
 from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
 from agropest.results.completeness import is_whole
 from agropest.results.kept_replicates import TEST, read_replicates
-from agropest.results.ranking import chosen_evaluation
+from agropest.results.ranking import DAMAGED, chosen_evaluation
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Store
 from agropest.statistics.average_precision import AP, AP_DEPLOYED
 from agropest.statistics.bootstrap import RESAMPLES, Replicates
@@ -20,7 +20,6 @@ from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
-DAMAGED = "an evaluation is missing or damaged: the next launch makes it again"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
 
@@ -58,12 +57,14 @@ def compare_trials(
 def _compare(
     trials: Sequence[TrialSpec], reader: _Reader, baseline: str, guards: Sequence[Guard], design: str
 ) -> Comparison:
+    read = [reader.read(trial) for trial in trials]
     by_label: dict[str, list[_Read]] = {}
-    for trial in trials:
-        by_label.setdefault(trial.label, []).append(reader.read(trial))
+    for one in read:
+        by_label.setdefault(one.trial.label, []).append(one)
     base = by_label.get(baseline, [])
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
-    return compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
+    told = compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
+    return replace(told, damaged=tuple(one.trial.name for one in read if one.is_damaged))
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class _Read:
     @property
     def seed(self) -> int:
         return self.trial.seed
+
+    @property
+    def shown(self) -> EvaluationRecord | None:
+        """The chosen evaluation, or the last one of a trial that has not finished."""
+        return self.chosen or (self.valid[max(self.valid)] if self.valid else None)
 
 
 class _Reader:
@@ -120,23 +126,24 @@ class _Reader:
         return _Read(trial, status, chosen, valid, test, is_damaged)
 
     def candidate(self, trials: Sequence[_Read], base: Sequence[_Read]) -> Candidate:
-        """Returns a variant by its finished trials, or by those that have got somewhere."""
-        finished = [one for one in trials if one.chosen]
-        fair = finished and any(one.chosen for one in base)
-        against = None if not base or fair else self._equal(finished or trials, base)
-        shown = [(one.trial, one.chosen) for one in finished if one.chosen]
-        last = [(one.trial, one.valid[max(one.valid)]) for one in trials if one.valid]
-        tests = [(one.trial, one.test) for one in finished if one.test]
-        tests = tests if len(tests) == len(finished) else []
+        """Returns a variant by its chosen evaluations where all seeds have finished, else as far as they have got."""
+        finished = sum(one.chosen is not None for one in trials)
+        complete = finished == len(trials)
+        fair = complete and all(one.chosen for one in base)
+        against = None if not base or fair else self._equal(trials, base)
+        own = [(one.trial, record) for one in trials if (record := one.shown)]
+        shown = against[0] if against and not complete else self._drawn(own)
+        tests = [(one.trial, one.test) for one in trials if one.test] if complete else []
+        tests = tests if len(tests) == len(trials) else []
         wanted = basis_of(self.metric)
         return Candidate(
             label=trials[0].trial.label,
-            status=min((one.status for one in trials), key=STATUS_ORDER.index),
-            shown=self._drawn(shown) if shown else against[0] if against else self._drawn(last),
+            status=_status([one.status for one in trials], finished),
+            shown=shown,
             against=against,
             test=tuple(self._replicates(*one, wanted) for one in tests),
             test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
-            notes=_notes(len(finished), len(trials), bool(against), any(one.is_damaged for one in trials)),
+            notes=_notes(finished, len(trials), len(shown.seeds), bool(against), any(one.is_damaged for one in trials)),
             levels=trials[0].trial.levels,
         )
 
@@ -168,9 +175,16 @@ class _Reader:
         return read_replicates(self.store.folder(trial), record, targets, basis, trial.config, self.resamples)
 
 
-def _notes(num_finished: int, num_trials: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
+def _status(statuses: Sequence[str], num_finished: int) -> str:
+    """Returns the status of a variant; FINISHED only where every seed has, so that no survivor speaks for all."""
+    if 0 < num_finished < len(statuses):
+        return f"{num_finished} of {len(statuses)} {FINISHED}"
+    return min(statuses, key=STATUS_ORDER.index)
+
+
+def _notes(num_finished: int, num_trials: int, num_shown: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
     notes = [DAMAGED] if is_damaged else []
-    if num_finished == 1 or (not num_finished and num_trials == 1):
+    if num_shown == 1:
         notes.append("one seed: the interval is of image sampling only")
     if 0 < num_finished < num_trials:
         notes.append(f"{num_finished} of {num_trials} seeds have finished")

@@ -157,25 +157,30 @@ def paired_bootstrap(
     }
 
 
-def over_seeds(values: Array, samples: Array, stream: str) -> Array:
+def over_seeds(values: Array, samples: Array, stream: str, lent: float = 0.0) -> Array:
     """Returns the mean over seeds on every resample of images and seeds, [R].
 
     What the images do to the mean is in their resamples; the seeds' share, :func:`variance_of_seed` / S, is added by
-    drawing S of S seeds with replacement, which shows (S - 1) / S of what there is and is widened by as much.
+    drawing S of S seeds with replacement, which shows (S - 1) / S of what there is and is widened by as much. One seed
+    shows nothing of it: its share is ``lent``.
 
     Args:
         values: of each seed on the images as they are, [S].
         samples: on each resample, [S, R].
         stream: of the draws: what is drawn under one name is drawn alike.
+        lent: the variance that another seed makes, as others show it; only used of one seed.
     """
     size, resamples = samples.shape
     mean: Array = samples.mean(axis=0)
-    if size == 1:
+    if size == 1 and not lent:
         return mean
+    random = np.random.default_rng([size, resamples, *stream.encode()])
+    if size == 1:
+        lone: Array = mean + np.sqrt(lent) * random.normal(size=resamples)
+        return lone
     of_seeds = max(variance_of_seed(values, samples), 0.0)
     if of_seeds == 0:
         return mean
-    random = np.random.default_rng([size, resamples, *stream.encode()])
     counts = random.multinomial(size, np.full(size, 1 / size), size=resamples)
     drawn = counts @ (values - values.mean()) / size
     shown: Array = mean + np.sqrt(size / (size - 1) * of_seeds / values.var(ddof=1)) * drawn

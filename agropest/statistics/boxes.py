@@ -5,8 +5,6 @@ Shapes: N predicted boxes, M annotations.
 
 from __future__ import annotations
 
-import json
-import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import numpy.typing as npt
 
 from agropest import files
 from agropest.errors import DataError, fault
+from agropest.statistics.coco_files import read_annotations, read_results
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -74,22 +73,9 @@ class Boxes:
         """Reads a COCO results file: a list of ``{image_id, category_id, bbox, score}``.
 
         Raises:
-            DataError: it is missing or is something else; names the first entries that do not hold.
+            DataError: it is missing or is something else, or a score is outside [0, 1]; names the first such entries.
         """
-        content = _read(path)
-        if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-            content = content["annotations"]
-        if not isinstance(content, list):
-            raise DataError(fault(str(path), "expected a list of predictions", content, _RESULTS_FIX))
-        faults = [
-            fault(
-                f"{path}: entry {i}", "expected image_id, category_id, bbox [x, y, w, h] and score", item, _RESULTS_FIX
-            )
-            for i, item in enumerate(content)
-            if not _is_prediction(item)
-        ]
-        if faults:
-            raise DataError(*faults[:5], *([f"{path}: and {len(faults) - 5} more"] if len(faults) > 5 else []))
+        content = read_results(path)
         return Boxes(
             np.array([item["image_id"] for item in content], dtype=np.int64),
             np.array([item["category_id"] for item in content], dtype=np.int64),
@@ -144,74 +130,24 @@ class GroundTruth:
 
     @staticmethod
     def from_coco(path: Path) -> GroundTruth:
-        """Reads a COCO annotation file.
+        """Reads a COCO annotation file; annotations are numbered anew.
 
         Raises:
             DataError: it is missing, not COCO, or refers to images or categories that it does not have.
         """
-        content = _read(path)
-        fix = "give a COCO annotation file (images, categories, annotations)"
-        lists = ("images", "categories", "annotations")
-        if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
-            raise DataError(fault(str(path), "expected COCO annotations", type(content).__name__, fix))
-        faults = list(_annotation_faults(content, str(path), fix))
-        if faults:
-            raise DataError(*faults[:5], *([f"{path}: and {len(faults) - 5} more"] if len(faults) > 5 else []))
-        annotations = [
-            {"iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3], "id": i + 1, **a}
-            for i, a in enumerate(content["annotations"])
-        ]
-        categories = sorted(content["categories"], key=lambda category: category["id"])
-        return GroundTruth(content["images"], categories, annotations)
+        return GroundTruth(**read_annotations(path))
 
 
-_RESULTS_FIX = 'write COCO results: [{"image_id": 1, "category_id": 1, "bbox": [x, y, w, h], "score": 0.9}]'
+def require_known_images(boxes: Boxes, image_ids: npt.ArrayLike, where: str) -> None:
+    """Raises :class:`DataError` unless every box is on one of these images.
 
-
-def _annotation_faults(content: dict[str, Any], where: str, fix: str) -> list[str]:
-    faults: list[str] = []
-    for name, keys in (("images", ("id",)), ("categories", ("id", "name"))):
-        faults += [
-            fault(f"{where}: {name}[{i}]", f"expected {' and '.join(keys)}", item, fix)
-            for i, item in enumerate(content[name])
-            if not isinstance(item, dict) or any(key not in item for key in keys)
-        ]
-    if faults:
-        return faults
-    images, categories = ({item["id"] for item in content[name]} for name in ("images", "categories"))
-    for i, item in enumerate(content["annotations"]):
-        if not isinstance(item, dict) or not _is_box(item.get("bbox")):
-            faults.append(fault(f"{where}: annotations[{i}]", "expected bbox [x, y, w, h]", item, fix))
-        elif item.get("image_id") not in images or item.get("category_id") not in categories:
-            faults.append(fault(f"{where}: annotations[{i}]", "expected a known image_id and category_id", item, fix))
-    return faults
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(_is_number(number) for number in value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_prediction(item: Any) -> bool:
-    return (
-        isinstance(item, dict)
-        and isinstance(item.get("image_id"), int)
-        and isinstance(item.get("category_id"), int)
-        and _is_box(item.get("bbox"))
-        and _is_number(item.get("score"))
-    )
-
-
-def _read(path: Path) -> Any:
-    try:
-        return files.read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(fault(str(path), "expected JSON", str(error), "give a COCO file")) from None
-    except OSError as error:
-        raise DataError(fault(str(path), "expected a readable file", error.strerror, "check the path")) from None
+    Args:
+        where: the file of the boxes.
+    """
+    strange = ~np.isin(boxes.image_id, image_ids)
+    if strange.any():
+        rule, fix = "expected boxes on the images of the ground truth", "give the predictions of this very split"
+        raise DataError(fault(where, rule, f"image_id {boxes.image_id[strange][0]}", fix))
 
 
 def _write_npz(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -50,7 +50,8 @@ class Difference:
         p: two-sided, of this comparison alone.
         p_adjusted: corrected for all comparisons of the table (step-down max-T).
         verdict: ``BETTER`` or ``WORSE`` where ``p_adjusted`` is below 0.05, else ``INCONCLUSIVE``.
-        detectable: the smallest true difference that this comparison would have called with 80 % probability.
+        detectable: the smallest true difference that this comparison would have called with 80 % probability; None
+            where there are too few sources to call any.
     """
 
     value: float
@@ -58,7 +59,7 @@ class Difference:
     p: float
     p_adjusted: float
     verdict: str
-    detectable: float
+    detectable: float | None
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ class Sampled:
         """The p value of a sign test where all sources agree: 2 in 2^G."""
         return float(min(2.0 ** (1 - self.sources), 1.0))
 
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are enough sources, six, to establish anything."""
+        return self.smallest_p < 1 - CONFIDENCE
+
 
 def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf) -> Estimate:
     """Returns a value with its 95 % interval: 1.96 standard errors to either side of the value less its bias.
@@ -113,8 +119,12 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
     bootstrap have that twice. How much too high is itself uncertain, so its square is added to that of the standard
     error. Simulated coverage: benchmarks/simulate_coverage.py and docs/ranking.md. In a difference the biases cancel.
 
+    So few sources that no sign test of them says anything may all agree, and still be all of one kind: the interval
+    then holds, too, what a share of the others as large as may be unseen would make of the value, were they all at
+    ``low`` or ``high`` (Clopper and Pearson 1934: all of G agree where at least 0.025^(1/G) of the sources do).
+
     Args:
-        low, high: the interval is cut to what the metric can be.
+        low, high: what the metric can be; the interval is cut to it.
     """
     if sampled is None:
         return Estimate(None, None)
@@ -122,17 +132,25 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
         return Estimate(sampled.value, None)
     half = _quantile(sampled.all_freedom) * float(np.hypot(sampled.spread, sampled.bias))
     centre = min(max(sampled.value - sampled.bias, low), high)
-    return Estimate(sampled.value, Interval(max(centre - half, low), min(centre + half, high)))
+    least, most = centre - half, centre + half
+    if not sampled.can_tell and np.isfinite(high - low):
+        agree = ((1 - CONFIDENCE) / 2) ** (1 / sampled.sources)
+        least = min(least, agree * sampled.value + (1 - agree) * low)
+        most = max(most, agree * sampled.value + (1 - agree) * high)
+    return Estimate(sampled.value, Interval(max(least, low), min(most, high)))
 
 
-def freedom_over_seeds(values: Sequence[Array], samples: Array) -> float:
+def freedom_over_seeds(values: Sequence[Array], samples: Array, lent: float = 0.0) -> float:
     """Returns the degrees of freedom of a standard error that is partly of few seeds.
 
     Args:
         values: of every seed, an array for each mean of seeds that the value is a sum of.
         samples: of the value, in which seeds and images are drawn, [R].
+        lent: variance that means of one seed are lent by the others: as uncertain as theirs, of which it is.
     """
     parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in values if len(one) > 1]
+    if lent:
+        parts = [(sum(variance for variance, _ in parts) + lent, sum(freedom for _, freedom in parts))]
     whole = float(np.nanvar(samples, ddof=1)) if np.isfinite(samples).sum() > 1 else 0.0
     return freedom_of_parts(whole, parts)
 
@@ -161,10 +179,13 @@ def _quantile(freedom: float) -> float:
     return float(ndtri(tail) if np.isinf(freedom) else stdtrit(freedom, tail))
 
 
-def compare(differences: Sequence[Sampled]) -> list[Difference]:
+def compare(differences: Sequence[Sampled], reach: float = 100.0) -> list[Difference]:
     """Returns the differences of one table, judged together; each must be known (:attr:`Sampled.is_known`).
 
     A difference that is the same on every resample has no standard error; its p value is :attr:`Sampled.smallest_p`.
+
+    Args:
+        reach: the largest that a difference can be.
     """
     if not differences:
         return []
@@ -182,9 +203,9 @@ def compare(differences: Sequence[Sampled]) -> list[Difference]:
     found = []
     for i, one in enumerate(differences):
         verdict = INCONCLUSIVE if adjusted[i] >= 1 - CONFIDENCE else BETTER if centre[i] > 0 else WORSE
-        interval = estimate(one).interval or Interval(one.value, one.value)
+        interval = estimate(one, -reach, reach).interval or Interval(one.value, one.value)
         wider = _quantile(one.all_freedom) / _quantile(np.inf)
-        detectable = float((critical * wider + ndtri(POWER)) * spread[i])
+        detectable = float((critical * wider + ndtri(POWER)) * spread[i]) if one.can_tell else None
         found.append(Difference(one.value, interval, float(p[i]), float(adjusted[i]), verdict, detectable))
     return found
 
@@ -214,7 +235,8 @@ def _step_down(null: Array, t: Array) -> Array:
 def ties(behind: Sequence[Sampled]) -> list[bool]:
     """Returns which of several are not distinguishable from the one with the highest value (itself included).
 
-    The true best is among them with 95 % probability, whichever it is.
+    The true best is among them with 95 % probability, whichever it is. So few sources that they establish no
+    difference distinguish nobody.
 
     Args:
         behind: by how much each is below the highest.
@@ -224,4 +246,7 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
     null, spread = _noise(behind)
     critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), float(ndtri(CONFIDENCE)))
     wider = [_quantile(one.all_freedom) / _quantile(np.inf) for one in behind]
-    return [not one.is_known or bool(one.value <= critical * wider[i] * spread[i]) for i, one in enumerate(behind)]
+    return [
+        not one.is_known or not one.can_tell or bool(one.value <= critical * wider[i] * spread[i])
+        for i, one in enumerate(behind)
+    ]

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.errors import DataError, fault
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
 
 Array = npt.NDArray[Any]
 
@@ -178,10 +177,7 @@ def match(
         DataError: a box is on an image that the ground truth lacks.
     """
     boxes = boxes.where(np.isin(boxes.category_id, targets.category_ids))
-    strange = ~np.isin(boxes.image_id, targets.image_ids)
-    if strange.any():
-        rule, fix = "expected boxes on the images of the ground truth", "give the predictions of this very split"
-        raise DataError(fault("predictions", rule, f"image_id {boxes.image_id[strange][0]}", fix))
+    require_known_images(boxes, targets.image_ids, "predictions")
     image = np.searchsorted(targets.image_ids, boxes.image_id)
     category = np.searchsorted(targets.category_ids, boxes.category_id)
     num_classes = max(len(targets.category_ids), 1)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.statistics.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, deployed_name
-from agropest.statistics.matching import Matches
+from agropest.statistics.matching import AREA_RANGES, Matches, Targets
 from agropest.statistics.weighted import EVERY_IOU, class_precisions, class_recalls, f1
 
 Array = npt.NDArray[Any]
@@ -104,6 +104,13 @@ def reduce_classes(metric: str, by_class: Array, class_names: Sequence[str]) -> 
         return np.where(count > 0, lowest, np.nan)
     np.divide(np.where(exists, rows, 0.0).sum(axis=0), count, out=result, where=count > 0)
     return result
+
+
+def num_boxes_behind(metric: str, targets: Targets) -> int:
+    """Returns how many annotations a metric is of: those of its classes and sizes; crowds do not count."""
+    chosen = chosen_classes(metric, targets.class_names) if metric not in BASES else ()
+    by_class = targets.positives[list(AREA_RANGES).index(basis_of(metric).area)].sum(axis=1)
+    return int(sum(by_class[targets.class_names.index(name)] for name in chosen) if chosen else by_class.sum())
 
 
 def metric_value(metrics: Mapping[str, float | None], metric: str) -> float | None:

@@ -99,13 +99,37 @@ def test_the_same_detector_twice_is_a_tie(folder: Path, capsys: pytest.CaptureFi
     assert [variant["ties_with_best"] for variant in told["variants"]] == [True, True]
 
 
+def test_boxes_of_unknown_categories_are_told(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As of a detector that counts classes from 0: 40 boxes of 80 become those of another class, or of none."""
+    boxes = json.loads((folder / "good.json").read_text())
+    (folder / "from-0.json").write_text(json.dumps([{**box, "category_id": box["category_id"] - 1} for box in boxes]))
+    unknown = sum(box["category_id"] == 1 for box in boxes)
+    words = ["compare", folder / "gt.json", folder / "good.json", folder / "from-0.json", "--resamples", 100]
+    code, out, err = run(capfd, *words)
+    told = f"{unknown} of 80 boxes are of categories that the ground truth lacks (ids 0; it has 1, 2)"
+    assert code == 0
+    assert f"from-0: {told}" in out
+    assert err == ""  # hotcoco would warn of them
+    code, out, err = run(capfd, "summarize", folder / "from-0.json", "--gt", folder / "gt.json")
+    assert (code, err) == (0, "")
+    assert f"{unknown} boxes of categories that the ground truth lacks" in out
+
+
 @pytest.mark.parametrize(
     ("words", "pieces"),
     [
         (("summarize", "none.json"), ("none.json", "expected a readable file")),
-        (("summarize", "gt.json"), ("gt.json: entry 0", "score")),
+        (("summarize", "gt.json"), ("gt.json: entry 0.score", "scores from 0 to 1")),
+        (("compare", "gt.json", "good.json", "logits.json"), ("logits.json: entry 0.score", "got 3.5")),
+        (
+            ("compare", "gt.json", "good.json", "other.json"),
+            ("other.json: expected boxes on the images", "image_id 999"),
+        ),
         (("summarize", "logits.json"), ("expected scores from 0 to 1", "3.5")),
-        (("summarize", "other.json", "--gt", "gt.json"), ("images of the ground truth", "image_id 999")),
+        (
+            ("summarize", "other.json", "--gt", "gt.json"),
+            ("other.json: expected boxes on the images of the ground truth", "image_id 999"),
+        ),
         (("summarize", "good.json", "--gt", "good.json"), ("good.json", "COCO annotations")),
         (("summarize", "good.json", "--threshold", "7"), ("--threshold", "from 0 to 1")),
         (("compare", "gt.json", "good.json"), ("two results files", "summarize A.json")),

@@ -1,8 +1,9 @@
-"""Seeded ways to spoil a YAML file: its bytes, its lines, its structure, its types and values."""
+"""Seeded ways to spoil a YAML or JSON file: its bytes, its lines, its structure, its types and values."""
 
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ ODD_TEXTS = (
 
 
 def spoilt(path: Path, draw: random.Random) -> tuple[bytes, tuple[str, ...]]:
-    """Returns the content of a YAML file with one fault, and the keys that lead to it where that is known."""
+    """Returns the content of a YAML or JSON file with one fault, and the keys that lead to it where that is known."""
     kind = draw.choice((_of_bytes, _of_lines, _of_values, _of_values, _of_keys))
     return kind(path, draw)
 
@@ -66,17 +67,17 @@ def _of_lines(path: Path, draw: random.Random) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _of_values(path: Path, draw: random.Random) -> tuple[bytes, tuple[str, ...]]:
-    content = yaml.safe_load(path.read_text())
+    content = _load(path)
     keys = draw.choice(list(_places(content)))
     node = content
     for key in keys[:-1]:
         node = node[key]
     node[keys[-1]] = copy.deepcopy(draw.choice(ODD_VALUES))
-    return _dump(content), tuple(str(key) for key in keys)
+    return _dump(content, path), tuple(str(key) for key in keys)
 
 
 def _of_keys(path: Path, draw: random.Random) -> tuple[bytes, tuple[str, ...]]:
-    content = yaml.safe_load(path.read_text())
+    content = _load(path)
     keys = draw.choice([keys for keys in _places(content) if isinstance(keys[-1], str)])
     node = content
     for key in keys[:-1]:
@@ -86,7 +87,7 @@ def _of_keys(path: Path, draw: random.Random) -> tuple[bytes, tuple[str, ...]]:
         (keys[-1] + "X", keys[-1].upper(), keys[-1].lower(), keys[-1][1:], 7, None, True, "a.b.c", "")
     )
     node[renamed] = value
-    return _dump(content), (*map(str, keys[:-1]), str(renamed))
+    return _dump(content, path), (*map(str, keys[:-1]), str(renamed))
 
 
 def _places(content: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -97,5 +98,11 @@ def _places(content: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
         yield from _places(value, (*keys, key))
 
 
-def _dump(content: Any) -> bytes:
+def _load(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.suffix == ".json" else yaml.safe_load(path.read_text())
+
+
+def _dump(content: Any, path: Path) -> bytes:
+    if path.suffix == ".json":
+        return json.dumps(content).encode()
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False).encode("utf-8", "surrogatepass")

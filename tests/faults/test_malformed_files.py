@@ -1,7 +1,8 @@
-"""No sweep file and no data.yaml, however spoilt, ends in a traceback: it is valid, or a fault that names its place."""
+"""No sweep, data.yaml or COCO file, however spoilt, ends in a traceback: it is valid, or a fault names its place."""
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import launch
+from agropest.__main__ import main
 from agropest.data.data_yaml import read_data_yaml
 from agropest.errors import DataError
 from tests.faults.mutations import spoilt
@@ -89,3 +91,41 @@ def test_a_launch_with_a_spoilt_data_yaml(
         error = capsys.readouterr().err
         assert code == 2, content
         assert all(line.startswith(f"error: {root / 'data.yaml'}") for line in error.splitlines()), error
+
+
+@pytest.mark.parametrize("which", ["gt.json", "predictions.json"])
+def test_spoilt_coco_files(which: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    annotations = [
+        {"id": i, "image_id": i, "category_id": 1 + i % 2, "bbox": [i, 2.5, 40, 30.0], "area": 1200.0, "iscrowd": 0}
+        for i in range(1, 5)
+    ]
+    images = [{"id": i, "file_name": f"{i}.jpg", "source": f"{i // 2}"} for i in range(1, 5)]
+    categories = [{"id": 1, "name": "ant"}, {"id": 2, "name": "bee"}]
+    content = {
+        "gt.json": {"images": images, "categories": categories, "annotations": annotations},
+        "predictions.json": [{**a, "score": 0.2 * a["image_id"]} for a in annotations],
+        "others.json": [],
+    }
+    truth, predictions, others = (str(tmp_path / name) for name in content)
+    for name, one in content.items():
+        (tmp_path / name).write_text(json.dumps(one, indent=1))
+    original = tmp_path / f"original-{which}"
+    shutil.copy(tmp_path / which, original)
+    draw = random.Random(13)
+    codes: Counter[int] = Counter()
+    for _ in range(250):
+        spoilt_content, _ = spoilt(original, draw)
+        (tmp_path / which).write_bytes(spoilt_content)
+        for words in (
+            ("compare", truth, predictions, others, "--resamples", "100"),
+            ("summarize", predictions, "--gt", truth),
+        ):
+            code = main(words)
+            error = capsys.readouterr().err
+            codes[code] += 1
+            assert code in (0, 2), (code, spoilt_content)
+            assert bool(error) == (code == 2), error
+            # A spoilt id of an image is found where a box refers to it.
+            assert all(line.startswith(f"error: {tmp_path}") for line in error.splitlines()), error
+    assert codes[2] > 250, codes
+    assert codes[0] > 40, codes

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 
 from agropest.csv_text import to_csv
+from agropest.report.class_tables import class_changes
+from agropest.report.sweep_table import comparison_rows, table_texts
 from agropest.report.tables import per_class_rows, ranking_rows, to_markdown
+from agropest.results.comparison import ComparedVariant, Comparison
 from agropest.results.ranking import RankedTrial
+from agropest.statistics.inference import Difference, Estimate, Interval
 
 BEST = RankedTrial(
     rank=1,
@@ -49,3 +54,29 @@ def test_one_row_for_each_trial_split_and_class() -> None:
 def test_markdown_escapes_what_would_break_the_table() -> None:
     assert to_markdown([{"a": "x|y", "b": 1.5}]) == "| a | b |\n|---|---|\n| x\\|y | 1.50 |\n"
     assert to_markdown([]) == "(no trials)\n"
+
+
+def test_classes_of_a_variant_are_of_all_its_seeds() -> None:
+    """Of the two trials of "focal" the one that was let finish does not speak for both."""
+    trials = [
+        replace(BEST, label="base", valid={"AP-Ants": 20.0}),
+        replace(BEST, label="anchors", valid={"AP-Ants": 23.0}),
+        replace(BEST, label="focal", valid={"AP-Ants": 90.0}),
+        replace(BEST, label="focal", seed=1, rank=None, status="stopped", valid={"AP-Ants": 1.0}),
+    ]
+    assert class_changes(trials, "base", "AP-") == {"anchors": {"Ants": 3.0}}
+
+
+def test_a_p_value_is_never_shown_as_zero() -> None:
+    rows = [{"difference": -16.344, "difference_p": 0.00396, "difference_p_adjusted": 0.0000004}]
+    assert to_markdown(rows).splitlines()[-1] == "| -16.34 | 0.004 | &lt;0.001 |"
+
+
+def test_p_values_in_files_keep_their_digits() -> None:
+    told = Difference(-16.3, Interval(-27.0, -5.0), 0.0039648, 0.00000412, "worse", 16.0)
+    variant = ComparedVariant("b", Estimate(8.0, None), rank=1, difference=told)
+    comparison = Comparison("AP", "a", 40, 40, 17, 2000, 0.95, (variant,), "")
+    [row] = comparison_rows(comparison)
+    assert (row["images"], row["boxes"]) == (40, 17)
+    assert (row["difference_p"], row["difference_p_adjusted"]) == (0.00396, 0.00000412)
+    assert "| 0.004 | &lt;0.001 |" in table_texts(comparison, [], "x")["ranking.md"]

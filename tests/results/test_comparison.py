@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -9,15 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from agropest.report.sweep_table import comparison_rows, table_texts, verdict
+from agropest.report.verdicts import remarks
 from agropest.results import kept_replicates
-from agropest.results.comparison import BROKEN, HELD, Comparison, compare_detectors
+from agropest.results.comparison import (
+    BROKEN,
+    DROPPED,
+    HELD,
+    NO_GROUND_TRUTH,
+    UNCLEAR,
+    Candidate,
+    Comparison,
+    Drawn,
+    _guarded,
+    compare_candidates,
+    compare_detectors,
+)
+from agropest.results.ranking import DAMAGED, rank_trials
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store
-from agropest.results.sweep_comparison import DAMAGED, compare_trials
+from agropest.results.sweep_comparison import compare_trials
 from agropest.statistics.average_precision import AP, evaluate
+from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.inference import INCONCLUSIVE, WORSE
+from agropest.statistics.inference import INCONCLUSIVE, WORSE, Estimate, Interval
+from agropest.statistics.matching import read_targets
+from agropest.statistics.metric import BASES, F1_DEPLOYED
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
@@ -85,6 +105,54 @@ def test_a_guard_marks_a_variant_that_loses_its_class() -> None:
     assert [guard.state for guard in found["no-ants"].guards] == [BROKEN, HELD]
     assert found["no-ants"].per_class["Ants"].value < -10
     assert found["one"].guards == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "state"),
+    [
+        (-1.0, (-1.9, 0.5), HELD),
+        (-1.0, (-3.0, 1.0), UNCLEAR),
+        (-1.0, None, UNCLEAR),  # one image
+        (-3.75, (-27.65, 20.15), DROPPED),
+        (-3.75, None, DROPPED),
+        (-3.75, (-6.0, -0.1), BROKEN),
+        (0.0, (-1.0, 1.0), HELD),
+        (None, None, NO_GROUND_TRUTH),
+    ],
+)
+def test_the_states_of_a_guard(value: float | None, interval: tuple[float, float] | None, state: str) -> None:
+    told = {"Ants": Estimate(value, Interval(*interval) if interval else None)}
+    assert _guarded(Guard("Ants", 2.0), told).state == state
+
+
+def test_a_guard_on_a_class_without_ground_truth_says_so() -> None:
+    truth = replace(TRUTH["valid"], categories=[*TRUTH["valid"].categories, {"id": 3, "name": "Moths"}])
+    detectors = {"one": detect(truth, 0), "two": detect(truth, 1)}
+    comparison = compare_detectors(truth, detectors, guards=[Guard("Moths", 2.0)], resamples=100)
+    assert [guard.state for guard in variants(comparison)["two"].guards] == [NO_GROUND_TRUTH]
+    assert "two: guard on Moths: n/a: no ground truth" in remarks(comparison)
+
+
+def test_a_drop_that_is_not_established_is_not_called_a_loss() -> None:
+    detectors = {"one": detect(TRUTH["valid"], 0), "two": detect(TRUTH["valid"], 0, ants=0.8)}
+    comparison = compare_detectors(TRUTH["valid"], detectors, guards=[Guard("Ants", 2.0)], resamples=400)
+    [two] = [one for one in comparison.variants if one.label == "two"]
+    told = two.per_class["Ants"]
+    assert told.value is not None
+    assert told.interval is not None
+    assert told.value < -2 < 0 < told.interval.high
+    assert verdict(two, comparison) == "inconclusive; Ants dropped, not established"
+
+
+def test_the_boxes_of_a_metric_are_counted() -> None:
+    detectors = {"one": detect(TRUTH["valid"], 0), "two": detect(TRUTH["valid"], 1)}
+    ants = sum(a["category_id"] == 1 for a in TRUTH["valid"].annotations)
+    for metric, number in (("AP-Ants", ants), ("AP-Bees", 40 - ants), ("AP-Ants,AP-Bees", 40), ("AP_worst", 40)):
+        comparison = compare_detectors(TRUTH["valid"], detectors, metric, resamples=100)
+        assert comparison.num_boxes == number
+        assert f"40 images with {number} boxes" in comparison.sentence
+    small = compare_detectors(TRUTH["valid"], detectors, "APs", resamples=100)
+    assert small.num_boxes == 0
 
 
 def test_one_image_tells_nothing_about_others() -> None:
@@ -160,12 +228,17 @@ def test_a_trial_that_is_damaged_later_counts_as_interrupted(tmp_path: Path, dam
     tested, lost = (store.folder(trial).evaluations for trial in trials[1:])
     for path in (tested / "test-00000100.npz", lost / "valid-00000100.npz"):
         damage(path)
-    found = variants(compared(trials, store))
+    comparison = compared(trials, store)
+    found = variants(comparison)
+    rows = {row.label: row for row in rank_trials(trials, store, AP, comparison.damaged)}
     assert (found["baseline"].status, found["baseline"].rank) == (FINISHED, 1)
+    assert (rows["baseline"].status, rows["baseline"].rank) == (FINISHED, 1)
     for label, iterations in (("tested", (100,)), ("lost", (10,))):
         one = found[label]
         assert (one.status, one.rank, one.test, one.equal_iterations) == (INTERRUPTED, None, None, iterations)
         assert DAMAGED in one.notes
+        assert (rows[label].status, rows[label].rank, rows[label].test) == (INTERRUPTED, None, {})
+        assert rows[label].reason == DAMAGED
 
 
 def test_several_seeds(tmp_path: Path) -> None:
@@ -184,6 +257,73 @@ def test_several_seeds(tmp_path: Path) -> None:
     assert "1 of 2 seeds have finished" in found["partly"].notes
 
 
+def test_the_seeds_that_finish_do_not_speak_for_those_that_were_stopped(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [put(store, "baseline", seed, FINISHED, {10: 0.3, 100: 0.8}) for seed in (1, 2, 3)]
+    trials.append(put(store, "lucky", 1, FINISHED, {10: 0.5, 100: 0.9}))
+    trials += [put(store, "lucky", seed, STOPPED, {10: 0.05}) for seed in (2, 3)]
+    comparison = compared(trials, store)
+    lucky = variants(comparison)["lucky"]
+    assert (lucky.rank, lucky.status, lucky.seeds, lucky.test) == (None, "1 of 3 finished", (1, 2, 3), None)
+    assert (lucky.iterations, lucky.equal_iterations) == ((100, 10, 10), (100, 10, 10))
+    assert not lucky.ties_with_best
+
+    def ap(seed: int, quality: float) -> float:
+        return evaluate(TRUTH["valid"], detect(TRUTH["valid"], seed, quality))[AP] or 0.0
+
+    ours, theirs = (ap(1, 0.9), ap(2, 0.05), ap(3, 0.05)), (ap(1, 0.8), ap(2, 0.3), ap(3, 0.3))
+    assert lucky.estimate.value == pytest.approx(np.mean(ours), abs=1e-5)
+    assert lucky.difference.value == pytest.approx(np.mean(ours) - np.mean(theirs), abs=1e-5)
+    row = comparison_rows(comparison)[1]
+    assert (row["rank"], row["status"], row["verdict"]) == (None, "1 of 3 finished", "inconclusive at equal iterations")
+    assert row["seed_sd"] == round(float(np.std(ours, ddof=1)), 2)
+    assert "lucky" not in comparison.sentence
+
+
+def test_a_baseline_of_which_some_seeds_were_stopped_has_no_rank(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [put(store, "baseline", 1, FINISHED, {10: 0.3, 100: 0.8}), put(store, "baseline", 2, STOPPED, {10: 0.3})]
+    trials += [put(store, "whole", seed, FINISHED, {10: 0.3, 100: 0.8}) for seed in (1, 2)]
+    found = variants(compared(trials, store))
+    assert (found["baseline"].rank, found["baseline"].status) == (None, "1 of 2 finished")
+    assert (found["whole"].rank, found["whole"].equal_iterations) == (1, (100, 10))
+    assert found["whole"].difference.value == 0.0
+
+
+def test_the_first_in_rank_is_compared_on_test(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    qualities = {"baseline": 0.4, "best": 0.95, "second": 0.8}
+    trials = [put(store, label, seed, FINISHED, {100: q}) for label, q in qualities.items() for seed in (1, 2)]
+    found = variants(compared(trials, store))
+    told = found["best"].test_difference
+
+    def ap(seed: int, quality: float) -> float:
+        return evaluate(TRUTH["test"], detect(TRUTH["test"], seed, quality))[AP] or 0.0
+
+    assert told.value == pytest.approx(np.mean([ap(seed, 0.95) - ap(seed, 0.4) for seed in (1, 2)]), abs=1e-5)
+    assert found["best"].rank == 1
+    assert [found[label].test_difference for label in ("baseline", "second")] == [None, None]
+    trials = [put(store, "baseline", seed, FINISHED, {100: 0.99}) for seed in (3, 4)]
+    trials += [put(store, "second", seed, FINISHED, {100: 0.3}) for seed in (3, 4)]
+    assert all(one.test_difference is None for one in compared(trials, store).variants)
+
+
+def test_the_gap_to_test_counts_the_seeds() -> None:
+    """Gaps 3 and 9 without any image noise: 6, standard error 3, Student's t with one degree of freedom 12.706."""
+
+    def made(value: float) -> Replicates:
+        samples, halves = np.full((1, 20_000), value), np.full((1, 64), value)
+        return Replicates(BASES[F1_DEPLOYED], np.array([value]), samples, halves, ("x",), 500, np.array([500]))
+
+    shown = Drawn((1, 2), (100, 100), (made(50.0), made(54.0)))
+    candidate = Candidate("a", FINISHED, shown, test=(made(47.0), made(45.0)))
+    [one] = compare_candidates([candidate], F1_DEPLOYED, "a", read_targets(TRUTH["valid"])).variants
+    assert one.gap is not None
+    assert one.gap.value == pytest.approx(6)
+    assert one.gap.interval is not None
+    assert one.gap.interval.high == pytest.approx(6 + 3 * 12.706, rel=0.03)
+
+
 def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
     store = Store(tmp_path)
     cells = {"baseline": 0.4, "a": 0.9, "b": 0.4, "a+b": 0.9}
@@ -198,6 +338,13 @@ def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
     assert effects["a"].value > 10
     assert effects["a"].interval.low > 0
     assert effects["b"].value == pytest.approx(0.0, abs=1e-9)
+    high, low = (evaluate(TRUTH["valid"], detect(TRUTH["valid"], 1, quality))[AP] or 0.0 for quality in (0.9, 0.4))
+    frame = pd.read_csv(io.StringIO(table_texts(comparison, [], "x")["effects.csv"]))
+    assert frame["effect"].tolist() == ["main effect", "main effect", "interaction"]
+    assert frame["factor"].tolist() == ["a", "b", "a x b"]
+    assert frame["difference"].tolist() == [round(high - low, 2), 0.0, 0.0]
+    assert frame["verdict"].tolist() == ["better", "inconclusive", "inconclusive"]
+    assert frame["difference_low"][0] == round(effects["a"].interval.low, 2)
 
 
 def test_replicates_are_computed_once_and_again_where_they_are_damaged(

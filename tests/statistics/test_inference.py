@@ -81,7 +81,11 @@ def test_what_every_resample_says_is_as_sure_as_a_sign_test_of_its_images() -> N
     always = np.full(1000, -100.0)
     assert compare([Sampled(-100.0, always, sources=40)])[0].verdict == WORSE
     [few] = compare([Sampled(-100.0, always, sources=5)])
-    assert (few.p, few.verdict) == (2 / 2**5, INCONCLUSIVE)
+    assert (few.p, few.verdict, few.detectable) == (2 / 2**5, INCONCLUSIVE, None)
+    # 0.025^(1/5) = 0.47818 of the images may be all that are so; the others may gain 100: -47.818 + 52.182.
+    assert (few.interval.low, few.interval.high) == pytest.approx((-100, 4.365), abs=1e-3)
+    six = compare([Sampled(-100.0, always, sources=6)])[0]
+    assert (six.verdict, six.detectable) == (WORSE, 0.0)
     assert not Sampled(-100.0, always, sources=1).is_known
 
 
@@ -90,6 +94,19 @@ def test_few_images_widen_an_interval_as_students_t_does() -> None:
     interval = estimate(Sampled(0.0, noise, sources=5)).interval
     assert interval is not None
     assert interval.high == pytest.approx(2.7764 * (5 / 4) ** 0.5, rel=0.01)  # t of 4 degrees; 4/5 of the variance seen
+
+
+def test_five_images_that_agree_are_not_all_there_are() -> None:
+    told = estimate(Sampled(100.0, np.full(1000, 100.0), sources=5), 0.0, 100.0).interval
+    assert told is not None
+    assert (told.low, told.high) == pytest.approx((47.818, 100), abs=1e-3)
+
+
+def test_a_difference_is_cut_to_what_can_be() -> None:
+    [told] = compare([Sampled(-99.0, -99 + NOISE)])
+    assert (told.interval.low, told.interval.high) == pytest.approx((-100, -99 + 1.959964), abs=1e-5)
+    [interaction] = compare([Sampled(-99.0, -99 + NOISE)], reach=200.0)
+    assert interaction.interval.low == pytest.approx(-99 - 1.959964, abs=1e-5)
 
 
 def test_many_comparisons_make_one_of_them_less_remarkable() -> None:
@@ -113,6 +130,9 @@ def test_ties_are_judged_by_the_difference_to_the_best() -> None:
     best = Sampled(0.0, np.zeros(1000))
     near, far = Sampled(1.0, 1 + NOISE), Sampled(4.0, 4 + NOISE)
     assert ties([best, near, far]) == [True, True, False]
+    always = np.full(1000, 100.0)
+    assert ties([best, Sampled(100.0, always, sources=6)]) == [True, False]
+    assert ties([best, Sampled(100.0, always, sources=5)]) == [True, True]  # p is 2 / 2^5
     assert ties([]) == []
 
 

@@ -251,7 +251,7 @@ def test_factors_of_keys() -> None:
     assert factor_of("INPUT.MIN_SIZE_TEST") == "test scale"
     assert factor_of("INPUT.ROTATION_DEGREES") == "augmentation"
     assert factor_of("MODEL.RPN.NMS_THRESH") == "MODEL.RPN"
-    assert len(RULES) == 15
+    assert len(RULES) == 16
 
 
 def test_the_batch_of_a_whole_sweep_is_held_against_the_base_config(tmp_path: Path, agropest: Dataset) -> None:
@@ -270,3 +270,17 @@ def test_an_instance_aware_sampler_that_repeats_nothing(
     text = "DATALOADER.SAMPLER_TRAIN: InstanceAwareRepeatFactorSampler, DATALOADER.REPEAT_THRESHOLD"
     found = of(tmp_path, f"variants: {{baseline: {{}}, s: {{{text}: {threshold}}}}}\n", agropest)
     assert (("sampler-no-op", "s") in found) is speaks
+
+
+def test_a_guard_on_a_class_that_validation_lacks(tmp_path: Path, agropest: Dataset) -> None:
+    content = files.read_json(agropest.splits["valid"].annotations)
+    content["annotations"] = [one for one in content["annotations"] if one["category_id"] != 3]
+    path = tmp_path / "valid.json"
+    files.write_json(path, content)
+    valid = replace(agropest.splits["valid"], annotations=path)
+    dataset = replace(agropest, splits={**agropest.splits, "valid": valid})
+    text = "variants: {baseline: {}, other: {SOLVER.BASE_LR: 0.002}}\nguard: {class: class%d, max_drop: 2}\n"
+    [(rule, told)] = of(tmp_path, text % 3, dataset)
+    assert (rule, told) == ("guard-without-boxes", "the guard on class3 can say nothing")
+    assert of(tmp_path, text % 2, dataset) == set()
+    assert of(tmp_path, text % 3, agropest) == set()

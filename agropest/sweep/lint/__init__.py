@@ -77,6 +77,7 @@ RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
     "single-seed": config_rules.single_seed,
     "anchor-range": data_rules.anchor_range,
     "oversized-anchors": data_rules.oversized_anchors,
+    "guard-without-boxes": data_rules.guard_without_boxes,
     "split-leakage": data_rules.split_leakage,
     "learning-rate": config_rules.learning_rate,
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.data.statistics import box_scales, read_split
+from agropest.data.statistics import box_scales, class_statistics, read_split
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.trial import TrialSpec
 
@@ -94,6 +94,19 @@ def _box_sizes(subject: Subject, trial: TrialSpec, largest: bool = False) -> npt
     scaled = box_scales(subject.dataset, "train", [side], trial.config["INPUT.MAX_SIZE_TRAIN"])
     sizes: npt.NDArray[np.float64] = np.sqrt(scaled.prod(axis=-1))[0]
     return sizes
+
+
+def guard_without_boxes(subject: Subject) -> Iterator[str]:
+    """Guards on classes that validation has nothing of."""
+    if not subject.spec.guards:
+        return
+    held = {row.name for row in class_statistics(subject.dataset, "valid").rows if row.instances}
+    for guard in subject.spec.guards:
+        if guard.class_name in subject.dataset.class_names and guard.class_name not in held:
+            yield (
+                f"the guard on {guard.class_name} can say nothing: validation has no box of it; "
+                "guard another class, or put pictures of it into validation"
+            )
 
 
 def split_leakage(subject: Subject) -> Iterator[str]:
