@@ -42,6 +42,7 @@ from agropest.sweep.factors import APPLIED
 from agropest.sweep.guard import Guard
 
 HELD, UNCLEAR, BROKEN = "held", "unclear", "broken"
+FARTHEST = 100.0  # percentage points that two values of a metric can be apart
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class ComparedVariant:
         iterations: of the evaluations behind the figures, one for each seed.
         estimate: of the metric on validation, mean over seeds; its interval holds image sampling, and with several
             seeds the spread across them too.
+        by_seed: of the metric, one for each seed; their intervals hold image sampling only.
         ap_deployed: AP of the boxes at or above the deployed threshold, mean over seeds.
         seed_spread: standard deviation across seeds; None with one seed.
         difference: to the baseline; None for the baseline itself and where nothing can be compared.
@@ -92,6 +94,7 @@ class ComparedVariant:
     status: str = FINISHED
     seeds: tuple[int, ...] = ()
     iterations: tuple[int, ...] = ()
+    by_seed: tuple[Estimate, ...] = ()
     ap_deployed: float | None = None
     seed_spread: float | None = None
     difference: Difference | None = None
@@ -320,7 +323,7 @@ def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric
             sampled = _minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
             if sampled is not None and sampled.is_known:
                 found[one.label] = sampled
-    return dict(zip(found, compare(list(found.values())), strict=True))
+    return dict(zip(found, compare(list(found.values()), FARTHEST), strict=True))
 
 
 def _near_best(candidates: Sequence[Candidate], metric: str) -> set[str]:
@@ -350,6 +353,7 @@ def _compared(
         status=one.status,
         seeds=one.shown.seeds,
         iterations=one.shown.iterations,
+        by_seed=tuple(estimate(_mean([drawn], metric), 0.0, 100.0) for drawn in one.shown.metric),
         ap_deployed=_mean_known(one.shown.deployed),
         seed_spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         difference=difference,
@@ -358,7 +362,7 @@ def _compared(
         guards=tuple(_guarded(guard, per_class) for guard in guards if guard.class_name in per_class),
         test=estimate(tested, 0.0, 100.0) if tested else None,
         test_ap_deployed=_mean_known(one.test_deployed),
-        gap=estimate(gap) if gap else None,
+        gap=estimate(gap, -FARTHEST, FARTHEST) if gap else None,
         notes=one.notes,
     )
 
@@ -370,7 +374,7 @@ def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
     names = ours.by_class[0].class_names
     paired = ours.seeds == theirs.seeds
     drawn = {name: _minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
-    return {name: estimate(sampled) for name, sampled in drawn.items() if sampled is not None}
+    return {name: estimate(sampled, -FARTHEST, FARTHEST) for name, sampled in drawn.items() if sampled is not None}
 
 
 def _guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:
@@ -392,7 +396,7 @@ def _with_test_difference(
     sampled = _minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
     if sampled is None or not sampled.is_known:
         return ranked
-    return [replace(first, test_difference=compare([sampled])[0]), *ranked[1:]]
+    return [replace(first, test_difference=compare([sampled], FARTHEST)[0]), *ranked[1:]]
 
 
 def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], targets: Targets) -> str:

@@ -21,6 +21,7 @@ from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
 DAMAGED = "an evaluation is missing or damaged: the next launch makes it again"
+ONE_SEED = "one seed: the interval is of image sampling only"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
 
@@ -171,7 +172,7 @@ class _Reader:
 def _notes(num_finished: int, num_trials: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
     notes = [DAMAGED] if is_damaged else []
     if num_finished == 1 or (not num_finished and num_trials == 1):
-        notes.append("one seed: the interval is of image sampling only")
+        notes.append(ONE_SEED)
     if 0 < num_finished < num_trials:
         notes.append(f"{num_finished} of {num_trials} seeds have finished")
     if at_equal:

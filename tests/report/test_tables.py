@@ -49,3 +49,8 @@ def test_one_row_for_each_trial_split_and_class() -> None:
 def test_markdown_escapes_what_would_break_the_table() -> None:
     assert to_markdown([{"a": "x|y", "b": 1.5}]) == "| a | b |\n|---|---|\n| x\\|y | 1.50 |\n"
     assert to_markdown([]) == "(no trials)\n"
+
+
+def test_a_p_value_is_never_written_as_nothing() -> None:
+    table = to_markdown([{"difference_p": 0.00396, "test_difference_p_adjusted": 1e-9, "drop": 0.004}])
+    assert table.splitlines()[-1] == "| 0.004 | <0.001 | 0.00 |".replace("<", "&lt;")
