@@ -33,6 +33,12 @@ def test_an_interval_is_corrected_for_bias_and_cut_to_what_can_be() -> None:
     assert (cut.low, cut.high) == pytest.approx((99 - 1.959964, 100.0), abs=1e-5)
 
 
+def test_an_interval_of_a_difference_is_cut_to_what_can_be() -> None:
+    sampled = Sampled(99.0, 99 + NOISE)
+    assert compare([sampled], 100.0)[0].interval.high == 100.0
+    assert compare([sampled])[0].interval.high == pytest.approx(100.959964, abs=1e-5)  # an interaction may be larger
+
+
 def test_few_seeds_widen_an_interval() -> None:
     """Student's t with two degrees of freedom: 4.3027."""
     interval = estimate(Sampled(50.0, 50 + NOISE, freedom=2.0)).interval
