@@ -177,7 +177,7 @@ def _parts(heights: Sequence[int], headings: int = 1) -> list[list[int]]:
 
 def _flowing(text: str) -> str:
     """Returns escaped text that may be broken within long names."""
-    return r"\allowbreak{}".join(escaped(piece) for piece in pieces(text))
+    return r"\allowbreak{}".join(map(escaped, pieces(text)))
 
 
 def _height(text: str, width: int) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# What a line may end with: the marks that names are put together with, and a space.
-PIECE = re.compile(r"[^\s_+=×-]*[\s_+=×-]*")
+MARKS = r"[_+=×-]"  # that names are put together with
 
 
 def pieces(name: str) -> list[str]:
-    """Returns what a name is put together from; joined again, they are the name."""
-    return [piece for piece in PIECE.findall(name) if piece]
+    """Returns the parts between which a name may be broken, apart from its spaces; joined again, they are the name."""
+    return re.split(rf"(?<={MARKS})(?!{MARKS}|\s|$)", name)
 
 
 def broken(name: str, width: int) -> list[str]:
@@ -34,4 +33,5 @@ def shortened(name: str, width: int) -> str:
 
 def _cut(name: str, width: int) -> Iterator[str]:
     for piece in pieces(name):
-        yield from (piece[start : start + width] for start in range(0, len(piece), width))
+        for word in re.findall(r"\S+\s*|\s+", piece):
+            yield from (word[start : start + width] for start in range(0, len(word), width))
