@@ -70,7 +70,7 @@ def _intervals(
         x = axis(reference)
         parts.append(element("line", x1=x, x2=x, y1=top - 4, y2=bottom, class_="reference"))
         parts.append(text(shortened(reference_label, 40), x, top - 9, class_="small", text_anchor="middle"))
-    end = top
+    end = float(top)
     for row in rows:
         end += _height(row)
         parts.append(_interval(row, axis, end - _height(row) / 2))
@@ -93,7 +93,7 @@ def _interval(row: IntervalRow, axis: Axis, y: float) -> str:
     return element("g", *content)
 
 
-def _drawings(rows: Sequence[IntervalRow]) -> list[Sequence[IntervalRow]]:
+def _drawings(rows: Sequence[IntervalRow]) -> Sequence[Sequence[IntervalRow]]:
     """Returns the rows in as few parts as fit on a page each, about as high as one another."""
     whole = sum(map(_height, rows))
     wanted = whole / max(math.ceil(whole / TALLEST), 1)

@@ -40,9 +40,9 @@ if (data) {
   const place = (label, x, y, size, picture, taken) => {
     const length = label.getComputedTextLength();
     const left = Math.max(Math.min(x, picture.width - length - size / 4), size / 4);
-    const free = (at) => taken.every(([l, r, line]) => left > r || left + length < l || Math.abs(at - line) >= size);
+    const free = (at) => taken.every(([l, r, line]) => left > r || left + length < l || Math.abs(at - line) >= 1.1 * size);
     const wanted = Math.min(Math.max(y, size), picture.height - size / 4);
-    const lines = [0, 1, -1, 2, -2, 3, -3, 4, -4].map((step) => wanted + 1.05 * size * step);
+    const lines = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7].map((step) => wanted + 0.55 * size * step);
     const line = lines.find((at) => at >= size && at <= picture.height - size / 4 && free(at)) ?? wanted;
     label.setAttribute("x", left);
     label.setAttribute("y", line);
