@@ -3,15 +3,18 @@ dashes say the same again for those who see no colours, and on paper."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from agropest.report.long_names import broken, shortened
 from agropest.report.svg import SHAPES, Axis, axis_around, drawing, element, marker, path, text, tick_text
 
 WIDTH = 760
-ROW = 22
-CHARACTERS = 30
+ROW, LINE = 22, 13
+CHARACTERS, LONGEST = 30, 120  # letters of a label: in a line, in all
+TALLEST = 320  # pixels of rows in one drawing: two of them with their axes fit on a page of paper
 
 
 @dataclass(frozen=True)
@@ -46,30 +49,70 @@ class Line:
 def interval_chart(
     rows: Sequence[IntervalRow], x_label: str, reference: float | None = None, reference_label: str = ""
 ) -> str:
-    """Returns values with intervals below one another, and a vertical line at ``reference``."""
+    """Returns values with intervals below one another, and a vertical line at ``reference``.
+
+    Many rows become several drawings with the same axis: a browser does not break one between two pages.
+    """
     edges = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]
-    left = 24 + 6.7 * max((len(_short(row.label)) for row in rows), default=0)
-    right = 150 if any(row.note for row in rows) else 20
-    top, bottom = 24, 24 + ROW * len(rows)
+    left = 24 + 6.7 * max((len(line) for row in rows for line in _label(row)), default=0)
+    right = 20 + 6.6 * max((len(row.note) for row in rows), default=0)
     axis = axis_around(edges, left, WIDTH - right, reference)
+    return "".join(_intervals(part, axis, x_label, reference, reference_label) for part in _drawings(rows))
+
+
+def _intervals(
+    rows: Sequence[IntervalRow], axis: Axis, x_label: str, reference: float | None, reference_label: str
+) -> str:
+    top = 24
+    bottom = top + sum(map(_height, rows))
     parts = _x_axis(axis, top, bottom, x_label)
     if reference is not None:
         x = axis(reference)
         parts.append(element("line", x1=x, x2=x, y1=top - 4, y2=bottom, class_="reference"))
-        parts.append(text(_short(reference_label), x, top - 9, class_="small", text_anchor="middle"))
-    for number, row in enumerate(rows):
-        y = top + ROW * (number + 0.5)
-        told = f"{row.label}: {row.value:.2f}"
-        whisker = ""
-        if row.low is not None and row.high is not None:
-            told += f" ({row.low:.2f} to {row.high:.2f})"
-            whisker = element("line", x1=axis(row.low), x2=axis(row.high), y1=y, y2=y, class_=f"whisker {row.class_}")
-        content = [element("title", escape(told)), whisker, marker(row.shape, axis(row.value), y, row.class_, 4.5)]
-        content.append(text(_short(row.label), left - 10, y + 4, text_anchor="end"))
-        if row.note:
-            content.append(text(row.note, WIDTH - right + 10, y + 4, class_="small"))
-        parts.append(element("g", *content))
+        parts.append(text(shortened(reference_label, 40), x, top - 9, class_="small", text_anchor="middle"))
+    end = float(top)
+    for row in rows:
+        end += _height(row)
+        parts.append(_interval(row, axis, end - _height(row) / 2))
     return drawing(WIDTH, bottom + 40, f"{x_label}: {len(rows)} intervals", *parts)
+
+
+def _interval(row: IntervalRow, axis: Axis, y: float) -> str:
+    told = f"{row.label}: {row.value:.2f}"
+    whisker = ""
+    if row.low is not None and row.high is not None:
+        told += f" ({row.low:.2f} to {row.high:.2f})"
+        whisker = element("line", x1=axis(row.low), x2=axis(row.high), y1=y, y2=y, class_=f"whisker {row.class_}")
+    content = [element("title", escape(told)), whisker, marker(row.shape, axis(row.value), y, row.class_, 4.5)]
+    lines = _label(row)
+    first = y + 4 - LINE * (len(lines) - 1) / 2
+    for number, line in enumerate(lines):
+        content.append(text(line, axis.start - 10, first + LINE * number, text_anchor="end"))
+    if row.note:
+        content.append(text(row.note, axis.end + 10, y + 4, class_="small"))
+    return element("g", *content)
+
+
+def _drawings(rows: Sequence[IntervalRow]) -> Sequence[Sequence[IntervalRow]]:
+    """Returns the rows in as few parts as fit on a page each, about as high as one another."""
+    whole = sum(map(_height, rows))
+    wanted = whole / max(math.ceil(whole / TALLEST), 1)
+    parts: list[list[IntervalRow]] = [[]]
+    before = 0.0
+    for row in rows:
+        if before >= wanted * len(parts):
+            parts.append([])
+        parts[-1].append(row)
+        before += _height(row)
+    return parts
+
+
+def _label(row: IntervalRow) -> list[str]:
+    return broken(shortened(row.label, LONGEST), CHARACTERS)
+
+
+def _height(row: IntervalRow) -> float:
+    return ROW + LINE * (len(_label(row)) - 1)
 
 
 def line_chart(
@@ -94,7 +137,7 @@ def line_chart(
     parts = [*_x_axis(x_axis, top, bottom, x_label), *_y_axis(y_axis, left, right, y_label)]
     for line in sorted(lines, key=lambda one: (one.style is not None, -(one.style or 0))):
         parts.append(_line(line, x_axis, y_axis, marks))
-    legend = "".join(_legend(line) for line in lines if line.style is not None)
+    legend = "".join(_legend(line, marks) for line in lines if line.style is not None)
     others = sum(line.style is None for line in lines)
     if others:
         legend += f'<li><span class="key"><svg width="30" height="12">{_stroke(None)}</svg></span> {others} others</li>'
@@ -117,9 +160,9 @@ def _line(line: Line, x_axis: Axis, y_axis: Axis, marks: bool) -> str:
     return element("g", *parts)
 
 
-def _legend(line: Line) -> str:
+def _legend(line: Line, marks: bool) -> str:
     style = line.style or 0
-    mark = marker(SHAPES[style % len(SHAPES)], 15, 6, f"s{style}", 3)
+    mark = marker(SHAPES[style % len(SHAPES)], 15, 6, f"s{style}", 3) if marks or len(line.points) == 1 else ""
     key = f'<svg width="30" height="12">{_stroke(style)}{mark}</svg>'
     return f'<li><span class="key">{key}</span> {escape(line.name)}</li>'
 
@@ -150,7 +193,3 @@ def _y_axis(axis: Axis, left: float, right: float, label: str) -> list[str]:
     turned = f"rotate(-90 14 {middle:.1f})"
     parts.append(text(label, 14, middle, class_="small", text_anchor="middle", transform=turned))
     return parts
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= CHARACTERS else label[: CHARACTERS - 1] + "…"

@@ -11,7 +11,7 @@ from agropest.results.comparison import Comparison
 from agropest.results.ranking import RankedTrial
 from agropest.statistics.average_precision import CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
 
-VARIANTS_ACROSS = 8
+VARIANTS_ACROSS = 8  # in Markdown
 
 ByClass = Mapping[str, float | None]
 
@@ -30,11 +30,11 @@ class ClassTable:
     base: ByClass
     changes: Mapping[str, ByClass]
 
-    def parts(self) -> Iterator[list[str]]:
-        """Yields the variants, so many as fit beside one another; none at all as one empty part."""
+    def parts(self, across: int = VARIANTS_ACROSS) -> Iterator[list[str]]:
+        """Yields the variants, ``across`` beside one another; none at all as one empty part."""
         labels = list(self.changes)
-        for start in range(0, max(len(labels), 1), VARIANTS_ACROSS):
-            yield labels[start : start + VARIANTS_ACROSS]
+        for start in range(0, max(len(labels), 1), across):
+            yield labels[start : start + across]
 
 
 def class_tables(comparison: Comparison, trials: Sequence[RankedTrial]) -> list[ClassTable]:

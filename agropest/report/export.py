@@ -138,7 +138,7 @@ def report_content(record: SweepRecord, comparison: Comparison, trials: Sequence
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 2) + 0.0  # + 0.0: no negative zero
 
 
 def _finite(value: Any) -> Any:

@@ -54,8 +54,9 @@ def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
     where = ""
     if variant.equal_iterations:
         where = f" at iteration {', '.join(map(str, sorted(set(variant.equal_iterations))))}, which both have evaluated"
-    high = "higher than" if told.value > 0 else "lower than" if told.value < 0 else "equal to"
-    size = f" by {abs(told.value):.2f}" if told.value else ""
+    value = round(told.value, 2)
+    high = "higher than" if value > 0 else "lower than" if value < 0 else "to two decimals equal to"
+    size = f" by {abs(value):.2f}" if value else ""
     figures = f"95 % interval {interval_text(told.interval, True)}, adjusted p {probability(told.p_adjusted)}"
     lines = [f"Validation {comparison.metric} is {high} {comparison.baseline}'s{size}{where} ({figures})."]
     if told.verdict == INCONCLUSIVE:

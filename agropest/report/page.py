@@ -24,8 +24,9 @@ from agropest.report.cost import duration, sweep_cost
 from agropest.report.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
 from agropest.report.examples import Example, choose_images, draw_examples
 from agropest.report.lineage import lineage_rows
+from agropest.report.long_names import pieces
 from agropest.report.published import published_rows
-from agropest.report.verdicts import headline, remarks, tie_sentence
+from agropest.report.verdicts import headline, remarks, seed_intervals, tie_sentence
 from agropest.results.comparison import Comparison
 from agropest.results.initial_weights import WeightsReport, read_weights_report
 from agropest.results.ranking import RankedTrial, best_evaluation, rank_trials
@@ -107,6 +108,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     statuses = Counter(row.status for row in trials)
     return environment.get_template("page.html").render(
         record=record,
@@ -124,7 +126,8 @@ def render(
         differences=_svg(page_charts.difference_chart(comparison)) if comparison else "",
         effects=_svg(page_charts.effects_chart(comparison)) if comparison else "",
         variants=page_tables.variant_table(comparison) if comparison else None,
-        trials=page_tables.trial_table(trials, record.metric),
+        effect_table=page_tables.effect_table(comparison) if comparison else None,
+        trials=page_tables.trial_table(trials, record.metric, seed_intervals(comparison) if comparison else None),
         curves=_svg(page_charts.learning_curves(rows, record.metric, shown)),
         heat_map=page_tables.heat_map(comparison, trials, record.baseline),
         deployed_heat_map=page_tables.deployed_heat_map(trials, record.baseline),
@@ -211,6 +214,11 @@ def _pictures(examples: Sequence[Example]) -> Markup:
     for letter, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         told = told.replace(letter, code)
     return Markup(told)
+
+
+def _breakable(name: str) -> Markup:
+    """Returns a name that a browser may break between its words."""
+    return Markup("<wbr>").join(pieces(name))
 
 
 def _svg(drawing: str) -> Markup:

@@ -38,12 +38,9 @@ def ranking_chart(comparison: Comparison) -> str:
 
 def difference_chart(comparison: Comparison) -> str:
     """Returns every variant's difference to the baseline; empty where there is none."""
-    rows = [
-        difference_row(one.label, one.difference, "" if one.rank else f" ({one.status})")
-        for one in comparison.variants
-        if one.difference is not None
-    ]
-    rows.sort(key=lambda row: -row.value)
+    there = [(one, one.difference) for one in comparison.variants if one.difference is not None]
+    there.sort(key=lambda pair: (pair[0].rank is None, -pair[1].value))
+    rows = [difference_row(one.label, told, "" if one.rank else f" ({one.status})") for one, told in there]
     label = f"{comparison.metric} minus that of {comparison.baseline}, percentage points, 95 % interval"
     return interval_chart(rows, label, 0.0, comparison.baseline) if rows else ""
 
@@ -51,7 +48,7 @@ def difference_chart(comparison: Comparison) -> str:
 def effects_chart(comparison: Comparison) -> str:
     """Returns what each factor does; empty where the sweep has no factors, or their variants have not finished."""
     rows = [
-        difference_row(f"{' × '.join(effect.factors)} ({effect.kind})", effect.difference)
+        difference_row(" × ".join(effect.factors), effect.difference, f" ({effect.kind})")
         for effect in comparison.effects
     ]
     return (

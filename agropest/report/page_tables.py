@@ -13,16 +13,18 @@ from agropest.report.details import Detail
 from agropest.report.predictions import most_confused
 from agropest.report.published import COLUMNS, WORDS
 from agropest.report.tables import METRICS, Rows
-from agropest.report.verdicts import interval_text, number, probability, signed
+from agropest.report.verdicts import EvaluationKey, interval_text, number, probability, signed
 from agropest.results.comparison import Comparison
 from agropest.results.initial_weights import WeightsReport, in_few_words, layers
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
 from agropest.statistics.average_precision import APL, APM, APS, CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
 from agropest.statistics.confusion import ConfusionMatrix
+from agropest.statistics.inference import Interval
 from agropest.statistics.metric import metric_value
 
 MOST_CLASSES = 40  # in a table: more make a page of many megabytes that nobody reads
+LONG = 26  # letters of a name that still go into one line
 DEEPEST = 10.0  # percentage points at which the heat map's colour is full
 
 
@@ -49,7 +51,7 @@ def variant_table(comparison: Comparison) -> TableOf:
     """Returns what is known of each variant."""
     metric = comparison.metric
     headings = ["#", "variant", "status", "seeds", metric, "95 %", "AP deployed", "seed sd"]
-    headings += [f"vs {comparison.baseline}", "95 % of it", "p adj.", "verdict", "detectable", "tied"]
+    headings += [f"vs {comparison.baseline}", "95 % of it", "p", "p adj.", "verdict", "detectable", "tied"]
     headings += [f"test {metric}", "test AP deployed", "val − test", "guards"]
     rows = []
     for one in comparison.variants:
@@ -62,7 +64,7 @@ def variant_table(comparison: Comparison) -> TableOf:
         rows.append(
             [
                 Cell(str(one.rank) if one.rank else "–", one.rank),
-                Cell(one.label, one.label.lower(), "name"),
+                _name(one.label),
                 Cell(one.status, one.status),
                 Cell(str(len(one.seeds)), len(one.seeds)),
                 _number(one.estimate.value),
@@ -73,6 +75,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 _number(one.seed_spread, missing="–"),
                 Cell(signed(told.value), told.value) if told else _nothing(),
                 Cell(interval_text(told.interval, True), told.interval.low) if told else _nothing(),
+                Cell(probability(told.p), told.p) if told else _nothing(),
                 Cell(probability(told.p_adjusted), told.p_adjusted) if told else _nothing(),
                 Cell(verdict + at_equal, verdict, f"verdict {verdict}"),
                 Cell(f"{told.detectable:.1f}", told.detectable) if told and told.detectable is not None else _nothing(),
@@ -80,7 +83,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 _number(test, missing="–"),
                 _number(one.test_ap_deployed, missing="–"),
                 Cell(signed(gap), gap) if gap is not None else _nothing(),
-                Cell(guards or "–", guards, "broken" if "broken" in guards else ""),
+                Cell(guards or "–", guards, "guards broken" if "broken" in guards else "guards"),
             ]
         )
     numeric = [heading not in ("variant", "status", "verdict", "tied", "guards") for heading in headings]
@@ -94,27 +97,57 @@ def variant_table(comparison: Comparison) -> TableOf:
     return TableOf([headings[i] for i in keep], [numeric[i] for i in keep], body)
 
 
-def trial_table(rows: Sequence[RankedTrial], metric: str) -> TableOf:
-    """Returns every trial, each seed by itself."""
+def effect_table(comparison: Comparison) -> TableOf | None:
+    """Returns what each factor does; None where nothing is known of that."""
+    if not comparison.effects:
+        return None
+    headings = ["effect", "factor", comparison.metric, "95 %", "p", "p adj.", "verdict", "detectable"]
+    rows = [
+        [
+            Cell(effect.kind, effect.kind),
+            _name(" × ".join(effect.factors)),
+            Cell(signed(told.value), told.value),
+            Cell(interval_text(told.interval, True), told.interval.low),
+            Cell(probability(told.p), told.p),
+            Cell(probability(told.p_adjusted), told.p_adjusted),
+            Cell(told.verdict, told.verdict, f"verdict {told.verdict}"),
+            Cell(f"{told.detectable:.1f}", told.detectable),
+        ]
+        for effect in comparison.effects
+        for told in [effect.difference]
+    ]
+    return TableOf(headings, [heading not in ("effect", "factor", "verdict") for heading in headings], rows)
+
+
+def trial_table(
+    rows: Sequence[RankedTrial], metric: str, intervals: Mapping[EvaluationKey, Interval] | None = None
+) -> TableOf:
+    """Returns every trial, each seed by itself; with the metric's intervals where there are some."""
     names = list(dict.fromkeys([metric, *METRICS]))
     tested = list(dict.fromkeys([metric, *(name for name in METRICS if name not in (APS, APM, APL))]))
-    headings = ["#", "trial", "seed", "status", "iterations", "of", *(f"val {name}" for name in names), "at"]
+    others = [f"val {name}" for name in names[1:]]
+    headings = ["#", "trial", "seed", "status", "iterations", "of", f"val {metric}"]
+    headings += [*(["95 %"] if intervals else []), *others, "at"]
     headings += [f"test {name}" for name in tested] + ["time", "remark"]
     told = []
     for row in rows:
         remark = "; ".join(text for text in (row.reason, *row.notes) if text)
         cells = [
             Cell(str(row.rank) if row.rank else "–", row.rank),
-            Cell(row.label, row.label.lower(), "name"),
+            _name(row.label),
             Cell(str(row.seed), row.seed),
             Cell(row.status, row.status, row.status),
             Cell(str(row.iteration), row.iteration),
             Cell(str(row.max_iter), row.max_iter),
         ]
-        cells += [_metric(row.valid, name) for name in names]
+        cells.append(_metric(row.valid, metric))
+        if intervals:
+            known = intervals.get((row.label, row.seed, row.val_iteration))
+            cells.append(Cell(interval_text(known), known.low) if known else _nothing())
+        cells += [_metric(row.valid, name) for name in names[1:]]
         cells.append(Cell(str(row.val_iteration or "–"), row.val_iteration))
         cells += [_metric(row.test, name) for name in tested]
-        cells += [Cell(f"{row.time_s:.0f} s", row.time_s), Cell(remark, remark.lower() or None, "remark")]
+        cells += [_seconds(row.time_s), Cell(remark, remark.lower() or None, "remark")]
         told.append(cells)
     numeric = [heading not in ("trial", "status", "remark") for heading in headings]
     return TableOf(headings, numeric, told)
@@ -150,7 +183,7 @@ def _heat_table(told: Mapping[str, Mapping[str, tuple[float, bool]]]) -> TableOf
         kept = set(sorted(classes, key=lambda name: -largest[name])[:MOST_CLASSES])
         classes = [name for name in classes if name in kept]
     body = [
-        [Cell(label, label.lower(), "name"), *(_shaded(*one[name]) if name in one else _nothing() for name in classes)]
+        [_name(label), *(_shaded(*one[name]) if name in one else _nothing() for name in classes)]
         for label, one in told.items()
         if one
     ]
@@ -207,7 +240,7 @@ def confusion_table(detail: Detail) -> TableOf:
             Cell(str(count) if count else "·", count, "right" if i == j else "wrong", round(0.7 * count / total, 2))
             for j, count in enumerate(row)
         ]
-        body.append([Cell(name, None, "name"), *cells])
+        body.append([Cell(name, None, _name(name).class_), *cells])
     return TableOf(["truth ↓ predicted →", *names], [False, *(True for _ in names)], body)
 
 
@@ -215,7 +248,7 @@ def _confusion_pairs(confusion: ConfusionMatrix) -> TableOf:
     names = confusion.class_names
     rows = [
         [
-            Cell(names[row], names[row].lower(), "name"),
+            _name(names[row]),
             Cell(names[column], names[column].lower()),
             Cell(str(count), count),
         ]
@@ -233,7 +266,7 @@ def behaviour_table(details: Sequence[Detail]) -> TableOf:
     for detail in details:
         share, ece = detail.summary.share_confident, detail.calibration.ece
         cells = [
-            Cell(detail.name, detail.name.lower(), "name"),
+            _name(detail.name),
             Cell(f"{detail.threshold:g}", detail.threshold),
             Cell(str(detail.summary.num_boxes), detail.summary.num_boxes),
             Cell(str(detail.summary.num_images), detail.summary.num_images),
@@ -270,15 +303,15 @@ def cost_table(cost: SweepCost) -> TableOf:
     longest = max((one.time_s for one in cost.trials), default=0.0) or 1.0
     rows = [
         [
-            Cell(one.label, one.label.lower(), "name"),
+            _name(one.label),
             Cell(str(one.seed), one.seed),
             Cell(one.status, one.status, one.status),
-            Cell(f"{one.time_s:.0f} s", one.time_s, "bar", round(one.time_s / longest, 3)),
+            _seconds(one.time_s, "bar", round(one.time_s / longest, 3)),
             Cell(str(one.iteration), one.iteration),
             Cell("–" if one.images_per_s is None else f"{one.images_per_s:.1f}", one.images_per_s),
-            Cell(f"{one.evaluation_s:.0f} s", one.evaluation_s),
+            _seconds(one.evaluation_s),
             Cell(str(one.saved_iters or "–"), one.saved_iters),
-            Cell(f"{one.saved_s:.0f} s" if one.saved_s else "–", one.saved_s),
+            _seconds(one.saved_s) if one.saved_s else Cell("–", one.saved_s),
         ]
         for one in cost.trials
     ]
@@ -314,7 +347,7 @@ def weights_table(reports: Mapping[str, WeightsReport]) -> TableOf | None:
     ]
     rows = [
         [
-            Cell(label, label.lower(), "name"),
+            _name(label),
             Cell(str(loaded), loaded),
             *(Cell(f"{count}: {in_few_words(names)}" if count else "0", count) for count, names in others),
         ]
@@ -343,6 +376,15 @@ def _plain_cell(value: str | int | float | None, is_difference: bool = False) ->
 def grouped(rows: Sequence[Any], key: str) -> list[tuple[str, list[Any]]]:
     """Returns consecutive rows with the same ``key`` together."""
     return [(str(name), list(group)) for name, group in groupby(rows, key=lambda row: getattr(row, key))]
+
+
+def _name(name: str) -> Cell:
+    """Returns a name that is broken into lines where it is long."""
+    return Cell(name, name.lower(), f"name{' long' if len(name) > LONG else ''}")
+
+
+def _seconds(value: float, class_: str = "", shade: float = 0.0) -> Cell:
+    return Cell(f"{value:.0f}\N{NO-BREAK SPACE}s", value, class_, shade)
 
 
 def _number(value: float | None, missing: str = "n/a") -> Cell:

@@ -14,7 +14,7 @@ from rich.text import Text
 from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
-from agropest.report.verdicts import NOTHING, number, probability, remarks, signed
+from agropest.report.verdicts import NOTHING, number, probability, remarks, seed_intervals, signed
 from agropest.results.comparison import BROKEN, DROPPED, ComparedVariant, Comparison
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
@@ -29,7 +29,8 @@ def table_texts(comparison: Comparison, trials: Sequence[RankedTrial], heading: 
     Args:
         heading: first line of the Markdown.
     """
-    compared, effects, ranking = comparison_rows(comparison), effect_rows(comparison), ranking_rows(trials)
+    compared, effects = comparison_rows(comparison), effect_rows(comparison)
+    ranking = ranking_rows(trials, comparison.metric, seed_intervals(comparison))
     notes = [f"- {plain(f'{trial.label}/s{trial.seed}: {text}')}" for trial in trials for text in trial_remarks(trial)]
     parts = [
         f"# {plain(heading)}",
@@ -60,6 +61,7 @@ def comparison_rows(comparison: Comparison) -> Rows:
             "iterations": " ".join(map(str, one.iterations)),
             "metric": comparison.metric,
             "images": comparison.num_images,
+            "sources": comparison.num_sources,
             "boxes": comparison.num_boxes,
             **_estimate("val", one.estimate, missing="n/a" if one.seeds else None),
             "val_AP_deployed": _rounded(one.ap_deployed),
@@ -117,7 +119,7 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
     tested = any(one.test for one in comparison.variants)
     headings = ["#", "variant", "status", "iterations", f"val {comparison.metric} [95 %]"]
     headings += ["seeds: sd"] if several else []
-    headings += ["AP deployed", f"vs {comparison.baseline} [95 %]", "p adj.", "verdict", "ties with best"]
+    headings += ["AP deployed", f"vs {comparison.baseline} [95 %]", "p", "p adj.", "verdict", "ties with best"]
     headings += [f"test {comparison.metric} [95 %]", "test AP deployed"] if tested else []
     for heading in (*headings, "time"):
         side: JustifyMethod = "left" if heading in ("variant", "status", "verdict") else "right"
@@ -137,6 +139,7 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
         cells += [
             NOTHING if one.ap_deployed is None else number(one.ap_deployed),
             _with_interval(difference.value, difference.interval, signed) if difference else NOTHING,
+            probability(difference.p) if difference else NOTHING,
             probability(difference.p_adjusted) if difference else NOTHING,
             verdict(one, comparison) or NOTHING,
             "yes" if one.ties_with_best else NOTHING,
@@ -151,13 +154,13 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
 def effects_table(comparison: Comparison) -> Table:
     """Returns the factor effects for a console."""
     table = Table(title="What each factor does", title_justify="left", title_style="bold")
-    for heading in ("effect", "factor", f"{comparison.metric} [95 %]", "p adj.", "verdict"):
+    for heading in ("effect", "factor", f"{comparison.metric} [95 %]", "p", "p adj.", "verdict"):
         table.add_column(Text(heading))
     for effect in comparison.effects:
         told = effect.difference
         value = _with_interval(told.value, told.interval, signed)
-        cells = (effect.kind, " x ".join(effect.factors), value, probability(told.p_adjusted), told.verdict)
-        table.add_row(*map(Text, cells))
+        ps = (probability(told.p), probability(told.p_adjusted))
+        table.add_row(*map(Text, (effect.kind, " x ".join(effect.factors), value, *ps, told.verdict)))
     return table
 
 
@@ -165,7 +168,11 @@ def _with_interval(
     value: float | None, interval: Interval | None, shown: Callable[[float | None], str] = number
 ) -> str:
     """Returns a value with its interval to one decimal: what fits in a column."""
-    return shown(value) + (f" [{interval.low:.1f}, {interval.high:.1f}]" if interval else "")
+    return shown(value) + (f" [{_edge(interval.low)}, {_edge(interval.high)}]" if interval else "")
+
+
+def _edge(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0: no negative zero
 
 
 def _statuses(trials: Sequence[RankedTrial]) -> str:
@@ -188,15 +195,15 @@ def _difference(name: str, difference: Difference | None) -> dict[str, Cell]:
         name: _rounded(difference.value if difference else None),
         f"{name}_low": _rounded(difference.interval.low if difference else None),
         f"{name}_high": _rounded(difference.interval.high if difference else None),
-        f"{name}_p": _significant(difference.p) if difference else None,
-        f"{name}_p_adjusted": _significant(difference.p_adjusted) if difference else None,
+        f"{name}_p": _probability(difference.p if difference else None),
+        f"{name}_p_adjusted": _probability(difference.p_adjusted if difference else None),
     }
 
 
 def _rounded(value: float | None) -> Cell:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 2) + 0.0  # + 0.0: no negative zero
 
 
-def _significant(probability: float) -> float:
-    """Returns three significant digits: a p value never becomes 0."""
-    return float(f"{probability:.3g}")
+def _probability(value: float | None) -> Cell:
+    """Returns three significant digits: rounded to so many decimals a small p value would be 0."""
+    return None if value is None else float(f"{value:.3g}")

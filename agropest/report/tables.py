@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agropest.report.markdown import plain
-from agropest.report.verdicts import probability
+from agropest.report.verdicts import EvaluationKey, probability
 from agropest.results.ranking import RankedTrial
 from agropest.statistics.average_precision import (
+    AP,
     AP50_DEPLOYED,
     AP75_DEPLOYED,
     AP_DEPLOYED,
@@ -18,16 +19,27 @@ from agropest.statistics.average_precision import (
     CLASS_PREFIX,
     deployed_name,
 )
+from agropest.statistics.inference import Interval
+from agropest.statistics.metric import metric_value
 
 Cell = str | int | float | None
 Rows = list[dict[str, Cell]]
 SPLITS = (("val", "valid"), ("test", "test"))
 # What tables show of every trial.
 METRICS = (*AP_NAMES, AP_DEPLOYED, AP50_DEPLOYED, AP75_DEPLOYED)
+P_VALUES = ("_p", "_p_adjusted")  # ends of the columns that hold some
 
 
-def ranking_rows(trials: Sequence[RankedTrial]) -> Rows:
-    """Returns the ranking, percent to two decimals as Detectron2 gives it."""
+def ranking_rows(
+    trials: Sequence[RankedTrial], metric: str = AP, intervals: Mapping[EvaluationKey, Interval] | None = None
+) -> Rows:
+    """Returns the ranking, percent to two decimals as Detectron2 gives it.
+
+    Args:
+        metric: that validation ranks by.
+        intervals: of it, where known: see :func:`agropest.report.verdicts.seed_intervals`.
+    """
+    known = intervals or {}
     return [
         {
             "rank": trial.rank,
@@ -36,6 +48,9 @@ def ranking_rows(trials: Sequence[RankedTrial]) -> Rows:
             "status": trial.status,
             "iteration": trial.iteration,
             **{f"{short}_{name}": percent(getattr(trial, split), name) for short, split in SPLITS for name in METRICS},
+            "metric": metric,
+            "val": _metric(trial, metric),
+            **_edges(known.get((trial.label, trial.seed, trial.val_iteration))),
             "val_iteration": trial.val_iteration,
             "time_s": round(trial.time_s, 1),
             "signature": trial.signature,
@@ -71,7 +86,7 @@ def to_markdown(rows: Rows) -> str:
     if not rows:
         return "(no trials)\n"
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(plain(_in_column(name, row[name])) for name in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(plain(shown(value, name)) for name, value in row.items()) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -88,11 +103,22 @@ def percent(metrics: Mapping[str, float | None], name: str) -> Cell:
     return "n/a" if value is None else round(value, 2)
 
 
-def _in_column(name: str, value: Cell) -> str:
-    is_p = name == "p" or name.endswith(("_p", "_p_adjusted"))
-    return probability(value) if is_p and isinstance(value, float) else shown(value)
+def shown(value: Cell, column: str = "") -> str:
+    """Returns a cell as text; a p value, which the column's name tells, never as 0.00."""
+    if isinstance(value, float):
+        return probability(value) if column.endswith(P_VALUES) else f"{value:.2f}"
+    return "" if value is None else str(value)
 
 
-def shown(value: Cell) -> str:
-    """Returns a cell as text."""
-    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+def _metric(trial: RankedTrial, metric: str) -> Cell:
+    if not trial.valid:
+        return None
+    value = metric_value(trial.valid, metric)
+    return "n/a" if value is None else round(value, 2)
+
+
+def _edges(interval: Interval | None) -> dict[str, Cell]:
+    return {
+        "val_low": round(interval.low, 2) if interval else None,
+        "val_high": round(interval.high, 2) if interval else None,
+    }

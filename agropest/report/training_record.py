@@ -96,7 +96,8 @@ def _variant(
         lines = [f"| {code(c.key)} | {code(c.before) if c.before else '-'} | {code(c.after)} |" for c in changes]
         changed = "\n".join([f"| key | {plain(record.baseline)} | here |", "|---|---|---|", *lines])
     parts = [f"## {plain(variant.label)}", "### What changed", changed, "### Results", _results(trials)]
-    mean = f"Validation {comparison.metric} over {len(variant.seeds)} seeds: {estimate_text(variant.estimate)}."
+    seeds = "one seed" if len(variant.seeds) == 1 else f"{len(variant.seeds)} seeds"
+    mean = f"Validation {comparison.metric} over {seeds}: {estimate_text(variant.estimate)}."
     parts.append(plain(mean) if variant.seeds else "")
     if variant.per_class:
         counts = class_counts(variant)

@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.results.comparison import ComparedVariant, Comparison
+from agropest.results.sweep_comparison import ONE_SEED
 from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Estimate, Interval
 
 NOTHING = "-"
 MOST_NAMED = 6  # in a sentence
+EvaluationKey = tuple[str, int, int | None]  # label, seed, iteration
 
 
 def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
@@ -49,7 +51,10 @@ def remarks(comparison: Comparison) -> list[str]:
             by_note.setdefault(note, []).append(variant.label)
     for note, labels in by_note.items():
         everybody = len(labels) == len(comparison.variants)
-        lines.append(f"{'every variant' if everybody else ', '.join(labels)}: {note}")
+        if everybody and note == ONE_SEED:
+            lines.append("One seed per variant: intervals cover image sampling only.")
+        else:
+            lines.append(f"{'Every variant' if everybody else ', '.join(labels)}: {note}")
     for variant in comparison.variants:
         for guard in variant.guards:
             told = f"{variant.label}: guard on {guard.class_name}: {guard.state}"
@@ -85,7 +90,8 @@ def headline(comparison: Comparison) -> str:
             f"not established either way: {len(unclear)} variants ({signed(min(values))} to {signed(max(values))}, "
             f"{seen or 'too few images to call any'})"
         )
-    sample = f"{comparison.num_images} images with {comparison.num_boxes} boxes"
+    sources = f" of {comparison.num_sources} sources" if comparison.num_sources < comparison.num_images else ""
+    sample = f"{comparison.num_images} images{sources} with {comparison.num_boxes} boxes"
     return f"By {comparison.metric} on {sample}: {'; '.join(parts)}."
 
 
@@ -133,9 +139,22 @@ def _row(variant: ComparedVariant, comparison: Comparison) -> dict[str, str]:
     return row
 
 
+def seed_intervals(comparison: Comparison) -> dict[EvaluationKey, Interval]:
+    """Returns the interval of each seed's metric on validation, of the evaluations that were compared.
+
+    A trial that was compared at an earlier iteration than that of its best evaluation has none for the best.
+    """
+    return {
+        (variant.label, seed, iteration): one.interval
+        for variant in comparison.variants
+        for seed, iteration, one in zip(variant.seeds, variant.iterations, variant.by_seed, strict=False)
+        if one.interval is not None
+    }
+
+
 def number(value: float | None) -> str:
-    """Returns two decimals, or n/a."""
-    return "n/a" if value is None else f"{value:.2f}"
+    """Returns two decimals without a negative zero, or n/a."""
+    return "n/a" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
 def signed(value: float | None) -> str:

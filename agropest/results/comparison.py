@@ -42,6 +42,7 @@ from agropest.sweep.guard import Guard
 
 HELD, UNCLEAR, DROPPED, BROKEN = "held", "unclear", "dropped, not established", "broken"
 NO_GROUND_TRUTH = "n/a: no ground truth"
+FARTHEST = 100.0  # percentage points that two values of a metric can be apart
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class ComparedVariant:
         iterations: of the evaluations behind the figures, one for each seed.
         estimate: of the metric on validation, mean over seeds; its interval holds image sampling, and with several
             seeds the spread across them too.
+        by_seed: of the metric, one for each seed; their intervals hold image sampling only.
         ap_deployed: AP of the boxes at or above the deployed threshold, mean over seeds.
         seed_spread: standard deviation across seeds; None with one seed.
         difference: to the baseline; None for the baseline itself and where nothing can be compared.
@@ -93,6 +95,7 @@ class ComparedVariant:
     status: str = FINISHED
     seeds: tuple[int, ...] = ()
     iterations: tuple[int, ...] = ()
+    by_seed: tuple[Estimate, ...] = ()
     ap_deployed: float | None = None
     seed_spread: float | None = None
     difference: Difference | None = None
@@ -290,7 +293,7 @@ def _effects(candidates: Sequence[Candidate], metric: str, design: str) -> tuple
         )
         if sampled is not None and sampled.is_known:
             found.append((question, sampled))
-    judged = compare([sampled for _, sampled in found], reach=200.0)  # an interaction is a difference of differences
+    judged = compare([sampled for _, sampled in found], 2 * FARTHEST)  # an interaction is a difference of differences
     return tuple(Effect(q.kind, q.factors, difference) for (q, _), difference in zip(found, judged, strict=True))
 
 
@@ -345,6 +348,7 @@ def _compared(
         status=one.status,
         seeds=one.shown.seeds,
         iterations=one.shown.iterations,
+        by_seed=tuple(estimate(mean_over_seeds([drawn], metric), 0.0, 100.0) for drawn in one.shown.metric),
         ap_deployed=_mean_known(one.shown.deployed),
         seed_spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         difference=difference,
@@ -353,7 +357,7 @@ def _compared(
         guards=tuple(_guarded(guard, per_class) for guard in guards) if per_class else (),
         test=estimate(tested, 0.0, 100.0) if tested else None,
         test_ap_deployed=_mean_known(one.test_deployed),
-        gap=estimate(gap, -100.0, 100.0) if gap else None,
+        gap=estimate(gap, -FARTHEST, FARTHEST) if gap else None,
         notes=one.notes,
     )
 
@@ -365,7 +369,7 @@ def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
     names = ours.by_class[0].class_names
     paired = ours.seeds == theirs.seeds
     drawn = {name: minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
-    return {name: estimate(sampled, -100.0, 100.0) for name, sampled in drawn.items() if sampled is not None}
+    return {name: estimate(sampled, -FARTHEST, FARTHEST) for name, sampled in drawn.items() if sampled is not None}
 
 
 def _guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:

@@ -20,6 +20,7 @@ from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
+ONE_SEED = "one seed: the interval is of image sampling only"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
 
@@ -185,7 +186,7 @@ def _status(statuses: Sequence[str], num_finished: int) -> str:
 def _notes(num_finished: int, num_trials: int, num_shown: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
     notes = [DAMAGED] if is_damaged else []
     if num_shown == 1:
-        notes.append("one seed: the interval is of image sampling only")
+        notes.append(ONE_SEED)
     if 0 < num_finished < num_trials:
         notes.append(f"{num_finished} of {num_trials} seeds have finished")
     if at_equal:

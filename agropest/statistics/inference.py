@@ -179,13 +179,13 @@ def _quantile(freedom: float) -> float:
     return float(ndtri(tail) if np.isinf(freedom) else stdtrit(freedom, tail))
 
 
-def compare(differences: Sequence[Sampled], reach: float = 100.0) -> list[Difference]:
+def compare(differences: Sequence[Sampled], farthest: float = 100.0) -> list[Difference]:
     """Returns the differences of one table, judged together; each must be known (:attr:`Sampled.is_known`).
 
     A difference that is the same on every resample has no standard error; its p value is :attr:`Sampled.smallest_p`.
 
     Args:
-        reach: the largest that a difference can be.
+        farthest: that a difference can be; intervals are cut to it.
     """
     if not differences:
         return []
@@ -203,7 +203,7 @@ def compare(differences: Sequence[Sampled], reach: float = 100.0) -> list[Differ
     found = []
     for i, one in enumerate(differences):
         verdict = INCONCLUSIVE if adjusted[i] >= 1 - CONFIDENCE else BETTER if centre[i] > 0 else WORSE
-        interval = estimate(one, -reach, reach).interval or Interval(one.value, one.value)
+        interval = estimate(one, -farthest, farthest).interval or Interval(one.value, one.value)
         wider = _quantile(one.all_freedom) / _quantile(np.inf)
         detectable = float((critical * wider + ndtri(POWER)) * spread[i]) if one.can_tell else None
         found.append(Difference(one.value, interval, float(p[i]), float(adjusted[i]), verdict, detectable))

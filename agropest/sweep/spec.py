@@ -55,6 +55,10 @@ KEEP_BEST_AND_LAST, KEEP_NONE = "best_and_last", "none"
 # What the results folder holds beside the sweeps' tables.
 RESERVED_NAMES = ("aside", "data", "plans", "probes", "reference", "replicates", "trials")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
+# What pandas and spreadsheets do not read as a word: 0.10 and 0.1 would become one variant, NA none at all.
+NOT_A_WORD = re.compile(
+    r"\d[\d.+=_-]*([eE][+-]?\d+)?|(?i:inf|infinity|true|false)|NA|NaN|nan|NULL|null|None",
+)
 
 
 @dataclass(frozen=True)
@@ -256,6 +260,9 @@ def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Vari
         if not LABEL.fullmatch(variant.name):
             rule = "expected letters, digits and . _ + = - (at most 80; it names a folder)"
             section.fault(variant.name, rule, variant.name, "rename the variant")
+        elif NOT_A_WORD.fullmatch(variant.name):
+            rule = "expected a name that no table takes for a number, a date, true, false or a missing value"
+            section.fault(variant.name, rule, variant.name, f"rename the variant, e.g. to v{variant.name}")
     return tuple(variants)
 
 

@@ -23,15 +23,20 @@ CLASSES = ("ant", HOSTILE, "=HYPERLINK(1)|&amp;", "Käfer_{50%}\\")
 CONFIG = {"SOLVER.MAX_ITER": 30, "TEST.EVAL_PERIOD": 10, "SOLVER.BASE_LR": 0.01, "MODEL.WEIGHTS": "", "SEED": 1}
 
 
-def draw_truth(random: np.random.Generator, root: Path, prefix: str, num_images: int) -> GroundTruth:
-    """Returns ground truth with a picture for every image but the last."""
+def draw_truth(
+    random: np.random.Generator, root: Path, prefix: str, num_images: int, num_boxes: int = 2, noisy: bool = False
+) -> GroundTruth:
+    """Returns ground truth with a picture for every image but the last; ``noisy`` ones compress badly."""
     images, annotations = [], []
     for number in range(1, num_images + 1):
         name = f"{prefix}-{number}.jpg"
         images.append({"id": number, "file_name": name})
         if number < num_images:
-            Image.new("RGB", (120, 80), (40, 3 * number, 90)).save(root / name)
-        for _ in range(2):
+            picture = Image.new("RGB", (120, 80), (40, 3 * number, 90))
+            if noisy:
+                picture = Image.frombytes("RGB", (480, 320), random.bytes(480 * 320 * 3))
+            picture.save(root / name)
+        for _ in range(num_boxes):
             bbox = [float(v) for v in (*random.uniform(0, 40, 2), *random.uniform(15, 40, 2))]
             annotations.append(
                 {
@@ -114,5 +119,42 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         launched="2026-01-01T00:00:00+00:00",
         environment={"Python": "3.11", "CPU": HOSTILE},
         reference=Reference("as printed", {"base": {"test": {"AP": 40.0, "APs": None}}}),
+    )
+    return write_sweep_record(record, store).parent
+
+
+@pytest.fixture(scope="session")
+def large_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """results/<sweep> of 50 finished trials with long names, many boxes, and pictures that compress badly."""
+    root = tmp_path_factory.mktemp("large")
+    store, random = Store(root / "results"), np.random.default_rng(0)
+    truth = draw_truth(random, root, "valid", 30, num_boxes=25, noisy=True)
+    path = store.root / "data" / "set" / "annotations" / "valid.json"
+    files.write_json(path, truth.to_coco())
+    trials = []
+    for number in range(50):
+        overrides = {"SOLVER.BASE_LR": 0.01 * (number + 1)} if number else {}
+        label = f"multi_scale_anchor_generator+focal_loss+lr{number:02}" if number else "base"
+        trial = TrialSpec(label, 1, {**CONFIG, **overrides}, data="f" * 64, overrides=overrides)
+        folder = store.folder(trial).claim()
+        folder.write_spec(trial)
+        put(folder, "valid", 30, truth, detect(random, truth, 4 + number / 10))
+        folder.write_status(Status(FINISHED, 30, 13.0, ""))
+        trials.append(trial)
+    record = SweepRecord(
+        name="large",
+        question="Which of 50 is best?",
+        baseline="base",
+        metric="AP",
+        design="",
+        stop="none",
+        guards=(Guard("ant", 2.0),),
+        trials=tuple(trials),
+        resources={},
+        data_name="noise",
+        class_names=CLASSES,
+        splits={"valid": SplitRecord(path, root, len(truth.images), len(truth.annotations))},
+        launched="2026-01-01T00:00:00+00:00",
+        environment={},
     )
     return write_sweep_record(record, store).parent

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
-from agropest.report.page_charts import difference_row, effects_chart
-from agropest.report.page_tables import confusion_table, heat_map
+from agropest.report.page_charts import difference_chart, difference_row, effects_chart
+from agropest.report.page_tables import confusion_table, effect_table, heat_map
 from agropest.report.svg import Axis, axis_around, tick_text
 from agropest.results.comparison import ComparedVariant, Comparison, Effect
 from agropest.statistics.confusion import ConfusionMatrix
@@ -55,9 +55,57 @@ def test_every_effect_of_a_factor_is_drawn() -> None:
     )
     drawing = effects_chart(replace(BASE, effects=effects))
     texts = [node.text for node in parsed(drawing).iter("text")]
-    assert "anchors (main effect)" in texts
-    assert "anchors × loss (interaction)" in texts
+    assert texts.count("better (main effect)") == texts.count("worse (interaction)") == 1
+    assert {"anchors", "anchors × loss"} <= set(texts)
+    table = effect_table(replace(BASE, effects=effects))
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["main effect", "anchors", "+2.00", "+1.00 to +3.00", "0.010", "0.020", "better", "2.0"],
+        ["interaction", "anchors × loss", "-3.00", "-4.00 to -2.00", "0.010", "0.020", "worse", "2.0"],
+    ]
     assert effects_chart(BASE) == ""
+    assert effect_table(BASE) is None
+
+
+def test_long_labels_are_written_whole() -> None:
+    name = "multi_scale_anchor_generator+focal_loss_alpha_quarter+repeat_factor_sampling_0.08"
+    drawing = parsed(interval_chart([IntervalRow(name, 1.0, 0.5, 1.5, note="inconclusive (interrupted)")], "x"))
+    lines = [node for node in drawing.iter("text") if node.get("text-anchor") == "end"]
+    assert [node.text for node in lines] == [
+        "multi_scale_anchor_generator+",
+        "focal_loss_alpha_quarter+",
+        "repeat_factor_sampling_0.08",
+    ]
+    heights = [float(node.get("y", "nan")) for node in lines]
+    assert heights[1] - heights[0] == heights[2] - heights[1] == 13
+    (note,) = (node for node in drawing.iter("text") if node.text == "inconclusive (interrupted)")
+    assert float(note.get("x", "nan")) + 6.2 * len("inconclusive (interrupted)") < 760
+
+
+def test_many_rows_are_several_drawings_on_one_axis() -> None:
+    drawings = parsed(interval_chart([IntervalRow(f"v{n:02}", n, n - 1, n + 1) for n in range(50)], "AP")).findall(
+        "svg"
+    )
+    assert [len(one.findall("g")) for one in drawings] == [13, 12, 13, 12]
+    ticks = [[node.text for node in one.iter("text") if node.get("text-anchor") == "middle"] for one in drawings]
+    assert all(each == ticks[0] for each in ticks)
+    assert max(float(one.get("height", "nan")) for one in drawings) < 352  # two of them on a page of A4, on its side
+
+
+def test_what_has_not_finished_stands_below() -> None:
+    variants = (
+        ComparedVariant("low", Estimate(1.0, None), 1, difference=difference(-1.0, INCONCLUSIVE)),
+        ComparedVariant("stopped", Estimate(1.0, None), None, "stopped", difference=difference(3.0, INCONCLUSIVE)),
+        ComparedVariant("high", Estimate(1.0, None), 2, difference=difference(2.0, INCONCLUSIVE)),
+    )
+    rows = parsed(difference_chart(replace(BASE, variants=variants))).iter("title")
+    assert [(row.text or "").split(":")[0] for row in rows] == ["high", "low", "stopped"]
+
+
+def test_a_legend_shows_marks_only_where_the_line_has_some() -> None:
+    lines = [Line("one", [(0.0, 1.0), (1.0, 2.0)], 0)]
+    assert len(parsed(line_chart(lines, "x", "y")).findall(".//ul//polygon")) == 1
+    assert not parsed(line_chart(lines, "x", "y", marks=False)).findall(".//ul//polygon")
 
 
 def test_charts_of_nothing_or_of_one_point_do_not_fail() -> None:

@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +14,6 @@ import pytest
 from agropest.__main__ import main
 from agropest.csv_text import to_csv
 from agropest.report.export import FORMATS, export_sweep
-from agropest.report.latex import escaped
 from agropest.report.markdown import code, plain
 
 EXPECTED = {
@@ -128,36 +125,6 @@ def test_json_is_json(exported: Path) -> None:
     assert told["comparison"]["variants"][0]["label"] == "good"
     assert told["classes"]["good"]["improved"] + told["classes"]["good"]["degraded"] > 0
     assert [trial["label"] for trial in told["trials"]] == ["good", "base", "slow", "bad"]
-
-
-def test_latex_has_the_structure_of_a_booktabs_table(exported: Path) -> None:
-    for name in ("ranking.tex", "per_class.tex"):
-        text = (exported / name).read_text()
-        begin, end = text.index(r"\toprule"), text.index(r"\bottomrule")
-        columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1))  # type: ignore[union-attr]
-        rows = [line for line in text[begin:end].splitlines() if line.endswith(r" \\")]
-        assert len(rows) == 5  # the heading; four variants, or four classes
-        assert all(len(re.findall(r"(?<!\\)&", row)) == columns - 1 for row in rows)
-        assert "_{50%}" not in text
-
-
-def test_latex_escapes_every_special_letter() -> None:
-    assert escaped(r"a_b%c&d#e$f{g}") == r"a\_b\%c\&d\#e\$f\{g\}"
-    assert escaped("\\^~<>|") == (
-        r"\textbackslash{}\textasciicircum{}\textasciitilde{}\textless{}\textgreater{}\textbar{}"
-    )
-    assert escaped("Käfer 虫\n") == "Käfer U+866B "
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
-def test_latex_compiles(exported: Path, tmp_path: Path) -> None:
-    every = "".join(escaped(chr(number)) + " " for number in range(32, 0x2100))
-    body = "\n".join(rf"\input{{{exported / name}}}" for name in ("ranking.tex", "per_class.tex"))
-    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body} {every}\end{{document}}"
-    (tmp_path / "paper.tex").write_text(document)
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=600)
-    assert result.returncode == 0, result.stdout.decode(errors="replace")[-2000:]
 
 
 def test_the_command_writes_what_is_asked_for(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,11 @@ import pytest
 from agropest.report.export import export_sweep
 from agropest.report.page import write_page
 from agropest.results.store import Store
+from agropest.results.sweep_comparison import compare_trials
 from agropest.results.sweep_record import read_sweep_record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "wbr"}
 
 
 class Checker(HTMLParser):
@@ -96,6 +97,18 @@ def test_every_part_is_there(page: str) -> None:
         assert piece in text, piece
 
 
+def test_a_page_of_fifty_trials_stays_small(large_sweep: Path) -> None:
+    record, store = read_sweep_record(large_sweep), Store(large_sweep.parent)
+    truths = record.ground_truths()
+    comparison = compare_trials(record.trials, store, truths, "AP", "base", record.guards, resamples=100)
+    path = write_page(record, store, comparison)
+    assert 500_000 < path.stat().st_size < 3_000_000  # the pictures and the boxes of all trials are in it
+    page = path.read_text(encoding="utf-8")
+    checker = check(page)
+    assert "multi_<wbr>scale_<wbr>anchor_<wbr>generator+<wbr>focal_<wbr>loss+<wbr>lr49" in page
+    assert "13\N{NO-BREAK SPACE}s" in checker.text
+
+
 def test_a_sweep_without_readable_pictures_says_nothing_of_them(sweep: Path, tmp_path: Path) -> None:
     record, store = read_sweep_record(sweep), Store(sweep.parent)
     elsewhere = {name: replace(split, image_root=tmp_path) for name, split in record.splits.items()}
@@ -151,6 +164,10 @@ told.sorted = heading("val AP").getAttribute("aria-sort");
 heading("trial").querySelector("button").click();
 told.names = column(trials, 1);
 const layer = document.querySelector("svg.picture[data-side='0'] .drawn");
+told.outside = [...document.querySelectorAll("svg.picture text")].filter((label) => {
+  const [box, picture] = [label.getBBox(), label.ownerSVGElement.viewBox.baseVal];
+  return box.x < 0 || box.x + box.width > picture.width || Number(label.getAttribute("y")) > picture.height;
+}).length;
 told.boxes = layer.querySelectorAll("rect").length;
 const before = layer.innerHTML;
 const left = document.getElementById("left");
@@ -184,4 +201,5 @@ def test_it_works_in_a_browser(page: str, tmp_path: Path) -> None:
     assert told["sorted"] == "ascending"
     assert told["names"] == ["bad", "base", "good", "slow"]
     assert told["boxes"] >= 4
+    assert told["outside"] == 0
     assert told["changed"]

@@ -80,3 +80,8 @@ def test_p_values_in_files_keep_their_digits() -> None:
     assert (row["images"], row["boxes"]) == (40, 17)
     assert (row["difference_p"], row["difference_p_adjusted"]) == (0.00396, 0.00000412)
     assert "| 0.004 | &lt;0.001 |" in table_texts(comparison, [], "x")["ranking.md"]
+
+
+def test_a_p_value_is_never_written_as_nothing() -> None:
+    table = to_markdown([{"difference_p": 0.00396, "test_difference_p_adjusted": 1e-9, "drop": 0.004}])
+    assert table.splitlines()[-1] == "| 0.004 | <0.001 | 0.00 |".replace("<", "&lt;")

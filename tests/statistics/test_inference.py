@@ -105,7 +105,7 @@ def test_five_images_that_agree_are_not_all_there_are() -> None:
 def test_a_difference_is_cut_to_what_can_be() -> None:
     [told] = compare([Sampled(-99.0, -99 + NOISE)])
     assert (told.interval.low, told.interval.high) == pytest.approx((-100, -99 + 1.959964), abs=1e-5)
-    [interaction] = compare([Sampled(-99.0, -99 + NOISE)], reach=200.0)
+    [interaction] = compare([Sampled(-99.0, -99 + NOISE)], farthest=200.0)
     assert interaction.interval.low == pytest.approx(-99 - 1.959964, abs=1e-5)
 
 

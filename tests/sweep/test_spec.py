@@ -78,6 +78,24 @@ metrik: AP
     assert len(caught.value.faults) == 10
 
 
+@pytest.mark.parametrize(
+    "label", ["0.10", "1e-3", "5E+04", "2024-01-01", "3-4", "inf", "TRUE", "NA", "nan", "null", "None"]
+)
+def test_a_label_that_tables_would_not_read_as_a_word_is_refused(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path, f'variants: {{baseline: {{}}, "{label}": {{SOLVER.BASE_LR: 0.1}}}}')
+    with pytest.raises(SweepFileError) as caught:
+        load_sweep(path)
+    (line,) = caught.value.faults
+    assert f"variants.{label}: expected a name that no table takes for a number" in line
+    assert f"e.g. to v{label}" in line
+
+
+@pytest.mark.parametrize("label", ["none", "lr1e-3", "0.1x", "1e-3-warm", "1st", "NAdam", "info", "v0.10", "1e"])
+def test_a_label_that_is_a_word_to_every_table_is_not(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path, f'variants: {{baseline: {{}}, "{label}": {{SOLVER.BASE_LR: 0.1}}}}')
+    assert [variant.name for variant in load_sweep(path).variants] == ["baseline", label]
+
+
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match=r"line 3.*'seeds' stands twice"):
         load_sweep(write(tmp_path, "seeds: [1]\nvariants: {baseline: {}}\nseeds: [2]\n"))

@@ -33,13 +33,27 @@ if (data) {
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
     if (text !== undefined) element.textContent = text;
     parent.append(element);
+    return element;
   };
   const rect = (parent, kind, [x, y, width, height]) => add(parent, "rect", { class: kind, x, y, width, height });
+  // Puts a label where it is wanted, or as near to that as there is room within the picture and beside the other labels.
+  const place = (label, x, y, size, picture, taken) => {
+    const length = label.getComputedTextLength();
+    const left = Math.max(Math.min(x, picture.width - length - size / 4), size / 4);
+    const free = (at) => taken.every(([l, r, line]) => left > r || left + length < l || Math.abs(at - line) >= 1.1 * size);
+    const wanted = Math.min(Math.max(y, size), picture.height - size / 4);
+    const lines = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7].map((step) => wanted + 0.55 * size * step);
+    const line = lines.find((at) => at >= size && at <= picture.height - size / 4 && free(at)) ?? wanted;
+    label.setAttribute("x", left);
+    label.setAttribute("y", line);
+    taken.push([left, left + length, line]);
+  };
   const draw = () => {
     for (const svg of document.querySelectorAll("svg.picture")) {
       const picture = pictures[svg.dataset.number];
       const layer = svg.querySelector(".drawn");
       const size = svg.viewBox.baseVal.width / 18;
+      const taken = [];
       layer.replaceChildren();
       for (const [, ...box] of picture.truth) {
         rect(layer, "under", box);
@@ -47,8 +61,13 @@ if (data) {
       }
       for (const [kind, x, y, width, height, score, right] of picture.found[choices[svg.dataset.side].value]) {
         rect(layer, right ? "right" : "wrong", [x, y, width, height]);
-        const words = `${right ? "" : "✗ "}${kind < 0 ? "?" : classes[kind]} ${score.toFixed(2)}`;
-        add(layer, "text", { x: x + size / 4, y: Math.max(y + size, size), "font-size": size, style: `font-size:${size}px` }, words);
+        const words = (name) => `${right ? "" : "✗ "}${name} ${score.toFixed(2)}`;
+        const name = kind < 0 ? "?" : classes[kind];
+        const label = add(layer, "text", { "font-size": size, style: `font-size:${size}px` }, words(name));
+        for (let kept = name.length - 2; kept > 0 && label.getComputedTextLength() > svg.viewBox.baseVal.width - size / 2; kept--) {
+          label.textContent = words(name.slice(0, kept) + "…");
+        }
+        place(label, x + size / 4, y + size, size, svg.viewBox.baseVal, taken);
       }
     }
   };

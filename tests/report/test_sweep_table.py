@@ -1,0 +1,108 @@
+"""What a comparison's rows say, from figures written by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agropest.csv_text import to_csv
+from agropest.report.observations import observations
+from agropest.report.sweep_table import comparison_rows, effect_rows, table_texts, verdict
+from agropest.report.verdicts import headline, remarks, seed_intervals
+from agropest.results.comparison import ComparedVariant, Comparison, Effect
+from agropest.results.ranking import RankedTrial
+from agropest.results.store import STOPPED
+from agropest.results.sweep_comparison import ONE_SEED
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, Difference, Estimate, Interval
+
+BETTER_BY_FIVE = Difference(5.0, Interval(1.5, 8.5), 0.00396, 0.0123, BETTER, 4.96)
+UNCLEAR = Difference(0.004, Interval(-0.004, 0.012), 0.5, 0.7, INCONCLUSIVE, 1.0)
+BASE = ComparedVariant("base", Estimate(40.0, Interval(37.0, 43.0)), 2, seeds=(1,), iterations=(30,), notes=(ONE_SEED,))
+GOOD = ComparedVariant(
+    "good",
+    Estimate(45.0, Interval(42.0, 48.0)),
+    1,
+    seeds=(1, 2),
+    iterations=(30, 20),
+    by_seed=(Estimate(44.0, Interval(41.0, 47.0)), Estimate(46.0, Interval(43.5, 49.0))),
+    seed_spread=1.414,
+    difference=BETTER_BY_FIVE,
+)
+SLOW = ComparedVariant(
+    "slow",
+    Estimate(30.0, None),
+    status=STOPPED,
+    seeds=(1,),
+    iterations=(10,),
+    equal_iterations=(10,),
+    difference=UNCLEAR,
+)
+COMPARISON = Comparison("AP", "base", 24, 20, 48, 2000, 0.95, (GOOD, BASE, SLOW), "")
+
+
+def trial(label: str, seed: int, val_iteration: int) -> RankedTrial:
+    return RankedTrial(1, label, seed, "finished", 30, 30, val_iteration, {"AP": 44.0}, {}, 1.0, "0" * 16, "", ())
+
+
+def test_a_variant_has_the_sample_and_the_spread_behind_it() -> None:
+    good, base, slow = comparison_rows(COMPARISON)
+    assert [good[name] for name in ("images", "sources", "boxes", "seeds", "seed_sd")] == [24, 20, 48, "1 2", 1.41]
+    assert (base["seed_sd"], base["difference"], base["difference_p"]) == (None, None, None)
+    assert (good["difference_p"], good["difference_p_adjusted"]) == (0.00396, 0.0123)
+    assert str(slow["difference_low"]) == "0.0"  # not -0.0
+    assert (
+        comparison_rows(replace(COMPARISON, variants=(replace(GOOD, difference=TINY),)))[0]["difference_p"] == 3.21e-9
+    )
+
+
+TINY = replace(BETTER_BY_FIVE, p=3.2111e-9)
+
+
+def test_a_verdict_says_when_it_is_at_equal_iterations() -> None:
+    assert [verdict(one, COMPARISON) for one in COMPARISON.variants] == [
+        "better",
+        "baseline",
+        "inconclusive at equal iterations",
+    ]
+
+
+def test_a_seed_has_the_interval_of_the_evaluation_it_is_ranked_by() -> None:
+    assert seed_intervals(COMPARISON)["good", 2, 20] == Interval(43.5, 49.0)
+    texts = table_texts(COMPARISON, [trial("good", 1, 30), trial("good", 2, 30)], "heading")
+    rows = [line.split(",") for line in texts["ranking.csv"].splitlines()]
+    assert [row[rows[0].index("val_low")] for row in rows[1:]] == ["41.0", ""]  # seed 2 was compared by another one
+
+
+def test_small_p_values_are_not_shown_as_zero() -> None:
+    row = next(line for line in table_texts(COMPARISON, [], "heading")["ranking.md"].splitlines() if "| good |" in line)
+    assert "| 0.004 | 0.012 |" in row
+
+
+def test_effects_are_written_with_kind_interval_p_and_verdict() -> None:
+    effects = (Effect("interaction", ("anchors", "loss"), BETTER_BY_FIVE),)
+    text = to_csv(effect_rows(replace(COMPARISON, effects=effects)))
+    assert text.splitlines() == [
+        "effect,factor,difference,difference_low,difference_high,difference_p,difference_p_adjusted,verdict,detectable",
+        "interaction,anchors x loss,5.0,1.5,8.5,0.00396,0.0123,better,4.96",
+    ]
+    assert "effects.csv" in table_texts(replace(COMPARISON, effects=effects), [], "heading")
+    assert "effects.csv" not in table_texts(COMPARISON, [], "heading")
+
+
+def test_what_all_variants_have_in_common_is_said_of_all() -> None:
+    assert f"base: {ONE_SEED}" in remarks(COMPARISON)
+    alike = replace(COMPARISON, variants=(BASE, replace(SLOW, notes=(ONE_SEED,))))
+    assert "One seed per variant: intervals cover image sampling only." in remarks(alike)
+
+
+def test_a_headline_of_many_variants_names_the_sample_whole() -> None:
+    many = replace(COMPARISON, variants=tuple(replace(GOOD, label=f"v{number}") for number in range(9)))
+    told = headline(many)
+    assert told.startswith("By AP on 24 images of 20 sources with 48 boxes: better than base: v0 (+5.00), ")
+    unclear = replace(many, variants=tuple(replace(one, difference=UNCLEAR) for one in many.variants))
+    assert "a true difference is detectable from about 1.0" in headline(unclear)
+
+
+def test_a_difference_that_rounds_to_nothing_is_neither_higher_nor_lower() -> None:
+    (line, *_) = observations(SLOW, COMPARISON, [])
+    assert line.startswith("Validation AP is to two decimals equal to base's at iteration 10")
+    assert "by 0.00" not in line
