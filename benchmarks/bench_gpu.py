@@ -18,16 +18,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from agropest.data.dataset import load_dataset
+from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo import draw_demo_dataset
 from agropest.results.machine import Card, this_machine
+from agropest.sweep.trial import TrialSpec
 from agropest.training.setting import Setting
 from agropest.tuning.packing import best_count, next_count
 from agropest.tuning.probing import ProbeError, ProbeJob, run_together
 from benchmarks.bench_iteration import block, stock_trainer, trial_of
 
 
-def stock_rate(trial, dataset, folder: Path, workers: int, device: str, seconds: float) -> float:  # type: ignore[no-untyped-def]
+def stock_rate(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int, device: str, seconds: float) -> float:
     """Returns images per second of stock Detectron2's trainer with its own loader."""
     import torch
 
