@@ -148,7 +148,7 @@ def launch(arguments: argparse.Namespace) -> int:
         sized, forecast = forecast_of(spec, trials, pending, dataset, store, arguments.probe)
         lacking = incomplete(pending, store, spec.stopper)
         console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
-        console.print(in_words(forecast), markup=False, highlight=False)
+        console.print(in_words(forecast), markup=False, highlight=False, soft_wrap=True)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
         show_remarks(remarks, console)
@@ -257,10 +257,10 @@ def idle_of(
 def show_remarks(remarks: list[Remark], console: Console) -> None:
     """Prints what the linter has to say, each with the name that silences it, and how that is done."""
     for remark in remarks:
-        console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False)
+        console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False, soft_wrap=True)
     if remarks:
         told = f"lint: a rule that does not apply here is turned off in the sweep file (silence: [{remarks[-1].rule}])"
-        console.print(told, markup=False, highlight=False)
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def run(

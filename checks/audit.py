@@ -1,10 +1,11 @@
 """``make audit``: known vulnerabilities among the pinned packages, asked of the Python advisory database by pip-audit.
 
-Exit code 1 when there is one; 0 when there is none, or when nothing could be asked, which is then said.
+Exit code 0 when there is none; 1 when there is one; 2 when nothing could be asked: that is no clean bill.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,10 +13,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ROOT / "constraints.txt"
+EXIT_CLEAN, EXIT_VULNERABLE, EXIT_NOT_AUDITED = 0, 1, 2
 
 
 def main() -> int:
     """Audits the pins; returns the exit code."""
+    if importlib.util.find_spec("pip_audit") is None:
+        print(f"NOT AUDITED: {sys.executable} has no pip_audit; pip install -r requirements-dev.txt")
+        return EXIT_NOT_AUDITED
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "--format", "json", "-r", str(PINS)]
     result = subprocess.run(command, capture_output=True, text=True)
     try:
@@ -23,7 +28,7 @@ def main() -> int:
     except (json.JSONDecodeError, KeyError):
         reason = (result.stderr.strip().splitlines() or ["no answer"])[-1]
         print(f"NOT AUDITED: the advisory database could not be asked ({reason})")
-        return 0
+        return EXIT_NOT_AUDITED
     return tell(packages)
 
 
@@ -37,7 +42,7 @@ def tell(packages: list[dict[str, object]]) -> int:
     asked = len(packages) - len(skipped)
     if not asked:
         print(f"NOT AUDITED: the advisory database knew none of {len(packages)} packages (is it reached at all?)")
-        return 0
+        return EXIT_NOT_AUDITED
     found = [(package, one) for package in packages for one in package.get("vulns", [])]  # type: ignore[attr-defined]
     for package, one in found:
         fix = ", ".join(one["fix_versions"]) or "no version yet"
@@ -45,7 +50,7 @@ def tell(packages: list[dict[str, object]]) -> int:
     print(f"{asked} of {len(packages)} pinned packages audited, {len(found)} known vulnerabilities")
     if skipped:
         print(f"not in the database: {', '.join(skipped)}")
-    return 1 if found else 0
+    return EXIT_VULNERABLE if found else EXIT_CLEAN
 
 
 if __name__ == "__main__":

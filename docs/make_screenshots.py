@@ -1,9 +1,10 @@
 """``make screenshots``: the pictures of docs/images, made from a real sweep by headless Chromium.
 
-    python docs/make_screenshots.py [--sweep sweeps/demo.yaml] [--set SOLVER.MAX_ITER=100] [--data data/demo]
+    python docs/make_screenshots.py [--sweep sweeps/demo.yaml] [--set KEY=VALUE] [--data DIR]
 
-Launches the sweep into a temporary folder; while it runs, takes the live table, as a terminal shows it, and Ray's
-dashboard; when it has ended, the page. Chromium must be there (Debian: ``apt-get install chromium``).
+Launches the whole sweep into a temporary folder; once a trial has finished and another runs, takes the live table, as
+a terminal shows it, and Ray's dashboard; when the sweep has ended, the page. Chromium must be there (Debian:
+``apt-get install chromium``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agropest.results.store import Store  # noqa: E402 - from this checkout
+from agropest.results.store import FINISHED, RUNNING, Store  # noqa: E402 - from this checkout
 from agropest.results.sweep_record import read_sweep_record  # noqa: E402
 from agropest.sweep.spec import load_sweep  # noqa: E402
 from agropest.tuning.progress import Progress  # noqa: E402
@@ -128,11 +129,17 @@ def live_table(sweep: Path, settings: Sequence[str], results: Path, link: str, e
     return console.export_svg(title=f"python launch.py {sweep.relative_to(ROOT)}")
 
 
+def is_half_way(log: str) -> bool:
+    """Returns whether, by what the launch has printed, a trial has finished and another runs."""
+    status = dict(re.findall(r"^\[ *[\d.]+ s\] (\S+): (\w+)", log, flags=re.M))
+    return {FINISHED, RUNNING} <= set(status.values())
+
+
 def wait_until(ready: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
     limit = time.monotonic() + LIMIT_S
     while not ready():
         if process.poll() is not None or time.monotonic() > limit:
-            raise SystemExit("the sweep ended before there was something to show; give it more iterations")
+            raise SystemExit("no trial had finished while another was running")
         time.sleep(0.5)
 
 
@@ -141,28 +148,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sweep", type=Path, default=ROOT / "sweeps" / "demo.yaml")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
-    parser.add_argument("--data", type=Path, default=ROOT / "data" / "demo")
+    parser.add_argument("--data", type=Path, help="default: what the sweep says")
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     arguments = parser.parse_args()
     sweep = arguments.sweep.resolve()
     with tempfile.TemporaryDirectory() as scratch:
         results, log = Path(scratch) / "results", Path(scratch) / "log.txt"
-        command = [
-            sys.executable,
-            str(ROOT / "launch.py"),
-            str(sweep),
-            "--results",
-            str(results),
-            "--data",
-            str(arguments.data),
-        ]
+        command = [sys.executable, str(ROOT / "launch.py"), str(sweep), "--results", str(results)]
+        command += ["--data", str(arguments.data)] if arguments.data else []
         command += [word for setting in arguments.settings for word in ("--set", setting)]
         with open(log, "wb") as file:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)
         started = time.monotonic()
         browser = Browser(arguments.chromium, Path(scratch) / "browser")
         try:
-            wait_until(lambda: len(set(re.findall(r"\] (\S+): running, val", log.read_text()))) >= 2, process)
+            wait_until(lambda: is_half_way(log.read_text()), process)
             dashboard = re.search(r"Ray dashboard: (http://\S+)", log.read_text())
             link = f"{dashboard[0]} (its token: ray get-auth-token)" if dashboard else ""
             elapsed_s = time.monotonic() - started
@@ -178,7 +178,8 @@ def main() -> None:
                 )
                 address, cookies = f"{dashboard[1]}/#/actors", {"ray-authentication-token": secret}
                 save("dashboard.png", browser.picture(address, (1280, 640), cookies, wait_s=20))
-            process.wait(LIMIT_S)
+            if code := process.wait(LIMIT_S):
+                raise SystemExit(f"the sweep ended with {code}:\n{log.read_text()}")
             page = results / load_sweep(sweep, arguments.settings).name / "index.html"
             save("report.png", browser.picture(page.as_uri(), (1100, 1400)))
         finally:

@@ -22,21 +22,26 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("python", "make", "ray", "pip", "RAY_AUTH_MODE=token", "nohup")
 # Programs of others: their options are theirs, but the files of this repository that they are given must be there.
-THEIRS = ("git", "ssh", "tensorboard", "kubectl", "aws", "pre-commit", "prometheus", "cd", "tmux")
+THEIRS = ("git", "ssh", "scp", "tensorboard", "kubectl", "aws", "pre-commit", "prometheus", "cd", "tmux", "export")
+# Commands of this project within a sentence or a table.
+INLINE = re.compile(r"`(python (?:launch\.py|-m agropest)\s[^`]+)`")
 # Commands shown with the error they give.
 SHOWN_TO_FAIL = ("SOLVER.BASE_LP=0.1",)
 
 
 def commands(page: Path) -> list[str]:
-    """Returns the indented lines outside fenced blocks that start with a program, one for each ``&&``."""
-    found, fenced = [], False
+    """Returns a page's commands, split at ``&&``: indented lines, ```bash blocks, and our own in sentences."""
+    lines, prose, fence = [], [], ""
     for line in page.read_text().splitlines():
         if line.startswith("```"):
-            fenced = not fenced
-        elif line.startswith("    ") and not fenced:
-            text = re.sub(r"\s+# .*$", "", line.strip())
-            found += [part.strip() for part in re.split(r"&&(?=(?:[^']*'[^']*')*[^']*$)", text)]  # not inside quotes
-    return [text for text in found if text.split(" ")[0] in (*OURS, *THEIRS)]
+            fence = "" if fence else line.removeprefix("```") or "text"
+        elif fence == "bash" or (line.startswith("    ") and not fence):
+            lines.append(re.sub(r"\s+# .*$", "", line.strip()))
+        elif not fence:
+            prose.append(line)
+    lines += [" ".join(text.split()) for text in INLINE.findall("\n".join(prose))]
+    parts = [part.strip() for text in lines for part in re.split(r"&&(?=(?:[^']*'[^']*')*[^']*$)", text)]  # unquoted
+    return list(dict.fromkeys(text for text in parts if text.split(" ")[0] in (*OURS, *THEIRS)))
 
 
 ALL = [(page, text) for page in PAGES for text in commands(page)]
@@ -56,7 +61,10 @@ def words_of(text: str) -> list[str]:
 def test_there_are_commands_to_check() -> None:
     programs = {words_of(text)[0] for _, text in ALL}
     assert {"python", "make", "ray", "tensorboard"} <= programs
-    assert len(ALL) > 25
+    assert len(ALL) > 60
+    read = {text for _, text in ALL}
+    assert "python -m agropest convert data/demo --out converted" in read  # in a block of its own
+    assert "python -m agropest summarize A.json --gt GT.json" in read  # in a sentence
 
 
 @pytest.mark.parametrize(("page", "text"), ALL, ids=[f"{page.name}: {text}" for page, text in ALL])
@@ -76,7 +84,7 @@ def test_the_command_is_one(page: Path, text: str) -> None:
         check_python(words[1:])
     elif words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M)
-        assert set(words[1:]) <= set(targets)
+        assert {word for word in words[1:] if "=" not in word} <= set(targets)
     elif words[0] == "ray":
         check_ray(words[1:])
     elif words[:2] == ["pip", "install"] and "-r" in words:
@@ -91,6 +99,11 @@ def agropest_help(command: str) -> str:
     return printed.getvalue()
 
 
+def is_mention(words: list[str]) -> bool:
+    """Returns whether ``-m agropest COMMAND`` is only named, without the data it takes."""
+    return words[:2] == ["-m", "agropest"] and len(words) == 3 and words[2] != "install-detectron2"
+
+
 def check_python(words: list[str]) -> None:
     if words[0] == "launch.py":
         arguments = launch.build_parser().parse_args(words[1:])
@@ -103,7 +116,10 @@ def check_python(words: list[str]) -> None:
         else:
             assert not any(word in words for word in SHOWN_TO_FAIL)
     elif words[:2] == ["-m", "agropest"]:
-        build_parser().parse_args(words[2:])
+        if is_mention(words):
+            assert agropest_help(words[2])
+        else:
+            build_parser().parse_args(words[2:])
     elif words[0] == "-m":
         assert shutil.which(words[1], path=str(Path(sys.executable).parent)) or __import__(words[1])
     else:

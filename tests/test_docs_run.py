@@ -1,7 +1,7 @@
 """The commands of the README and docs/ are run, in a copy of the repository with a small data set.
 
-Trainings of full size are planned instead (`--plan`), `sweeps/demo.yaml` is trained at toy size, and what needs another
-machine or another program is only read (test_docs_commands.py).
+Trainings of full size are planned instead (`--plan`), `sweeps/demo.yaml` is trained at toy size, `make` says what it
+would do, and what needs another machine or another program is only read (test_docs_commands.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from agropest.data.demo import draw_demo_dataset
-from tests.test_docs_commands import ALL, ROOT, SHOWN_TO_FAIL, words_of
+from tests.test_docs_commands import ALL, ROOT, SHOWN_TO_FAIL, is_mention, words_of
 
 TINY_DEMO = [
     "INPUT.MIN_SIZE_TRAIN=[64]",
@@ -30,18 +30,28 @@ TINY_DEMO = [
     "SOLVER.CHECKPOINT_PERIOD=2",
     "stop=none",
 ]
+# The demo set of these tests: as it is there already, `draw-demo` leaves it alone.
+SIZES = {"seed": 3, "train": 12, "valid": 6, "test": 4}
+DRAWN = " ".join(f"--{name} {number}" for name, number in SIZES.items()) + " --size 64"
 # What the docs leave to the reader to fill in, and what it is here.
 FILLED_IN = {
     r"/\S*AgroPest-12|/path/to/your/set": "data/agropest-12",
     r"results/<sweep>": "results/demo",
     r"--results /mnt/\S+ ": "",
     r" --address auto": "",
+    r"--data DIR": "--data data/agropest-12",
+    r"GT\.json": "annotations.json",
+    r"\bA\.json": "a.json",
+    r"\bB\.json": "b.json",
+    r"draw-demo data/demo$": f"draw-demo data/demo {DRAWN}",
 }
 
 
 def runnable(text: str) -> str:
     """Returns a command of ours as it is run here; empty for what is not."""
-    if "SWEEP.yaml" in text or not text.startswith(("python", "nohup python")):
+    if text.startswith("make "):
+        return f"{text} --dry-run --directory {ROOT}"
+    if "SWEEP.yaml" in text or not text.startswith(("python", "nohup python")) or "pytest" in text:
         return ""
     for pattern, replacement in FILLED_IN.items():
         text = re.sub(pattern, replacement, text)
@@ -51,6 +61,8 @@ def runnable(text: str) -> str:
         words += [word for setting in TINY_DEMO for word in ("--set", setting)] + ["--no-dashboard"]
     elif words[1] == "launch.py" and "--plan" not in words:
         words.append("--plan")
+    elif is_mention(words[1:]):
+        words.append("--help")
     return shlex.join([sys.executable, *words[1:]])
 
 
@@ -68,7 +80,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("launch.py", "agropest"):
         (folder / name).symlink_to(ROOT / name)
     for name in ("demo", "agropest-12"):  # where `make demo` draws its own, and where the sweeps of the study look
-        draw_demo_dataset(folder / "data" / name, seed=3, train=12, valid=6, test=4, image_size_px=64)
+        draw_demo_dataset(folder / "data" / name, **SIZES, image_size_px=64)
     boxes = [{"image_id": i, "category_id": 1 + i % 2, "bbox": [5.0, 6.0, 20.0, 30.0]} for i in range(1, 9)]
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 64} for i in range(1, 9)]
     truth = {
@@ -95,7 +107,30 @@ def test_the_command_runs(text: str, checkout: Path) -> None:
 
 
 def test_most_commands_of_ours_are_run() -> None:
-    assert {"sweeps/anchors.yaml", "summarize", "compare", "export", "--probe", "install-detectron2"} <= {
-        word for text in COMMANDS for word in text.split()
-    }
-    assert len(COMMANDS) > 10
+    words = {word for text in COMMANDS for word in text.split()}
+    assert {"sweeps/anchors.yaml", "summarize", "compare", "export", "--probe", "install-detectron2"} <= words
+    assert {"draw-demo", "convert", "check", "stats", "make"} <= words
+    assert len(COMMANDS) > 25
+
+
+def test_the_python_example_of_the_data_page_runs(checkout: Path) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "data.md").read_text(), flags=re.M | re.S)
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", block]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=600, env=surroundings)
+    assert done.returncode == 0, done.stderr
+    assert "'Ants'" in done.stdout
+
+
+def test_the_token_is_made_and_shown(tmp_path: Path) -> None:
+    """``ray get-auth-token``, in a home of its own."""
+    shown = {text for _, text in ALL if text.startswith("ray get-auth-token")}
+    assert shown == {"ray get-auth-token", "ray get-auth-token --generate"}
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    surroundings["HOME"] = str(tmp_path)
+    ray = str(Path(sys.executable).parent / "ray")
+    tokens = [
+        subprocess.run([ray, *text.split()[1:]], capture_output=True, text=True, timeout=600, env=surroundings).stdout
+        for text in sorted(shown, reverse=True)
+    ]
+    assert tokens[0] == tokens[1] == (tmp_path / ".ray" / "auth_token").read_text()

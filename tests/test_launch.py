@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import re
 import signal
@@ -15,14 +16,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from agropest import files
 from agropest.data import demo
 from agropest.errors import StoreError, fault
 from agropest.results.store import INTERRUPTED, Store, TrialFolder
+from agropest.sweep.lint import Remark
 from agropest.sweep.spec import SweepSpec
 from agropest.tuning.watch import Rewritten
-from launch import main
+from launch import LOG_COLUMNS, main, show_remarks
 from tests.conftest import write_tiny_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,6 +82,7 @@ def test_a_sweep_of_two_trials_and_a_second_launch_that_trains_nothing(
     sweep, results, printed = whole
     ranking = pd.read_csv(results / "tiny" / "ranking.csv")
     assert list(ranking["rank"]) == [1, 2]
+    assert printed[-1] == f"Look closer: python -m webbrowser -t {(results / 'tiny' / 'index.html').as_uri()}"
     assert set(ranking["label"]) == {"baseline", "focal"}
     assert list(ranking["status"]) == ["finished", "finished"]
     assert list(ranking["iteration"]) == [8, 8]
@@ -110,6 +114,13 @@ def test_a_plan_says_what_is_new_and_starts_nothing(
     told = " ".join(printed.split())
     assert re.search(r"lint: .* \[([a-z-]+)\] lint: .* turned off in the sweep file \(silence: \[\1\]\)", told)
     assert trial_folders(tmp_path / "r") == []
+
+
+def test_a_line_for_a_log_file_is_not_wrapped() -> None:
+    stream = io.StringIO()
+    text = " ".join(["MODEL.ANCHOR_GENERATOR.FITTED: 1"] * 20)
+    show_remarks([Remark("no-effect", text)], Console(file=stream, width=LOG_COLUMNS))
+    assert stream.getvalue().splitlines()[0] == f"lint: {text} [no-effect]"
 
 
 def start(*words: object, cwd: Path, environment: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:

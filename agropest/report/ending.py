@@ -32,14 +32,15 @@ def print_ending(
     if comparison.effects:
         console.print(effects_table(comparison))
     for line in (comparison.sentence, *remarks(comparison)):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if spec.reference.runs:
         console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))
     for text, names in notes_by_text(rows):
-        console.print(f"{names}: {text}", markup=False, highlight=False)
+        console.print(f"{names}: {text}", markup=False, highlight=False, soft_wrap=True)
     for row in rows:
         if row.reason and row.status in (FAILED, INTERRUPTED):
-            console.print(f"{row.label}/s{row.seed} {row.status}: {row.reason}", markup=False, highlight=False)
+            reason = f"{row.label}/s{row.seed} {row.status}: {row.reason}"
+            console.print(reason, markup=False, highlight=False, soft_wrap=True)
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     for line in (
         f"Page: {shown / NAME}",

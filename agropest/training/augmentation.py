@@ -76,6 +76,7 @@ class Rotation(T.Transform):
         return (coords - centre) @ turn.T + centre
 
     def inverse(self) -> T.Transform:
+        """Returns the turn back; the corners that left the picture stay lost."""
         return Rotation(self.height, self.width, -self.degrees, self.fill)
 
 

@@ -53,6 +53,7 @@ class Lockstep(TrialScheduler):
         self._end(controller, trial)
 
     def on_trial_result(self, controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Returns STOP for a trial that is out, NOOP for one that was paused for a trial behind it, else CONTINUE."""
         name, iteration = _name(trial), int(result[ITERATION])
         spec = self.trials[name]
         self.standings.note(spec)
@@ -68,6 +69,7 @@ class Lockstep(TrialScheduler):
         return TrialScheduler.CONTINUE
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
+        """Returns the waiting trial that is farthest behind; None where none waits."""
         waiting = [trial for trial in controller.get_trials() if trial.status in (Trial.PENDING, Trial.PAUSED)]
         return min(waiting, key=lambda trial: self._told[_name(trial)], default=None)
 

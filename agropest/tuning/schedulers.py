@@ -192,6 +192,7 @@ class Recorded(TrialScheduler):
         self.inner.on_trial_error(controller, self._known_as(trial.config["trial"]))
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Returns the inner scheduler's decision on what is new, and CONTINUE on what it was told before."""
         known = self._known_as(trial.config["trial"])
         # A trial that goes on tells again what it has stored; one that fails early ends with nothing to tell.
         if result.get(ITERATION, 0) <= known.seen:

@@ -60,7 +60,9 @@ class DisturbedSweep:
         address: of a Ray cluster; None: each launch starts its own.
     """
 
-    def __init__(self, file: Path, folder: Path, draw: random.Random, figures: Figures, address: str | None = None):
+    def __init__(
+        self, file: Path, folder: Path, draw: random.Random, figures: Figures, address: str | None = None
+    ) -> None:
         self.file, self.folder, self.draw, self.figures, self.address = file, folder, draw, figures, address
         self.results = folder / "results"
         self.results.mkdir(parents=True)

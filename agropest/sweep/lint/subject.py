@@ -26,22 +26,27 @@ class Subject:
 
     @cached_property
     def variants(self) -> list[TrialSpec]:
+        """One trial for each variant, the baseline among them, in the sweep's order."""
         return first_seeds(self.trials)
 
     @cached_property
     def baseline(self) -> TrialSpec:
+        """The trial that the others are compared with."""
         return next(trial for trial in self.variants if trial.label == self.spec.baseline)
 
     @cached_property
     def others(self) -> list[TrialSpec]:
+        """The variants without the baseline."""
         return [trial for trial in self.variants if trial.label != self.spec.baseline]
 
     @cached_property
     def training(self) -> ClassStatistics:
+        """Counts of images and boxes by class in the training split; read once."""
         return class_statistics(self.dataset, "train")
 
     @cached_property
     def image_classes(self) -> list[frozenset[int]]:
+        """The classes in each training image that has boxes: the trainer leaves the others out before it samples."""
         return [classes for classes in self.training.image_class_sets if classes]
 
 
