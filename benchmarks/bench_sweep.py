@@ -1,11 +1,12 @@
 """A sweep of 8 trials through launch.py against the same 8 trainings one after another with stock Detectron2.
 
-    python -m benchmarks.bench_sweep [--iterations 60] [--evaluations 2] [--stop METHOD ...] [--rounds 1]
+    python -m benchmarks.bench_sweep [--iterations 60] [--evaluations 2] [--variants 4] [--stop METHOD ...] [--rounds 1]
 
-The four variants of the demo with two seeds, on its data, evaluated at each half (or ``--evaluations`` times) and on
-the test split at the end. Both sides are started as a user starts them: stock as eight runs of a training script with
-all cores, ours as one launch for every method of early stopping that is named, against the same stock trainings.
-Prints wall times, their ratio, and the orchestration: wall time of the launch over (seconds inside trials / slots).
+The four variants of the demo with two seeds, or with ``--variants 8`` those and four more with one seed, on the demo's
+data, evaluated at each half (or ``--evaluations`` times) and on the test split at the end. Both sides are started as a
+user starts them: stock as eight runs of a training script with all cores, ours as one launch for every method of early
+stopping that is named, against the same stock trainings. Prints wall times, their ratio, and the orchestration: wall
+time of the launch over (seconds inside trials / slots).
 """
 
 from __future__ import annotations
@@ -33,15 +34,24 @@ from benchmarks.pairs import ROOT, machine_line, seconds, tell
 
 # After the name of a method: the baseline is stopped like any other.
 ALL = "-all"
+TRIALS = 8
+FOCAL = {"MODEL.ROI_BOX_HEAD.CLS_LOSS": "softmax_focal", "MODEL.ROI_BOX_HEAD.FOCAL_ALPHA": 0.5}
+MORE_VARIANTS = {
+    "gentle_focal": {**FOCAL, "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA": 1.0},
+    "giou": {"MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": "giou"},
+    "class_balanced": {"DATALOADER.SAMPLER_TRAIN": "ClassBalancedSampler"},
+    "half_lr": {"SOLVER.BASE_LR": 0.025},
+}
 
 
-def sweep_file(folder: Path, data: Path, iterations: int, evaluations: int, seeds: int, stop: str) -> Path:
-    """Writes the demo's sweep with other iterations and seeds, and returns it."""
+def sweep_file(folder: Path, data: Path, iterations: int, evaluations: int, variants: int, stop: str) -> Path:
+    """Writes the demo's sweep with other iterations, variants and seeds, and returns it."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "sweeps" / "demo.yaml").read_text())
     content |= {
         "data": str(data),
         "base": str(ROOT / "configs" / "demo.yaml"),
-        "seeds": [*range(42, 42 + seeds)],
+        "seeds": [*range(42, 42 + TRIALS // variants)],
+        "variants": {**content["variants"], **(MORE_VARIANTS if variants == TRIALS else {})},
         "stop": {"method": stop.removesuffix(ALL), "keep_baseline": not stop.endswith(ALL)},
         "silence": ["no-effect"],
     }
@@ -86,7 +96,7 @@ def launch(sweep: Path, results: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--iterations", type=int, default=60, metavar="N", help="the demo has 440; default 60")
-    parser.add_argument("--seeds", type=int, default=2, metavar="N", help="trials = 4 x seeds; default 2")
+    parser.add_argument("--variants", type=int, choices=(4, 8), default=4, help="4 with two seeds, or 8 with one")
     parser.add_argument("--rounds", type=int, default=1, metavar="N")
     parser.add_argument("--evaluations", type=int, default=2, metavar="N", help="of each training; default 2")
     parser.add_argument(
@@ -109,7 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_demo_dataset(folder / "demo")
-        lengths = (arguments.iterations, arguments.evaluations, arguments.seeds)
+        lengths = (arguments.iterations, arguments.evaluations, arguments.variants)
         sweeps = {stop: sweep_file(folder, folder / "demo", *lengths, stop) for stop in arguments.stop}
         dataset = load_dataset(folder / "demo", folder / "data")
         spec = load_sweep(next(iter(sweeps.values())))
@@ -133,7 +143,8 @@ def main() -> None:
                     flush=True,
                 )
     for stop in arguments.stop:
-        tell(f"sweep of {len(trials)} trials, {arguments.iterations} iterations, stop {stop}", stock, ours[stop])
+        title = f"sweep of {len(trials)} trials of {arguments.variants} variants, {arguments.iterations} iterations"
+        tell(f"{title}, stop {stop}", stock, ours[stop])
 
 
 if __name__ == "__main__":
