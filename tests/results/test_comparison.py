@@ -198,6 +198,7 @@ def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
     assert effects["a"].value > 10
     assert effects["a"].interval.low > 0
     assert effects["b"].value == pytest.approx(0.0, abs=1e-9)
+    assert [one.ap_deployed for one in comparison.effects] == [None] * 3  # these evaluations have none
 
 
 def test_replicates_are_computed_once_and_again_where_they_are_damaged(
