@@ -6,6 +6,7 @@ import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,10 +113,13 @@ def split_leakage(subject: Subject) -> Iterator[str]:
         )
         yield (
             f"{number} source pictures have copies in {ours} and in {theirs} (the stem before .rf.): {why}; "
-            "python -m agropest check lists them"
+            "python -m agropest check DATA lists them"
         )
     for (kind, ours, theirs), number in sorted(_checked_pairs(subject).items()):
-        yield f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high"
+        yield (
+            f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high; "
+            f"{_pairs_file(subject)} names them"
+        )
 
 
 def _shared_sources(subject: Subject) -> Counter[tuple[str, str]]:
@@ -133,10 +137,14 @@ def _shared_sources(subject: Subject) -> Counter[tuple[str, str]]:
     return shared
 
 
+def _pairs_file(subject: Subject) -> Path:
+    return subject.dataset.health.parent / "check" / "pairs.csv"
+
+
 def _checked_pairs(subject: Subject) -> Counter[tuple[str, str, str]]:
     """Returns how many exact and near pairs across splits the data check has written down, where it was run."""
     try:
-        with open(subject.dataset.health.parent / "check" / "pairs.csv", encoding="utf-8", newline="") as file:
+        with open(_pairs_file(subject), encoding="utf-8", newline="") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
         return Counter(
             (row["kind"], row["split_a"], row["split_b"])
