@@ -349,8 +349,11 @@ def test_the_batch_of_a_whole_sweep_is_held_against_the_base_config(tmp_path: Pa
     assert ("learning-rate", "baseline") in remarks(path, agropest)
     path.write_text("config: {SOLVER.IMS_PER_BATCH: 32, SOLVER.BASE_LR: 0.002}\n" + text)
     assert ("learning-rate", "baseline") not in remarks(path, agropest)
-    # Detectron2's default rate is nobody's choice, that of a base config is: 4 images at 0.001 here.
+    # Detectron2's default rate is nobody's choice, that of a base config is: 4 images at 0.001 below.
     path.write_text("config: {SOLVER.IMS_PER_BATCH: 4, SOLVER.BASE_LR: 0.01}\n" + text)
+    assert ("learning-rate", "baseline") not in remarks(path, agropest)
+    (tmp_path / "none.yaml").write_text("SOLVER: {BASE_LR: 0.0}\n")
+    path.write_text("base: none.yaml\nconfig: {SOLVER.IMS_PER_BATCH: 4, SOLVER.BASE_LR: 0.01}\n" + text)
     assert ("learning-rate", "baseline") not in remarks(path, agropest)
     path.write_text(
         f"base: {ROOT}/configs/agropest_r50_fpn.yaml\nconfig: {{SOLVER.IMS_PER_BATCH: 16, SOLVER.BASE_LR: 0.01}}\n"

@@ -131,5 +131,6 @@ def _held_against(subject: Subject, trial: TrialSpec) -> tuple[str, Mapping[str,
         is_searched = RATE in search.space and is_drawn(search, trial.label)
         return "the baseline's", trial.config if is_searched else baseline
     base = {**default_config(), **subject.spec.base}
-    is_chosen = trial.config[RATE] != baseline[RATE] or (RATE not in subject.spec.base and baseline[RATE] != base[RATE])
-    return "the base config's", trial.config if is_chosen else base
+    is_varied = trial.config[RATE] != baseline[RATE]
+    is_first = baseline[RATE] != base[RATE] and (RATE not in subject.spec.base or base[RATE] <= 0)
+    return "the base config's", trial.config if is_varied or is_first else base
