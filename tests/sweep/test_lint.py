@@ -125,7 +125,7 @@ def test_a_grace_period_that_ends_before_anything_is_evaluated(method: str, tmp_
         (0, "TEST.EVAL_PERIOD 0 evaluates only once, after the last of 40000 iterations"),
         (40000, "TEST.EVAL_PERIOD 40000 evaluates only once"),
         (50000, "TEST.EVAL_PERIOD 50000 evaluates only once"),
-        (15000, "the last evaluation comes after the end, 10000 iterations after the one before"),
+        (15000, "the last evaluation, after the end, comes 10000 iterations after the one before"),
         (20000, ""),
     ],
 )
@@ -304,6 +304,7 @@ SEVERAL = {  # what is several factors, though the keys look alike
     "ema+cosine": "SOLVER: {EMA.ENABLED: true, LR_SCHEDULER_NAME: WarmupCosineLR}",
     "cosine+decay": "SOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR, WEIGHT_DECAY: 0.001}",
     "rotation+crop": "INPUT: {ROTATION_DEGREES: 10, CROP.ENABLED: true}",
+    "retinanet+crop": "MODEL.META_ARCHITECTURE: RetinaNet\n    INPUT.CROP.ENABLED: true",
     "paste+flip": "INPUT: {COPY_PASTE.PROB: 0.5, RANDOM_FLIP: none}",
     "rotation+photometric": "INPUT: {ROTATION_DEGREES: 10, PHOTOMETRIC.CONTRAST: 0.2}",
     "grouping+sampler": "DATALOADER: {ASPECT_RATIO_GROUPING: false, SAMPLER_TRAIN: ClassBalancedSampler}",
@@ -320,6 +321,10 @@ ONE = {  # what belongs together
     ),
     # The last two decide no number.
     "rate": "SOLVER.BASE_LR: 0.002\n    DATALOADER.NUM_WORKERS: 7\n    SOLVER.CHECKPOINT_PERIOD: 100",
+    "retinanet": (
+        "MODEL: {META_ARCHITECTURE: RetinaNet, BACKBONE.NAME: build_retinanet_resnet_fpn_backbone,\n"
+        "      ANCHOR_GENERATOR.SIZES: [[32, 40, 50]], WEIGHTS: 'detectron2://COCO-Detection/retinanet_R_50_FPN_1x/1/a.pkl'}"
+    ),
     "sampler": "DATALOADER: {SAMPLER_TRAIN: RepeatFactorTrainingSampler, REPEAT_THRESHOLD: 0.3}",
 }
 

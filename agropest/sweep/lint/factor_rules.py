@@ -53,6 +53,7 @@ FACTORS = {
     "SOLVER.NESTEROV": "momentum",
     "SOLVER.WEIGHT_DECAY": "weight decay",
 }
+ARCHITECTURE = "MODEL.META_ARCHITECTURE"
 NO_FACTOR = NOT_IDENTITY.difference(WEIGHTS) | {"SEED"}
 
 
@@ -63,8 +64,13 @@ def factor_of(key: str) -> str:
 
 
 def factors_of(keys: Iterable[str]) -> list[str]:
-    """Returns the factors that keys belong to, sorted, without those keys that decide no number."""
-    return sorted({factor_of(key) for key in keys if key not in NO_FACTOR})
+    """Returns the factors that keys belong to, sorted, without those keys that decide no number.
+
+    With another meta-architecture comes another model: all of its keys are one factor.
+    """
+    deciding = set(keys) - NO_FACTOR
+    of_model = {key for key in deciding if key.startswith("MODEL.") and ARCHITECTURE in deciding}
+    return sorted({factor_of(key) for key in deciding - of_model} | ({"architecture"} if of_model else set()))
 
 
 def several_factors(subject: Subject) -> Iterator[str]:

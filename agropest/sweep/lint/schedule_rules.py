@@ -44,8 +44,8 @@ def _evaluations(subject: Subject, trial: TrialSpec) -> Iterator[str]:
             )
     elif end % period:
         yield (
-            f"{trial.label}: TEST.EVAL_PERIOD {period} does not divide {end}: the last evaluation comes after the end, "
-            f"{end % period} iterations after the one before; a divisor spaces them evenly"
+            f"{trial.label}: TEST.EVAL_PERIOD {period} does not divide {end}: the last evaluation, after the end, "
+            f"comes {end % period} iterations after the one before; a divisor spaces them evenly"
         )
 
 
