@@ -11,6 +11,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,7 @@ def launch(arguments: argparse.Namespace) -> int:
     spec = suggestions.sweep() if suggestions else spec
     trials = expand(spec)
     earlier = suggestions.earlier_trials() if suggestions and arguments.fresh else []
-    remarks = lint(spec, trials, dataset, idle_of(spec, trials, dataset, store))
+    remarks = lint(spec, trials, dataset, idle_of(spec, trials, dataset, store, arguments.plan))
     if arguments.plan:
         if spec.question:
             console.print(spec.question)
@@ -233,9 +234,11 @@ def ray_options(arguments: argparse.Namespace) -> RayOptions:
 
 
 def idle_of(
-    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, store: Store, is_plan: bool
 ) -> Mapping[str, Sequence[str]]:
     """Returns the overrides that change nothing, unless the sweep file silences that rule.
+
+    A plan builds every variant all the same, but not again without each of its overrides.
 
     Raises:
         SweepFileError: Detectron2 cannot build a variant.
@@ -244,13 +247,15 @@ def idle_of(
     from agropest.sweep.lint.subject import first_seeds
     from agropest.training.remembered_effects import idle_overrides
 
-    if NO_EFFECT in spec.silence:
+    is_silent = NO_EFFECT in spec.silence
+    if is_silent and not is_plan:
         return {}
     variants = first_seeds(trials)
     baseline = next(trial for trial in variants if trial.label == spec.baseline)
-    say = functools.partial(
-        print, f"building each of {len(variants)} variants once, to see what it changes", flush=True
-    )
+    why = "whether it can be" if is_silent else "what it changes"
+    if is_silent:
+        variants = [replace(trial, overrides={}) for trial in variants]
+    say = functools.partial(print, f"building each of {len(variants)} variants once, to see {why}", flush=True)
     return idle_overrides(variants, baseline, dataset, store.root / "plans", spec.path, say)
 
 

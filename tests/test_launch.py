@@ -123,6 +123,20 @@ def test_a_line_for_a_log_file_is_not_wrapped() -> None:
     assert stream.getvalue().splitlines()[0] == f"lint: {text} [no-effect]"
 
 
+def test_a_plan_refuses_what_cannot_be_built_though_its_rule_is_silenced(
+    tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(tiny_sweep), "--plan", "--results", str(tmp_path / "r"), UNCHECKED]
+    for _ in range(2):
+        assert main(words) == 0
+    built = capsys.readouterr().out.count("building each of 2 variants once, to see whether it can be")
+    assert built == 1  # and remembered
+    assert main(words[:-1]) == 0  # as something else than what the overrides change
+    assert "to see what it changes" in capsys.readouterr().out
+    assert main([*words, "--set", "MODEL.BACKBONE.NAME=build_no_such_backbone"]) == 2
+    assert "build_no_such_backbone" in capsys.readouterr().err
+
+
 def start(*words: object, cwd: Path, environment: Mapping[str, str] = os.environ) -> subprocess.Popen[bytes]:
     with open(cwd / "log.txt", "w") as log:  # a pipe that nobody reads may fill up
         return subprocess.Popen(command(*words), cwd=cwd, stdout=log, stderr=subprocess.STDOUT, env=environment)

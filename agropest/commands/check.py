@@ -10,7 +10,16 @@ HELP = "check a data set: health report, duplicates within and across splits, a 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="a YOLO export or a COCO folder; never written to")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (results/data/NAME-FINGERPRINT/check)")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        default=Path("results"),
+        help="of the launches that are to know (results)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write instead (RESULTS/data/NAME-FINGERPRINT/check)"
+    )
     parser.add_argument(
         "--near", type=int, default=6, metavar="BITS", help="of 64 that near duplicates may differ in (6)"
     )
@@ -28,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.data.similarity import Pair, find_pairs, hash_pictures
     from agropest.data.tables import health_table, pair_table, split_table, write_csv
 
-    dataset = open_dataset(arguments.data, arguments.processes)
+    dataset = open_dataset(arguments.data, arguments.processes, arguments.results / "data")
     out = arguments.out or dataset.health.parent / "check"
     refuse_inside(out, dataset.root)
     findings = read_findings(dataset.health)

@@ -101,7 +101,7 @@ def effect_table(comparison: Comparison) -> TableOf | None:
     """Returns what each factor does; None where nothing is known of that."""
     if not comparison.effects:
         return None
-    headings = ["effect", "factor", comparison.metric, "95 %", "p", "p adj.", "verdict", "detectable"]
+    headings = ["effect", "factor", comparison.metric, "95 %", "p", "p adj.", "verdict", "detectable", "AP deployed"]
     rows = [
         [
             Cell(effect.kind, effect.kind),
@@ -111,7 +111,8 @@ def effect_table(comparison: Comparison) -> TableOf | None:
             Cell(probability(told.p), told.p),
             Cell(probability(told.p_adjusted), told.p_adjusted),
             Cell(told.verdict, told.verdict, f"verdict {told.verdict}"),
-            Cell(f"{told.detectable:.1f}", told.detectable),
+            Cell(f"{told.detectable:.1f}", told.detectable) if told.detectable is not None else _nothing(),
+            Cell(signed(effect.ap_deployed), effect.ap_deployed) if effect.ap_deployed is not None else _nothing(),
         ]
         for effect in comparison.effects
         for told in [effect.difference]

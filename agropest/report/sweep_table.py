@@ -90,6 +90,7 @@ def effect_rows(comparison: Comparison) -> Rows:
             **_difference("difference", effect.difference),
             "verdict": effect.difference.verdict,
             "detectable": _rounded(effect.difference.detectable),
+            "AP_deployed": _rounded(effect.ap_deployed),
         }
         for effect in comparison.effects
     ]
@@ -154,13 +155,14 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
 def effects_table(comparison: Comparison) -> Table:
     """Returns the factor effects for a console."""
     table = Table(title="What each factor does", title_justify="left", title_style="bold")
-    for heading in ("effect", "factor", f"{comparison.metric} [95 %]", "p", "p adj.", "verdict"):
+    for heading in ("effect", "factor", f"{comparison.metric} [95 %]", "p", "p adj.", "verdict", "AP deployed"):
         table.add_column(Text(heading))
     for effect in comparison.effects:
         told = effect.difference
         value = _with_interval(told.value, told.interval, signed)
         ps = (probability(told.p), probability(told.p_adjusted))
-        table.add_row(*map(Text, (effect.kind, " x ".join(effect.factors), value, *ps, told.verdict)))
+        deployed = NOTHING if effect.ap_deployed is None else signed(effect.ap_deployed)
+        table.add_row(*map(Text, (effect.kind, " x ".join(effect.factors), value, *ps, told.verdict, deployed)))
     return table
 
 

@@ -112,11 +112,17 @@ class ComparedVariant:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a factor does; ``kind`` as in :mod:`agropest.statistics.effects`, p values corrected over the effects."""
+    """What a factor does; ``kind`` as in :mod:`agropest.statistics.effects`, p values corrected over the effects.
+
+    Attributes:
+        difference: of the metric.
+        ap_deployed: the same of AP at the deployed threshold, without an interval; None where a variant has none.
+    """
 
     kind: str
     factors: tuple[str, ...]
     difference: Difference
+    ap_deployed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -294,7 +300,16 @@ def _effects(candidates: Sequence[Candidate], metric: str, design: str) -> tuple
         if sampled is not None and sampled.is_known:
             found.append((question, sampled))
     judged = compare([sampled for _, sampled in found], 2 * FARTHEST)  # an interaction is a difference of differences
-    return tuple(Effect(q.kind, q.factors, difference) for (q, _), difference in zip(found, judged, strict=True))
+    deployed = {label: _mean_known(one.shown.deployed) for label, one in there.items()}
+    return tuple(
+        Effect(question.kind, question.factors, difference, _weighted(deployed, question.weights))
+        for (question, _), difference in zip(found, judged, strict=True)
+    )
+
+
+def _weighted(values: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
+    parts = [weight * value for label, weight in weights.items() if (value := values[label]) is not None]
+    return sum(parts) if len(parts) == len(weights) else None
 
 
 def _mean_known(values: Sequence[float | None]) -> float | None:

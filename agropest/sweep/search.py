@@ -5,7 +5,7 @@
       num_variants: 20
       space:
         SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}
-        MODEL.ROI_BOX_HEAD.CLS_LOSS: {choice: [softmax, softmax_focal]}
+        MODEL.ROI_BOX_HEAD.CLS_LOSS: {choice: [cross_entropy, softmax_focal]}
 
 Grid and random are drawn when the file is read: their variants are in the plan like any other. What Optuna suggests
 depends on what came out before, so it is drawn while the sweep runs (``agropest.tuning.suggestions``); so are the
@@ -15,6 +15,7 @@ generations of population-based training (``agropest.sweep.population``).
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,11 @@ def drawn_variants(rule: SearchRule) -> Iterator[tuple[str, dict[str, Any]]]:
 def variant_name(rule: SearchRule, number: int) -> str:
     """Returns the label of a drawn variant, e.g. ``random-007``."""
     return f"{rule.method}-{number:03d}"
+
+
+def is_drawn(rule: SearchRule, name: str) -> bool:
+    """Returns whether a variant has the label of a drawn one."""
+    return bool(rule.method) and re.fullmatch(rf"{rule.method}-\d{{3,}}", name) is not None
 
 
 def _check_normal(rule: SearchRule, section: Section) -> None:

@@ -15,7 +15,7 @@ from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.resources import Resources
 
 # Raise this when the same config would train to other numbers than before: old results then stand apart.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 # Where and how fast a trial runs, and names that the data fingerprint stands for: none of it decides the numbers.
 NOT_IDENTITY = frozenset(

@@ -26,7 +26,8 @@ def idle_overrides(
     """Returns the overrides without effect by trial label; see :func:`agropest.training.effects.find_effects`.
 
     Args:
-        variants: one trial for each variant; the first ``MOST_BUILT`` are built.
+        variants: one trial for each variant; the first ``MOST_BUILT`` are built. Those without overrides are built
+            and nothing else.
         baseline: what their overrides are relative to.
         folder: where the answer is kept.
         file: the sweep's, which faults name.
@@ -36,7 +37,8 @@ def idle_overrides(
         SweepFileError: variants that Detectron2 cannot build, all at once.
     """
     chosen = list(variants)[:MOST_BUILT]
-    asked = [TRAINING_VERSION, baseline.signature, dataset.fingerprint, sorted((t.label, t.signature) for t in chosen)]
+    known_by = sorted((trial.label, trial.signature, sorted(trial.overrides)) for trial in chosen)
+    asked = [TRAINING_VERSION, baseline.signature, dataset.fingerprint, known_by]
     path = folder / f"effects-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}.json"
     try:
         idle: dict[str, list[str]] = files.read_json(path)

@@ -74,8 +74,10 @@ def make_sampler(
     if name == "InstanceAwareRepeatFactorSampler":
         frequency = np.sqrt(frequency * instance_frequency(image_classes, num_classes))  # Yaman et al. 2023, section 3
     repeats = image_repeat_factors(image_classes, class_repeat_factors(frequency, threshold, use_sqrt))
-    whole = bool((repeats == np.floor(repeats)).all())
-    return EpochSampler(lambda g: _rounded(repeats, g), seed, is_constant=whole)
+    if (repeats == np.floor(repeats)).all():  # nothing is drawn: where all are 1, the order is TrainingSampler's
+        whole = repeats.astype(np.int64)
+        return EpochSampler(lambda _: whole, seed, is_constant=True)
+    return EpochSampler(lambda g: _rounded(repeats, g), seed, is_constant=False)
 
 
 def class_repeat_factors(frequency: np.ndarray, threshold: float, use_sqrt: bool = True) -> np.ndarray:

@@ -211,7 +211,7 @@ class _Run:
     def _start_afresh(self, trainer: TrialTrainer) -> None:
         """Loads the initial weights, and writes which layers they filled."""
         report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS)
-        if self.cfg.MODEL.WEIGHTS:
+        if report.loaded or report.reinitialised or report.missing:
             logger.info(report.summary())
             write_weights_report(self.folder, report)
             notes = [note for note in self.status.notes if note != report.summary()]

@@ -21,7 +21,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
 from agropest.errors import EnvironmentFault, fault
-from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, fetched
+from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, TimmBackbone, fetched
 from agropest.results.initial_weights import WeightsReport
 
 ZOO_SCHEME = "detectron2://"
@@ -132,25 +132,40 @@ def _fits_name(name: str, checksum: str) -> bool:
 def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:
     """Fills ``model`` from initial weights and returns which layers they fitted.
 
+    What ``MODEL.TIMM.WEIGHTS`` filled as the model was built is in it, too.
+
     Args:
         model: a Detectron2 model.
         weights: a model-zoo address, a ``.pkl`` of Detectron2 or Caffe2, or a ``.pth``; empty for none.
 
+    Returns:
+        A report without anything in it where everything is random.
+
     Raises:
         EnvironmentFault: the file cannot be read safely.
     """
+    by_timm, unused = _filled_by_timm(model)
     if not weights:
-        return WeightsReport((), (), (), ())
+        missing = tuple(name for name in model.state_dict() if by_timm and name not in by_timm)
+        return WeightsReport(by_timm, (), missing, unused)
     loader = _SafeCheckpointer(model)
     content = loader._load_file(str(cached_path(weights)))
     available = set(content["model"])
     result = loader._load_model(content)
     wrong = tuple(f"{name} {tuple(theirs)} -> {tuple(ours)}" for name, theirs, ours in result.incorrect_shapes)
     reshaped = {name.split(" ")[0] for name in wrong}
-    missing = tuple(name for name in result.missing_keys if name not in reshaped)
+    missing = tuple(name for name in result.missing_keys if name not in reshaped.union(by_timm))
     loaded = tuple(name for name in model.state_dict() if name not in reshaped.union(missing))
     skipped = tuple(sorted(set(result.unexpected_keys) & available))
-    return WeightsReport(loaded, wrong, missing, skipped)
+    return WeightsReport(loaded, wrong, missing, (*skipped, *unused))
+
+
+def _filled_by_timm(model: torch.nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the tensors that a timm backbone's own weights filled, and those of their file that it does not have."""
+    for prefix, module in model.named_modules():
+        if isinstance(module, TimmBackbone):
+            return tuple(f"{prefix}.body.{name}" for name in module.filled), module.unused
+    return (), ()
 
 
 class _SafeCheckpointer(DetectionCheckpointer):

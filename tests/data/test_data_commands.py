@@ -14,6 +14,10 @@ import yaml
 from PIL import Image
 
 from agropest.__main__ import main
+from agropest.data.opening import open_dataset
+from agropest.sweep.lint import lint
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.spec import load_sweep
 
 Fixture = Callable[..., Any]
 BOX = "0 0.5 0.5 0.2 0.4\n"
@@ -64,6 +68,20 @@ def test_check(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {"class-out-of-range", "over-border"} <= {finding["rule"] for finding in findings}
     with Image.open("checked/worst.png") as sheet:
         assert sheet.width == 1200
+
+
+def test_check_writes_where_the_linter_of_launches_reads(root: Path, tmp_path: Path) -> None:
+    (root / "valid/images/c.jpg").write_bytes((root / "train/images/a.jpg").read_bytes())
+    assert main(["check", str(root), "--results", "elsewhere"]) == 0
+    assert not (tmp_path / "results").exists()
+    (tmp_path / "a.yaml").write_text("variants: {baseline: {}}\n")
+    spec, dataset = load_sweep(tmp_path / "a.yaml"), open_dataset(root, cache_root=Path("elsewhere/data"))
+    told = [
+        remark.text for remark in lint(spec, expand_trials(spec, dataset.fingerprint, dataset.class_names), dataset)
+    ]
+    assert [text.split(":")[0] for text in told if "pairs.csv" in text] == [
+        "1 exact pairs of pictures in train and valid, by python -m agropest check"
+    ]
 
 
 def test_stats_with_a_config(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from PIL import Image
 from agropest import files
 from agropest.results.initial_weights import WeightsReport, write_weights_report
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
-from agropest.results.sweep_record import SplitRecord, SweepRecord, write_sweep_record
+from agropest.results.sweep_record import SplitRecord, SweepRecord, read_sweep_record, write_sweep_record
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.evaluation import evaluate_all
+from agropest.sweep.factors import APPLIED, BASE_LEVEL
 from agropest.sweep.guard import Guard
 from agropest.sweep.reference import Reference
 from agropest.sweep.trial import TrialSpec
@@ -158,3 +160,25 @@ def large_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment={},
     )
     return write_sweep_record(record, store).parent
+
+
+@pytest.fixture(scope="session")
+def factorial_sweep(sweep: Path) -> Path:
+    """results/<sweep> of another one in the same store: two factors, of which the first finds the boxes better."""
+    store, random = Store(sweep.parent), np.random.default_rng(1)
+    record = read_sweep_record(sweep)
+    truth, trials = record.ground_truths()["valid"], []
+    for label, noise in (("baseline", 4), ("still", 1), ("other", 4), ("still+other", 1)):
+        levels = {name: APPLIED if name in label.split("+") else BASE_LEVEL for name in ("still", "other")}
+        trial = TrialSpec(label, 1, {**CONFIG, "SOLVER.GAMMA": float(len(trials))}, data="f" * 64, levels=levels)
+        folder = store.folder(trial).claim()
+        folder.write_spec(trial)
+        put(folder, "valid", 30, truth, detect(random, truth, noise))
+        folder.write_status(Status(FINISHED, 30, 4.0))
+        trials.append(trial)
+    valid = {"valid": record.splits["valid"]}
+    told = replace(
+        record, name="factorial", baseline="baseline", design="full", guards=(), trials=tuple(trials), splits=valid,
+        resources={trial.name: "1 CPU" for trial in trials}, reference=Reference(),
+    )  # fmt: skip
+    return write_sweep_record(told, store).parent

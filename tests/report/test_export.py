@@ -82,6 +82,18 @@ def test_every_table_has_ap_at_the_deployed_threshold_too(exported: Path) -> Non
     assert "The same at the deployed score threshold" in (exported / "index.html").read_text()
 
 
+def test_so_has_what_each_factor_does(factorial_sweep: Path) -> None:
+    assert "effects.csv" in export_sweep(factorial_sweep)
+    reached = pd.read_csv(factorial_sweep / "ranking.csv").set_index("label")["val_AP_deployed"]
+    effects = pd.read_csv(factorial_sweep / "effects.csv").set_index("factor")["AP_deployed"]
+    gains = reached["still"] - reached["baseline"], reached["still+other"] - reached["other"]
+    assert min(gains) > 5
+    assert effects["still"] == pytest.approx(sum(gains) / 2, abs=0.011)
+    assert effects["still x other"] == pytest.approx(gains[1] - gains[0], abs=0.021)
+    (row,) = re.findall(r"^\| main effect \| still \|.*$", (factorial_sweep / "ranking.md").read_text(), re.MULTILINE)
+    assert row.endswith(f"| {effects['still']:.2f} |")
+
+
 def test_csv_quotes_and_leaves_numbers_alone() -> None:
     rows = [{"a": 'x,"y"\nz', "b": -1.5, "c": None, "d": "-1"}]
     assert to_csv(rows) == 'a,b,c,d\r\n"x,""y""\nz",-1.5,,\'-1\r\n'

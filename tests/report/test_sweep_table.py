@@ -78,11 +78,12 @@ def test_small_p_values_are_not_shown_as_zero() -> None:
 
 
 def test_effects_are_written_with_kind_interval_p_and_verdict() -> None:
-    effects = (Effect("interaction", ("anchors", "loss"), BETTER_BY_FIVE),)
+    effects = (Effect("interaction", ("anchors", "loss"), BETTER_BY_FIVE, 4.2),)
     text = to_csv(effect_rows(replace(COMPARISON, effects=effects)))
     assert text.splitlines() == [
-        "effect,factor,difference,difference_low,difference_high,difference_p,difference_p_adjusted,verdict,detectable",
-        "interaction,anchors x loss,5.0,1.5,8.5,0.00396,0.0123,better,4.96",
+        "effect,factor,difference,difference_low,difference_high,difference_p,difference_p_adjusted,verdict,detectable,"
+        "AP_deployed",
+        "interaction,anchors x loss,5.0,1.5,8.5,0.00396,0.0123,better,4.96,4.2",
     ]
     assert "effects.csv" in table_texts(replace(COMPARISON, effects=effects), [], "heading")
     assert "effects.csv" not in table_texts(COMPARISON, [], "heading")

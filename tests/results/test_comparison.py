@@ -345,6 +345,7 @@ def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
     assert frame["difference"].tolist() == [round(high - low, 2), 0.0, 0.0]
     assert frame["verdict"].tolist() == ["better", "inconclusive", "inconclusive"]
     assert frame["difference_low"][0] == round(effects["a"].interval.low, 2)
+    assert [one.ap_deployed for one in comparison.effects] == [None] * 3  # these evaluations have none
 
 
 def test_replicates_are_computed_once_and_again_where_they_are_damaged(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from agropest import files
 from agropest.data.dataset import Dataset, Split
 from agropest.errors import SweepFileError
 from agropest.sweep.lint import RULES, lint
-from agropest.sweep.lint.config_rules import factor_of
+from agropest.sweep.lint.data_rules import SAMPLER_KEYS
+from agropest.sweep.lint.factor_rules import factor_of
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 
@@ -32,7 +34,10 @@ def remarks(path: Path, dataset: Dataset) -> list[tuple[str, str]]:
 
 def of(tmp_path: Path, text: str, dataset: Dataset) -> set[tuple[str, str]]:
     path = tmp_path / "a.yaml"
-    path.write_text("config: {SOLVER.WARMUP_ITERS: 100, SOLVER.MAX_ITER: 40000, SOLVER.STEPS: [30000]}\n" + text)
+    path.write_text(
+        "config: {SOLVER.WARMUP_ITERS: 100, SOLVER.MAX_ITER: 40000, SOLVER.STEPS: [30000], TEST.EVAL_PERIOD: 5000}\n"
+        + text
+    )
     return {pair for pair in remarks(path, dataset) if pair[0] not in ("anchor-range", "single-seed")}
 
 
@@ -88,11 +93,52 @@ def test_a_rule_speaks_and_is_silent_and_can_be_silenced(rule: str, tmp_path: Pa
     assert of(tmp_path, bad + f"silence: [{rule}]\n", agropest) == set()
 
 
+def test_test_time_augmentation_is_compared_alone_or_not_at_all(tmp_path: Path, agropest: Dataset) -> None:
+    for more, told in ((", INPUT.RANDOM_FLIP: none", {("unequal-augmentation", "v")}), ("", set())):
+        text = f"variants: {{baseline: {{}}, v: {{TEST.AUG.ENABLED: true{more}}}}}\nsilence: [several-factors]\n"
+        assert of(tmp_path, text, agropest) == told
+
+
 def test_early_stopping_without_anything_to_stop_by(tmp_path: Path, agropest: Dataset) -> None:
-    text = "variants: {baseline: {}}\nstop: {method: asha, grace_period_iters: 50}\n"
-    assert of(tmp_path, text, agropest) == {("early-stopping", "baseline")}
+    once, twice = "{baseline: {TEST.EVAL_PERIOD: 0}}", "{baseline: {TEST.EVAL_PERIOD: 0}, b: {TEST.EVAL_PERIOD: 40000}}"
+    at_the_end = {("schedule", "baseline"), ("early-stopping", "baseline")}
+    assert of(tmp_path, f"variants: {once}\nstop: asha\n", agropest) == at_the_end
+    both = {(rule, label) for rule, _ in at_the_end for label in ("baseline", "b")}
+    assert of(tmp_path, f"variants: {twice}\n", agropest) == both  # the race, by default
+    assert of(tmp_path, f"variants: {twice}\nstop: none\n", agropest) == {pair for pair in both if "schedule" in pair}
+    assert of(tmp_path, f"variants: {once}\n", agropest) == {("schedule", "baseline")}  # alone it races with nobody
     silent = "variants: {baseline: {TEST.EVAL_PERIOD: 4000}}\nstop: {method: asha, grace_period_iters: 8000}\n"
     assert of(tmp_path, silent, agropest) == set()
+
+
+@pytest.mark.parametrize("method", ["asha", "race", "median", ""])
+def test_a_grace_period_that_ends_before_anything_is_evaluated(method: str, tmp_path: Path, agropest: Dataset) -> None:
+    named = f"method: {method}, " if method else ""
+    for grace, told in ((4999, True), (5000, False), (0, False)):
+        text = f"variants: {{baseline: {{}}}}\nstop: {{{named}grace_period_iters: {grace}}}\n"
+        assert of(tmp_path, text, agropest) == ({("early-stopping", "baseline")} if told else set())
+
+
+@pytest.mark.parametrize(
+    ("period", "told"),
+    [
+        (0, "TEST.EVAL_PERIOD 0 evaluates only once, after the last of 40000 iterations"),
+        (40000, "TEST.EVAL_PERIOD 40000 evaluates only once"),
+        (50000, "TEST.EVAL_PERIOD 50000 evaluates only once"),
+        (15000, "the last evaluation, after the end, comes 10000 iterations after the one before"),
+        (20000, ""),
+    ],
+)
+def test_evaluations_that_are_one_or_not_evenly_spaced(
+    period: int, told: str, tmp_path: Path, agropest: Dataset
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"config: {{SOLVER.MAX_ITER: 40000, TEST.EVAL_PERIOD: {period}}}\nvariants: {{baseline: {{}}}}\n")
+    spec = load_sweep(path)
+    trials = expand_trials(spec, "f", agropest.class_names)
+    texts = [remark.text for remark in lint(spec, trials, agropest) if remark.rule == "schedule"]
+    assert [told in text for text in texts] == ([True] if told else [])
+    assert told[:16] != "the last evaluat" or trials[0].evaluation_iters == (15000, 30000, 40000)
 
 
 def test_a_population_that_is_judged_too_early_or_cut_short(tmp_path: Path, agropest: Dataset) -> None:
@@ -153,7 +199,7 @@ def test_hyperband_that_stops_within_the_warm_up(
     spec = load_sweep(path)
     found = lint(spec, expand_trials(spec, agropest.fingerprint, agropest.class_names), agropest)
     texts = [remark.text for remark in found if remark.rule == "early-stopping"]
-    assert texts == ([f"baseline: {told}"] if told else [])
+    assert [text.split(", before it")[0] for text in texts] == ([f"baseline: {told}"] if told else [])
 
 
 def test_more_variants_than_are_built_is_said(tmp_path: Path, agropest: Dataset) -> None:
@@ -249,9 +295,56 @@ def test_silencing_a_rule_that_there_is_not(tmp_path: Path, agropest: Dataset) -
 def test_factors_of_keys() -> None:
     assert factor_of("MODEL.ANCHOR_GENERATOR.SIZES") == "anchors"
     assert factor_of("INPUT.MIN_SIZE_TEST") == "test scale"
-    assert factor_of("INPUT.ROTATION_DEGREES") == "augmentation"
     assert factor_of("MODEL.RPN.NMS_THRESH") == "MODEL.RPN"
-    assert len(RULES) == 16
+
+
+SEVERAL = {  # what is several factors, though the keys look alike
+    "focal+giou": "MODEL.ROI_BOX_HEAD: {CLS_LOSS: softmax_focal, BBOX_REG_LOSS_TYPE: giou}",
+    "cascade+focal": "MODEL: {ROI_HEADS.NAME: CascadeROIHeads, ROI_BOX_HEAD.CLS_LOSS: softmax_focal}",
+    "ema+cosine": "SOLVER: {EMA.ENABLED: true, LR_SCHEDULER_NAME: WarmupCosineLR}",
+    "cosine+decay": "SOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR, WEIGHT_DECAY: 0.001}",
+    "rotation+crop": "INPUT: {ROTATION_DEGREES: 10, CROP.ENABLED: true}",
+    "retinanet+crop": "MODEL.META_ARCHITECTURE: RetinaNet\n    INPUT.CROP.ENABLED: true",
+    "paste+flip": "INPUT: {COPY_PASTE.PROB: 0.5, RANDOM_FLIP: none}",
+    "rotation+photometric": "INPUT: {ROTATION_DEGREES: 10, PHOTOMETRIC.CONTRAST: 0.2}",
+    "grouping+sampler": "DATALOADER: {ASPECT_RATIO_GROUPING: false, SAMPLER_TRAIN: ClassBalancedSampler}",
+}
+ONE = {  # what belongs together
+    "cascade": "MODEL: {ROI_HEADS.NAME: CascadeROIHeads, ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG: true}",
+    "giou": "MODEL.ROI_BOX_HEAD: {BBOX_REG_LOSS_TYPE: giou, BBOX_REG_LOSS_WEIGHT: 10.0}",
+    "focal": "MODEL.ROI_BOX_HEAD: {CLS_LOSS: sigmoid_focal, FOCAL_ALPHA: 0.5, PRIOR_PROB: 0.1}",
+    "longer": "SOLVER: {MAX_ITER: 80000, STEPS: [60000, 70000], WARMUP_ITERS: 200}\n    TEST.EVAL_PERIOD: 8000",
+    "batch": "SOLVER: {IMS_PER_BATCH: 32, BASE_LR: 0.002}",
+    "timm": (
+        "MODEL: {BACKBONE.NAME: build_timm_fpn_backbone, TIMM.NAME: convnext_tiny, PIXEL_MEAN: [1.0, 2.0, 3.0],\n"
+        "      PIXEL_STD: [4.0, 5.0, 6.0], TIMM.WEIGHTS: 'timm://convnext_tiny.fb_in1k'}\n    INPUT.FORMAT: RGB"
+    ),
+    # The last two decide no number.
+    "rate": "SOLVER.BASE_LR: 0.002\n    DATALOADER.NUM_WORKERS: 7\n    SOLVER.CHECKPOINT_PERIOD: 100",
+    "retinanet": (
+        "MODEL: {META_ARCHITECTURE: RetinaNet, BACKBONE.NAME: build_retinanet_resnet_fpn_backbone,\n"
+        "      ANCHOR_GENERATOR.SIZES: [[32, 40, 50]], WEIGHTS: 'detectron2://COCO-Detection/retinanet_R_50_FPN_1x/1/a.pkl'}"
+    ),
+    "sampler": "DATALOADER: {SAMPLER_TRAIN: RepeatFactorTrainingSampler, REPEAT_THRESHOLD: 0.3}",
+}
+
+
+@pytest.mark.parametrize("name", [*SEVERAL, *ONE])
+def test_what_is_one_factor_and_what_is_several(name: str, tmp_path: Path, agropest: Dataset) -> None:
+    text = f"silence: [unequal-iterations]\nvariants:\n  baseline: {{}}\n  v:\n    {({**SEVERAL, **ONE})[name]}\n"
+    assert of(tmp_path, text, agropest) == ({("several-factors", "v")} if name in SEVERAL else set())
+
+
+@pytest.mark.parametrize("method", ["random", "grid"])
+def test_what_a_search_draws_is_not_called_confounded(method: str, tmp_path: Path, agropest: Dataset) -> None:
+    keys = ("SOLVER.BASE_LR: {choice: [0.001, 0.05]}", "SOLVER.IMS_PER_BATCH: {choice: [8, 16]}")
+    space = f"{{{keys[0]}, {keys[1]}, TEST.AUG.ENABLED: {{choice: [true, false]}}}}"
+    text = f"search: {{method: {method}, {'num_variants: 9, ' if method == 'random' else ''}space: {space}}}\n"
+    told = of(tmp_path, text, agropest)
+    assert {rule for rule, _ in told} <= {"equal-trials"}  # one of the grid is the baseline
+    written = "variants: {baseline: {}, v: {SOLVER.BASE_LR: 0.05, TEST.AUG.ENABLED: true}}\n"
+    several = {("several-factors", "v"), ("unequal-augmentation", "v")}
+    assert several <= of(tmp_path, written + text, agropest)
 
 
 def test_the_batch_of_a_whole_sweep_is_held_against_the_base_config(tmp_path: Path, agropest: Dataset) -> None:
@@ -261,6 +354,127 @@ def test_the_batch_of_a_whole_sweep_is_held_against_the_base_config(tmp_path: Pa
     assert ("learning-rate", "baseline") in remarks(path, agropest)
     path.write_text("config: {SOLVER.IMS_PER_BATCH: 32, SOLVER.BASE_LR: 0.002}\n" + text)
     assert ("learning-rate", "baseline") not in remarks(path, agropest)
+    # Detectron2's default rate is nobody's choice, that of a base config is: 4 images at 0.001 below.
+    path.write_text("config: {SOLVER.IMS_PER_BATCH: 4, SOLVER.BASE_LR: 0.01}\n" + text)
+    assert ("learning-rate", "baseline") not in remarks(path, agropest)
+    (tmp_path / "none.yaml").write_text("SOLVER: {BASE_LR: 0.0}\n")
+    path.write_text("base: none.yaml\nconfig: {SOLVER.IMS_PER_BATCH: 4, SOLVER.BASE_LR: 0.01}\n" + text)
+    assert ("learning-rate", "baseline") not in remarks(path, agropest)
+    path.write_text(
+        f"base: {ROOT}/configs/agropest_r50_fpn.yaml\nconfig: {{SOLVER.IMS_PER_BATCH: 16, SOLVER.BASE_LR: 0.01}}\n"
+        + text
+    )
+    assert ("learning-rate", "baseline") in remarks(path, agropest)
+
+
+@pytest.mark.parametrize(
+    ("batch", "rate", "told"),
+    [
+        (64, 0.004, ""),  # four times the batch: linear
+        (64, 0.002, ""),  # the square root
+        (64, 0.001, "4 times the baseline's batch and the same SOLVER.BASE_LR"),
+        (64, 0.0015, "4 times the baseline's batch and 1.5 times its"),  # less than the square root
+        (64, 0.0005, "and 0.5 times its SOLVER.BASE_LR"),  # the wrong way
+        (64, 0.016, "the linear rule (Goyal et al. 2017) gives 0.004, the square root 0.002"),
+        (4, 0.00025, ""),
+        (4, 0.0005, ""),
+        (4, 0.001, "0.25 times the baseline's batch and the same"),
+        (4, 0.002, "and 2 times its"),
+        (16, 0.05, ""),  # the same batch
+    ],
+)
+def test_a_rate_between_the_square_root_and_the_linear_rule_is_scaled(
+    batch: int, rate: float, told: str, tmp_path: Path, agropest: Dataset
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"variants: {{baseline: {{}}, v: {{SOLVER.IMS_PER_BATCH: {batch}, SOLVER.BASE_LR: {rate}}}}}\n")
+    spec = load_sweep(path)
+    found = lint(spec, expand_trials(spec, "f", agropest.class_names), agropest)
+    texts = [remark.text for remark in found if remark.rule == "learning-rate"]
+    assert [told in text for text in texts] == ([True] if told else [])
+
+
+ZOO = "detectron2://COCO-Detection"
+
+
+@pytest.mark.parametrize(
+    ("weights", "settings", "told"),
+    [
+        (f"{ZOO}/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl", "", ""),
+        (f"{ZOO}/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl", "SIZES: [[8, 16, 32]]", "has 9 anchors"),
+        (f"{ZOO}/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl", "ASPECT_RATIOS: [[1.0]]", "has 1 anchors"),
+        # Five sizes and three ratios on one level, as Detectron2's own C4 models have.
+        (
+            f"{ZOO}/faster_rcnn_R_50_C4_1x/137257644/model_final_721ade.pkl",
+            "",
+            "_C4_1x, whose weights it starts from, has 15:",
+        ),
+        (f"{ZOO}/retinanet_R_50_FPN_1x/190397773/model_final_bfca0b.pkl", "SIZES: [[8, 16, 32]]", ""),  # has no RPN
+        (f"{ZOO}/no_such_model/1/model_final.pkl", "SIZES: [[8, 16, 32]]", ""),
+        ("detectron2://ImageNetPretrained/MSRA/R-50.pkl", "SIZES: [[8, 16, 32]]", ""),  # has no RPN head
+    ],
+)
+def test_an_rpn_head_that_does_not_fit_its_weights(
+    weights: str, settings: str, told: str, tmp_path: Path, agropest: Dataset
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"base: {ROOT}/configs/agropest_r50_fpn.yaml\nconfig: {{MODEL.WEIGHTS: '{weights}'}}\n"
+        f"variants: {{baseline: {{{'MODEL.ANCHOR_GENERATOR.' if settings else ''}{settings}}}}}\n"
+    )
+    spec = load_sweep(path)
+    found = lint(spec, expand_trials(spec, "f", agropest.class_names), agropest)
+    texts = [remark.text for remark in found if remark.rule == "reinitialised"]
+    assert [told in text for text in texts] == ([True] if told else [])
+
+
+def test_why_a_sampler_has_no_effect_is_said_once_and_its_threshold_is_enough(
+    tmp_path: Path, agropest: Dataset
+) -> None:
+    def told(sampler: str, threshold: float) -> list[str]:
+        path = tmp_path / "a.yaml"
+        keys = f"DATALOADER.SAMPLER_TRAIN: {sampler}, DATALOADER.REPEAT_THRESHOLD: {threshold}, SOLVER.EMA.DECAY: 0.9"
+        path.write_text(f"variants: {{baseline: {{}}, v: {{{keys}}}}}\n")
+        spec = load_sweep(path)
+        idle = {"v": [*SAMPLER_KEYS, "SOLVER.EMA.DECAY"]}
+        found = lint(spec, expand_trials(spec, "f", agropest.class_names), agropest, idle)
+        return [remark.text for remark in found if remark.rule in ("no-effect", "sampler-no-op")]
+
+    sampler, rest = told("RepeatFactorTrainingSampler", 0.001)
+    assert rest.startswith("v: SOLVER.EMA.DECAY: 0.9 changes nothing")
+    # Slugs: 45 of 758 images, 0.05937: rounded down, 0.059 would repeat nothing.
+    assert sampler.endswith("a threshold above 0.060 repeats something")
+    (rest,) = told("TrainingSampler", 0.001)  # of which the threshold is no setting
+    assert rest.startswith("v: DATALOADER.SAMPLER_TRAIN: TrainingSampler, DATALOADER.REPEAT_THRESHOLD: 0.001, SOLVER")
+
+
+def test_retinanet_has_a_score_threshold_of_its_own(tmp_path: Path, agropest: Dataset) -> None:
+    path = tmp_path / "a.yaml"
+    for architecture, head, speaks in (
+        ("RetinaNet", "RETINANET", True),
+        ("RetinaNet", "ROI_HEADS", False),
+        ("GeneralizedRCNN", "RETINANET", False),
+    ):
+        path.write_text(
+            f"variants: {{baseline: {{}}}}\nconfig: {{MODEL.META_ARCHITECTURE: {architecture}, "
+            f"MODEL.{head}.SCORE_THRESH_TEST: 0.5}}\n"
+        )
+        assert (("score-threshold", "baseline") in remarks(path, agropest)) is speaks
+
+
+def test_several_seeds_are_enough(tmp_path: Path, agropest: Dataset) -> None:
+    path = tmp_path / "a.yaml"
+    for seeds, speaks in (("[42]", True), ("[42, 43]", False)):
+        path.write_text(f"variants: {{baseline: {{}}, b: {{SOLVER.GAMMA: 0.2}}}}\nseeds: {seeds}\n")
+        assert (("single-seed", "") in remarks(path, agropest)) is speaks
+    path.write_text("variants: {baseline: {}}\n")  # nothing is compared
+    assert ("single-seed", "") not in remarks(path, agropest)
+
+
+def test_the_page_has_the_rules_in_their_order() -> None:
+    page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    table = page.split("| rule | speaks of |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == list(RULES)
 
 
 @pytest.mark.parametrize(("threshold", "speaks"), [(0.01, True), (0.5, False)])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agropest.errors import SweepFileError
+from agropest.sweep import search
 from agropest.sweep.budget import Budget
 from agropest.sweep.distributions import Distribution, draw_point
 from agropest.sweep.plan import expand_trials
@@ -159,3 +161,10 @@ def test_a_budget_says_which_limit_is_reached(tmp_path: Path) -> None:
     assert Budget().over(1e6, 10**9) == ""
     with pytest.raises(SweepFileError, match=r"budget\.max_hour: unknown key.*did you mean 'max_hours'"):
         load(tmp_path, "variants: {a: {}}\nbudget: {max_hour: 1}\n")
+
+
+def test_the_example_at_the_top_of_the_module_is_one(tmp_path: Path) -> None:
+    assert search.__doc__ is not None
+    text = textwrap.dedent(search.__doc__.split("\n\n")[1])
+    (tmp_path / "a.yaml").write_text(text)
+    assert len(load_sweep(tmp_path / "a.yaml").variants) == 21  # the baseline and 20 that are drawn

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.modeling.build import build
+from agropest.results.initial_weights import read_weights_report
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
 from agropest.statistics.boxes import Boxes
 from agropest.sweep.plan import expand_trials
@@ -22,6 +24,7 @@ from agropest.training import checkpoints
 from agropest.training.setting import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
+from agropest.training.weights import load_weights
 
 
 def trial_of(path: Path, dataset: Dataset, label: str, *settings: str) -> TrialSpec:
@@ -89,6 +92,32 @@ def test_which_layers_the_initial_weights_filled_is_in_its_folder(
     assert (report["missing"], report["skipped"]) == ([], ["not.in.the.model"])
     _, without = run(trial, tiny_dataset, tmp_path / "r", should_stop=lambda: True)
     assert not (without.path / "weights.json").exists()  # everything is random
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+def test_what_a_timm_backbones_weights_filled_is_there_as_well(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = timm.create_model("convnext_atto").state_dict()  # with its classifier, as timm's own files
+    file = tmp_path / "weights.pth"
+    torch.save(whole, file)
+    settings = ("BACKBONE.NAME=build_timm_fpn_backbone", "TIMM.NAME=convnext_atto", f"TIMM.WEIGHTS={file}")
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline", *(f"MODEL.{setting}" for setting in settings))
+    status, folder = run(trial, tiny_dataset, tmp_path / "r", should_stop=lambda: True)
+    report = read_weights_report(folder)
+    assert report is not None
+    names = list(build(detectron2_config(trial, "cpu")).state_dict())
+    body = "backbone.bottom_up.body."
+    assert list(report.loaded) == [name for name in names if name.startswith(body)]
+    assert list(report.missing) == [name for name in names if not name.startswith(body)]
+    assert set(report.skipped) == {name for name in whole if name.startswith("head.")}
+    assert len(report.skipped) == 4
+    assert report.summary() in status.notes
+    rpn, more = "proposal_generator.rpn_head.conv.bias", tmp_path / "more.pth"
+    torch.save({"model": {rpn: torch.zeros(32)}}, more)
+    both = load_weights(build(detectron2_config(trial, "cpu")), str(more))  # MODEL.WEIGHTS beside it
+    assert set(both.loaded) == {*report.loaded, rpn}
+    assert set(both.missing) == set(report.missing) - {rpn}
 
 
 def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(

@@ -93,6 +93,8 @@ def test_the_studys_threshold_repeats_nothing() -> None:
     sampler = make_sampler("RepeatFactorTrainingSampler", images, 12, 0.001, seed=42)
     assert sampler.is_constant
     assert sampler.times(0).tolist() == [1] * len(images)
+    natural = make_sampler("TrainingSampler", images, 12, 0.001, seed=42)
+    assert [sampler.order(n).tolist() for n in range(3)] == [natural.order(n).tolist() for n in range(3)]
 
 
 def test_class_balanced_draws_classes_alike() -> None:

@@ -12,6 +12,8 @@ import agropest.modeling.detectron2_first  # noqa: F401
 
 # isort: split
 import pickle
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,10 @@ class TimmBackbone(Backbone):
         out_features: names out of :data:`STAGES`.
         freeze_at: Detectron2's: 0 nothing, 1 the stem, 2 the stem and res2, and so on.
 
+    Attributes:
+        filled: names of the body's tensors that the weights filled.
+        unused: names of the file's tensors that the body does not have, such as the classifier's.
+
     Raises:
         EnvironmentFault: timm or the file of weights is missing.
         TrialError: timm does not know the model, or the model has other stages.
@@ -45,7 +51,7 @@ class TimmBackbone(Backbone):
 
     def __init__(self, name: str, weights: str, out_features: list[str], freeze_at: int) -> None:
         super().__init__()
-        self.body = _create(name, weights)
+        self.body, self.filled, self.unused = _create(name, weights)
         info = self.body.feature_info
         self._channels_are_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")  # Swin's
         strides = info.reduction()[-4:]
@@ -81,7 +87,8 @@ class TimmBackbone(Backbone):
             parameter.requires_grad = False
 
 
-def _create(name: str, weights: str) -> Any:
+def _create(name: str, weights: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """Returns timm's model, its tensors that the weights filled, and those of the file that it does not have."""
     try:
         import timm
     except ImportError:
@@ -92,7 +99,7 @@ def _create(name: str, weights: str) -> Any:
     if name.startswith("swin"):
         options["strict_img_size"] = False  # images of detection come in any size
     if not weights:
-        return timm.create_model(name, **options)
+        return timm.create_model(name, **options), (), ()
     return _with_weights(name, fetched(weights) if weights.startswith(TIMM_SCHEME) else Path(weights), options)
 
 
@@ -120,8 +127,8 @@ def fetched(weights: str) -> Path:
         raise EnvironmentFault(fault(key, rule, str(error).splitlines()[0], fix)) from None
 
 
-def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> Any:
-    """Returns the model filled from a file, by timm's own fitting of names, and makes sure that it is filled."""
+def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """Returns what :func:`_create` does, filled from a file by timm's own fitting of names; makes sure that it is."""
     import timm
 
     if not weights.is_file():
@@ -139,7 +146,19 @@ def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> Any:
     missing = [key for key, p in model.named_parameters() if p.ndim > 1 and _trace(p.detach()) not in known]
     if missing:
         raise EnvironmentFault(fault("MODEL.TIMM.WEIGHTS", f"{weights} does not fill every layer", missing, fix))
-    return model
+    ours = {key: _trace(tensor) for key, tensor in model.state_dict().items()}
+    filled = tuple(key for key, trace in ours.items() if trace in known)
+    return model, filled, tuple(_left_over(content, ours.values()))
+
+
+def _left_over(content: Mapping[str, torch.Tensor], traces: Iterable[tuple[int, float]]) -> Iterator[str]:
+    """Yields the names of the tensors beyond those that ``traces`` are of."""
+    taken = Counter(traces)
+    for name, tensor in content.items():
+        trace = _trace(tensor)
+        if not taken[trace]:
+            yield name
+        taken[trace] -= taken[trace] > 0
 
 
 def _trace(tensor: torch.Tensor) -> tuple[int, float]:

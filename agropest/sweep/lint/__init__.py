@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError, fault, nearest
-from agropest.sweep.lint import config_rules, data_rules
+from agropest.sweep.lint import config_rules, data_rules, factor_rules, schedule_rules
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
@@ -66,18 +66,19 @@ def _said_once(texts: Iterable[str], labels: Container[str]) -> list[str]:
 RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
     "sampler-no-op": data_rules.sampler_no_op,
     "score-threshold": config_rules.score_threshold,
-    "several-factors": config_rules.several_factors,
+    "several-factors": factor_rules.several_factors,
     "unequal-iterations": config_rules.unequal_iterations,
-    "unequal-augmentation": config_rules.unequal_augmentation,
+    "unequal-augmentation": factor_rules.unequal_augmentation,
     "equal-trials": config_rules.equal_trials,
     NO_EFFECT: config_rules.no_effect,
-    "schedule": config_rules.schedule,
-    "early-stopping": config_rules.early_stopping,
-    "population": config_rules.population,
+    "schedule": schedule_rules.schedule,
+    "population": schedule_rules.population,
+    "early-stopping": schedule_rules.early_stopping,
     "single-seed": config_rules.single_seed,
+    "reinitialised": config_rules.reinitialised,
     "anchor-range": data_rules.anchor_range,
     "oversized-anchors": data_rules.oversized_anchors,
     "guard-without-boxes": data_rules.guard_without_boxes,
     "split-leakage": data_rules.split_leakage,
-    "learning-rate": config_rules.learning_rate,
+    "learning-rate": schedule_rules.learning_rate,
 }

@@ -6,6 +6,7 @@ import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from agropest.sweep.lint.subject import Subject
 from agropest.sweep.trial import TrialSpec
 
 BIG_SHARE = 0.05
+SAMPLER_KEYS = ("DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD")
 REPEAT_FACTOR, INSTANCE_AWARE = "RepeatFactorTrainingSampler", "InstanceAwareRepeatFactorSampler"
 # Farther than this from the nearest anchor size, a box of the same shape has an IoU of at most 0.5 with it.
 HALF_OCTAVE = 0.5
@@ -23,16 +25,23 @@ HALF_OCTAVE = 0.5
 
 def sampler_no_op(subject: Subject) -> Iterator[str]:
     for trial in subject.variants:
-        sampler, threshold = trial.config["DATALOADER.SAMPLER_TRAIN"], trial.config["DATALOADER.REPEAT_THRESHOLD"]
-        shares = _class_shares(subject, sampler)
-        if not shares or threshold > min(shares):
+        sampler, threshold = (trial.config[key] for key in SAMPLER_KEYS)
+        rarest = rarest_not_repeated(subject, trial)
+        if rarest is None:
             continue
-        rarest = min(shares)
         what = f"class is in {rarest:.1%} of the images" if sampler == REPEAT_FACTOR else f"class's f is {rarest:.1%}"
+        enough = math.ceil(rarest * 1000) / 1000
         yield (
             f"{trial.label}: the repeat-factor sampler repeats nothing: its threshold is {threshold:g}, and the rarest "
-            f"{what} (r = max(1, sqrt(t / f)) is 1 for every class); a threshold above {rarest:.3f} repeats something"
+            f"{what} (r = max(1, sqrt(t / f)) is 1 for every class); a threshold above {enough:.3f} repeats something"
         )
+
+
+def rarest_not_repeated(subject: Subject, trial: TrialSpec) -> float | None:
+    """Returns f of the rarest class where a repeat-factor sampler repeats nothing; None where it does, or is none."""
+    sampler, threshold = (trial.config[key] for key in SAMPLER_KEYS)
+    rarest = min(_class_shares(subject, sampler), default=None)
+    return None if rarest is None or threshold > rarest else rarest
 
 
 def _class_shares(subject: Subject, sampler: str) -> list[float]:
@@ -117,10 +126,13 @@ def split_leakage(subject: Subject) -> Iterator[str]:
         )
         yield (
             f"{number} source pictures have copies in {ours} and in {theirs} (the stem before .rf.): {why}; "
-            "python -m agropest check lists them"
+            "python -m agropest check DATA lists them"
         )
     for (kind, ours, theirs), number in sorted(_checked_pairs(subject).items()):
-        yield f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high"
+        yield (
+            f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high; "
+            f"{_pairs_file(subject)} names them"
+        )
 
 
 def _shared_sources(subject: Subject) -> Counter[tuple[str, str]]:
@@ -138,10 +150,14 @@ def _shared_sources(subject: Subject) -> Counter[tuple[str, str]]:
     return shared
 
 
+def _pairs_file(subject: Subject) -> Path:
+    return subject.dataset.health.parent / "check" / "pairs.csv"
+
+
 def _checked_pairs(subject: Subject) -> Counter[tuple[str, str, str]]:
     """Returns how many exact and near pairs across splits the data check has written down, where it was run."""
     try:
-        with open(subject.dataset.health.parent / "check" / "pairs.csv", encoding="utf-8", newline="") as file:
+        with open(_pairs_file(subject), encoding="utf-8", newline="") as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
         return Counter(
             (row["kind"], row["split_a"], row["split_b"])

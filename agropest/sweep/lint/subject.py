@@ -8,6 +8,7 @@ from functools import cached_property
 
 from agropest.data.dataset import Dataset
 from agropest.data.statistics import ClassStatistics, class_statistics
+from agropest.sweep.search import is_drawn
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 
@@ -38,6 +39,12 @@ class Subject:
     def others(self) -> list[TrialSpec]:
         """The variants without the baseline."""
         return [trial for trial in self.variants if trial.label != self.spec.baseline]
+
+    @cached_property
+    def written(self) -> list[TrialSpec]:
+        """The others that stand for themselves in the file: neither combined from factors nor drawn by a search, where
+        what one variant confounds others tell apart."""
+        return [one for one in self.others if not one.levels and not is_drawn(self.spec.search, one.label)]
 
     @cached_property
     def training(self) -> ClassStatistics:
