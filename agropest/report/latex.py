@@ -135,7 +135,7 @@ def _differences(comparison: Comparison, variants: Sequence[ComparedVariant], ti
             f"{_signed(told.value)} ({_signed(told.interval.low)} to {_signed(told.interval.high)})",
             escaped(probability(told.p)),
             escaped(probability(told.p_adjusted)),
-            f"{told.detectable:.1f}",
+            NOTHING if told.detectable is None else f"{told.detectable:.1f}",
             _lines(verdict(one, comparison), VERDICT),
         ]
         for one in variants

@@ -50,7 +50,7 @@ def test_a_verdict_is_a_shape_and_a_word() -> None:
 
 def test_every_effect_of_a_factor_is_drawn() -> None:
     effects = (
-        Effect("main effect", ("anchors",), difference(2.0, BETTER)),
+        Effect("main effect", ("anchors",), difference(2.0, BETTER), 1.5),
         Effect("interaction", ("anchors", "loss"), difference(-3.0, WORSE)),
     )
     drawing = effects_chart(replace(BASE, effects=effects))
@@ -60,8 +60,8 @@ def test_every_effect_of_a_factor_is_drawn() -> None:
     table = effect_table(replace(BASE, effects=effects))
     assert table is not None
     assert [[cell.text for cell in row] for row in table.rows] == [
-        ["main effect", "anchors", "+2.00", "+1.00 to +3.00", "0.010", "0.020", "better", "2.0"],
-        ["interaction", "anchors × loss", "-3.00", "-4.00 to -2.00", "0.010", "0.020", "worse", "2.0"],
+        ["main effect", "anchors", "+2.00", "+1.00 to +3.00", "0.010", "0.020", "better", "2.0", "+1.50"],
+        ["interaction", "anchors × loss", "-3.00", "-4.00 to -2.00", "0.010", "0.020", "worse", "2.0", "–"],
     ]
     assert effects_chart(BASE) == ""
     assert effect_table(BASE) is None

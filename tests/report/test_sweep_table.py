@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agropest.csv_text import to_csv
+from agropest.report.latex import ranking_latex
 from agropest.report.observations import observations
-from agropest.report.sweep_table import comparison_rows, effect_rows, table_texts, verdict
+from agropest.report.page_tables import effect_table, variant_table
+from agropest.report.sweep_table import (
+    comparison_rows,
+    comparison_table,
+    effect_rows,
+    effects_table,
+    table_texts,
+    verdict,
+)
 from agropest.report.verdicts import headline, remarks, seed_intervals
 from agropest.results.comparison import ComparedVariant, Comparison, Effect
 from agropest.results.ranking import RankedTrial
@@ -107,3 +116,20 @@ def test_a_difference_that_rounds_to_nothing_is_neither_higher_nor_lower() -> No
     (line, *_) = observations(SLOW, COMPARISON, [])
     assert line.startswith("Validation AP is to two decimals equal to base's at iteration 10")
     assert "by 0.00" not in line
+
+
+def test_where_nothing_could_have_been_detected_every_table_says_nothing() -> None:
+    """Five images establish no difference, however large."""
+    told = replace(UNCLEAR, detectable=None)
+    effects = (Effect("main effect", ("anchors",), told),)
+    comparison = replace(COMPARISON, variants=(replace(GOOD, difference=told), BASE), effects=effects)
+    assert comparison_rows(comparison)[0]["detectable"] is None
+    assert effect_rows(comparison)[0]["detectable"] is None
+    assert "& -- &" in ranking_latex(comparison, "t")
+    for table in (variant_table(comparison), effect_table(comparison)):
+        assert table is not None
+        if "detectable" in table.headings:
+            assert table.rows[0][table.headings.index("detectable")].text == "–"
+    assert comparison_table(comparison, [], "x").row_count == 2
+    assert effects_table(comparison).row_count == 1
+    assert "detectable from" not in headline(comparison)
