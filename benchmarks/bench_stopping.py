@@ -238,7 +238,7 @@ def by_race(sweep: Recorded, rule: StopRule, images: int) -> Decide:
     """Decides as a launch with ``stop: race`` does."""
     to_come = {t: decay_to_come(sweep.curves.config, t) for t in LOOKS}
     curve = [f"{v}" if sweep.curves.kind in KINDS[1:] else "" for v in range(VARIANTS)]
-    racing = RaceRule(rule.level, VARIANTS, images, rule.allowance, rule.indifference)
+    racing = RaceRule(rule.level, VARIANTS, images, rule.allowance, rule.equal_allowance, rule.indifference)
     stays = BASELINE if rule.keep_baseline else None
     known: dict[int, dict[int, Sample]] = {v: {} for v in range(VARIANTS)}
     compared: Known = {}
@@ -320,8 +320,9 @@ def methods() -> dict[str, StopRule]:
     return {
         "race": StopRule("race"),
         "race, keep_baseline false": StopRule("race", keep_baseline=False),
-        "race, allowance 0": StopRule("race", allowance=0.0),
-        "race, allowance 0.15": StopRule("race", allowance=0.15),
+        "race, allowance 0": StopRule("race", allowance=0.0, equal_allowance=0.0),
+        "race, allowance 0.15": StopRule("race", allowance=0.15, equal_allowance=0.01),
+        "race, equal_allowance 0.3": StopRule("race", equal_allowance=0.3),
         "race, indifference 1": StopRule("race", indifference=1.0),
         "asha, factor 2": StopRule("asha"),
         "asha, factor 4": StopRule("asha", reduction_factor=4.0),

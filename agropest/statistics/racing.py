@@ -21,11 +21,12 @@ images of the kind, is stopped with a chance of at most ``level`` in the whole s
 gets one in proportion to the iterations that a stop there saves.
 
 The margin is for what the images cannot tell: a variant may be behind before its learning rate decays and ahead
-afterwards. It is ``allowance`` * (the rival's metric) * (the share of the decay that is still to come), and a fifteenth
-of that between variants whose schedule, augmentation and backbone are the same. Once the last decay is past it is
-nothing. Variants whose schedules, augmentation or backbones differ are not compared in the first quarter at all: they
-rise at different speeds. Nor are those of which one begins further behind: another loss, or a head or a number of
-anchors that does not fit the initial weights. benchmarks/bench_stopping.py measures what this costs, and what it saves.
+afterwards. It is ``allowance`` * (the rival's metric) * (the share of the decay that is still to come), with the much
+smaller ``equal_allowance`` between variants whose schedule, augmentation and backbone are the same. Once the last decay
+is past it is nothing. Variants whose schedules, augmentation or backbones differ are not compared in the first quarter
+at all: they rise at different speeds. Nor are those of which one begins further behind: another loss, or a head or a
+number of anchors that does not fit the initial weights. benchmarks/bench_stopping.py measures what this costs, and what
+it saves.
 
 The sweep's baseline puts others out and is never out itself: everything else is compared with it, at the end of its
 schedule.
@@ -56,8 +57,8 @@ from agropest.sweep.stop_rule import most_rungs, rung_iteration
 
 FloatArray = npt.NDArray[np.float64]
 
-# Between variants whose learning curves have the same shape, and the share of the schedule before which others wait.
-SAME_CURVE, EARLY = 1 / 15, 0.25
+# The share of the schedule before which variants wait whose learning curves rise differently.
+EARLY = 0.25
 # With fewer validation images the bootstrap itself says too little: with 40, 7 % of equal variants were stopped.
 FEWEST_SOURCES = 100
 
@@ -155,6 +156,7 @@ class RaceRule:
         num_entrants: of the whole sweep: what the level is divided by does not depend on who has arrived.
         num_sources: independent validation images.
         allowance: margin before the decay, as a share of the rival's metric.
+        equal_allowance: the same between variants whose learning curves have the same shape.
         indifference: difference in percent points that does not matter, taken off the margin.
     """
 
@@ -162,6 +164,7 @@ class RaceRule:
     num_entrants: int
     num_sources: int
     allowance: float = 0.0
+    equal_allowance: float = 0.0
     indifference: float = 0.0
 
 
@@ -255,7 +258,7 @@ def _compare(entrant: Entrant, rival: Entrant, iteration: int, rule: RaceRule, s
     error = rule.level * entrant.part_of_error(iteration) / max(rule.num_entrants - 1, 1)
     std_error = math.sqrt(variance)
     still = max(entrant.decay_to_come.get(iteration, 0.0), rival.decay_to_come.get(iteration, 0.0))
-    share = rule.allowance * (SAME_CURVE if same_curve else 1.0)
+    share = rule.equal_allowance if same_curve else rule.allowance
     quantile = -float(stdtrit(min(freedom, rule.num_sources - 1), error))
     needed = quantile * std_error + share * still * theirs.value - rule.indifference
     return Stop(iteration, rival.name, -ahead, std_error, needed) if ahead > needed else None

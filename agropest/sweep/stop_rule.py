@@ -28,6 +28,7 @@ class StopRule:
         level: of ``race``: the highest chance that a trial is ever stopped although none is better.
         allowance: of ``race``: how much more, as a share of the leader's metric, a trial may still gain on it from
             learning-rate decay that is to come; see ``agropest.statistics.racing``.
+        equal_allowance: the same between trials whose schedule, augmentation and backbone are equal.
         indifference: of ``race``: a difference of the metric, in percent points, that does not matter. Above 0, a trial
             that is behind is also stopped once it cannot be ahead by more than this.
         keep_baseline: the baseline is never stopped: every verdict compares with it, at the end of its schedule. For
@@ -40,6 +41,7 @@ class StopRule:
     reduction_factor: float = 2.0
     level: float = 0.05
     allowance: float = 0.3
+    equal_allowance: float = 0.02
     indifference: float = 0.0
     keep_baseline: bool = True
     is_stated: bool = True
@@ -65,6 +67,7 @@ def read_stop(top: Section, default: str) -> StopRule:
         reduction_factor=section.number("reduction_factor", 2.0, low=1.01, high=100.0),
         level=section.number("level", 0.05, low=1e-6, high=0.5),
         allowance=section.number("allowance", 0.3, high=1.0),
+        equal_allowance=section.number("equal_allowance", 0.02, high=1.0),
         indifference=section.number("indifference", 0.0, high=100.0),
         keep_baseline=section.flag("keep_baseline", True),
         is_stated=section.raw("method") is not None,

@@ -100,6 +100,7 @@ class Standings:
             num_entrants=len(entrants),
             num_sources=self.num_sources,
             allowance=self.rule.allowance,
+            equal_allowance=self.rule.equal_allowance,
             indifference=self.rule.indifference,
         )
         return race(entrants, race_rule, self._known)

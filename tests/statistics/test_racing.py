@@ -71,7 +71,7 @@ def test_nothing_is_decided_at_the_last_evaluation_nor_in_the_grace_period() -> 
 
 
 def test_what_the_decay_may_still_give_is_allowed_for() -> None:
-    rule = RaceRule(level=0.05, num_entrants=2, num_sources=1000, allowance=0.3)
+    rule = RaceRule(level=0.05, num_entrants=2, num_sources=1000, allowance=0.3, equal_allowance=0.02)
     to_come = {100: 1.0, 200: 1.0, 300: 0.09, 400: 0.0}
     other = flat("a", 40, decay_to_come=to_come, curve="x")
     behind = flat("b", 30, decay_to_come=to_come, curve="y")
