@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest.errors import DataError, fault, nearest
     from agropest.report.verdicts import remarks, verdict_table
-    from agropest.results.comparison import compare_detectors
+    from agropest.results.prediction_comparison import compare_detectors
     from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
     from agropest.statistics.metric import require_metric
 

@@ -13,7 +13,8 @@ from agropest.report.class_tables import ClassTable
 from agropest.report.long_names import broken, pieces
 from agropest.report.sweep_table import verdict
 from agropest.report.verdicts import number, probability
-from agropest.results.comparison import BROKEN, ComparedVariant, Comparison
+from agropest.results.comparison import ComparedVariant, Comparison
+from agropest.results.guarded import BROKEN
 from agropest.results.store import FINISHED
 from agropest.statistics.inference import Interval
 

@@ -15,7 +15,8 @@ from agropest.csv_text import to_csv
 from agropest.report.markdown import plain
 from agropest.report.tables import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
 from agropest.report.verdicts import NOTHING, number, probability, remarks, seed_intervals, signed
-from agropest.results.comparison import BROKEN, DROPPED, ComparedVariant, Comparison
+from agropest.results.comparison import ComparedVariant, Comparison
+from agropest.results.guarded import BROKEN, DROPPED
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
 from agropest.statistics.inference import Difference, Estimate, Interval

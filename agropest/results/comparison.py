@@ -1,7 +1,7 @@
 """What a sweep, or a few prediction files, can say: every variant against the baseline, with what is not known.
 
-``sweep_comparison.compare_trials`` reads the store, :func:`compare_detectors` takes boxes of any origin; both return a
-:class:`Comparison`, which the console table, the files, the page and the race scheduler render or read.
+``sweep_comparison.compare_trials`` reads the store, ``prediction_comparison.compare_detectors`` takes boxes of any
+origin; both return a :class:`Comparison`, which the console table, the files and the page render.
 
 Finished variants are compared by the evaluation that validation chose. A variant of which a seed has not finished
 (stopped, failed, running) is compared with the baseline, seed by seed, at the last iteration that both have evaluated,
@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from agropest.results.guarded import GuardResult, guarded
 from agropest.results.store import FINISHED
-from agropest.statistics.average_precision import AP, CLASS_PREFIX, evaluate
-from agropest.statistics.bootstrap import RESAMPLES, Replicates, paired_bootstrap
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.average_precision import CLASS_PREFIX
+from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.effects import contrasts
 from agropest.statistics.inference import (
     BETTER,
@@ -34,32 +34,13 @@ from agropest.statistics.inference import (
     estimate,
     ties,
 )
-from agropest.statistics.matching import Targets, read_targets
-from agropest.statistics.metric import basis_of, num_boxes_behind
+from agropest.statistics.matching import Targets
+from agropest.statistics.metric import num_boxes_behind
 from agropest.statistics.sums import mean_over_seeds, minus, weighted_sum
 from agropest.sweep.factors import APPLIED
 from agropest.sweep.guard import Guard
 
-HELD, UNCLEAR, DROPPED, BROKEN = "held", "unclear", "dropped, not established", "broken"
-NO_GROUND_TRUTH = "n/a: no ground truth"
 FARTHEST = 100.0  # percentage points that two values of a metric can be apart
-
-
-@dataclass(frozen=True)
-class GuardResult:
-    """How a class fares under a variant.
-
-    Attributes:
-        difference: of the class's AP to the baseline's, with its interval.
-        state: where it dropped by more than ``max_drop``, ``BROKEN`` if its interval lies below 0, else ``DROPPED``;
-            where it did not, ``UNCLEAR`` if its interval reaches that far or there is none, else ``HELD``. Where
-            validation has nothing of the class to find, ``NO_GROUND_TRUTH``.
-    """
-
-    class_name: str
-    max_drop: float
-    difference: Estimate
-    state: str
 
 
 @dataclass(frozen=True)
@@ -196,70 +177,6 @@ class Candidate:
     levels: Mapping[str, str] = field(default_factory=dict)
 
 
-def compare_detectors(
-    ground_truth: GroundTruth,
-    detectors: Mapping[str, Boxes],
-    metric: str = AP,
-    baseline: str = "",
-    guards: Sequence[Guard] = (),
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    deployed_threshold: float = 0.5,
-    max_detections: int | None = 100,
-) -> Comparison:
-    """Returns the comparison of some predictions on one ground truth.
-
-    Args:
-        detectors: name to boxes.
-        metric: of :mod:`agropest.statistics.metric`.
-        baseline: a name; empty: the first.
-        resamples, seed: of the bootstrap.
-        max_detections: per image and class; None: all.
-
-    Raises:
-        DataError: a box is on an image that the ground truth lacks.
-    """
-    targets = read_targets(ground_truth)
-    notes = {name: _unknown_categories(boxes, ground_truth) for name, boxes in detectors.items()}
-    known = np.array(list(ground_truth.class_names), dtype=np.int64)
-    detectors = {name: boxes.where(np.isin(boxes.category_id, known)) for name, boxes in detectors.items()}
-
-    def drawn(name: str) -> dict[str, Replicates]:
-        settings = (resamples, seed, deployed_threshold, max_detections)
-        return paired_bootstrap(targets, detectors, name, *settings)
-
-    of_metric = drawn(metric)
-    by_class = of_metric if basis_of(metric) == basis_of(AP) else drawn(AP)
-    deployed = {
-        name: evaluate(ground_truth, boxes.at_threshold(deployed_threshold), max_detections or len(boxes) + 10)[AP]
-        for name, boxes in detectors.items()
-    }
-    candidates = [
-        Candidate(
-            name,
-            FINISHED,
-            Drawn((0,), (), (of_metric[name],), (by_class[name],), (deployed[name],)),
-            notes=notes[name],
-        )
-        for name in detectors
-    ]
-    return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
-
-
-def _unknown_categories(boxes: Boxes, ground_truth: GroundTruth) -> tuple[str, ...]:
-    """Returns a note on boxes that cannot be right; empty where there are none."""
-    unknown = boxes.category_id[~np.isin(boxes.category_id, list(ground_truth.class_names))]
-    if not len(unknown):
-        return ()
-    lacked, known = (_few(ids) for ids in (np.unique(unknown).tolist(), list(ground_truth.class_names)))
-    told = f"{len(unknown)} of {len(boxes)} boxes are of categories that the ground truth lacks"
-    return (f"{told} (ids {lacked}; it has {known}) and are left out",)
-
-
-def _few(ids: Sequence[int]) -> str:
-    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
-
-
 def compare_candidates(
     candidates: Sequence[Candidate],
     metric: str,
@@ -369,7 +286,7 @@ def _compared(
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),
         per_class=per_class,
-        guards=tuple(_guarded(guard, per_class) for guard in guards) if per_class else (),
+        guards=tuple(guarded(guard, per_class) for guard in guards) if per_class else (),
         test=estimate(tested, 0.0, 100.0) if tested else None,
         test_ap_deployed=_mean_known(one.test_deployed),
         gap=estimate(gap, -FARTHEST, FARTHEST) if gap else None,
@@ -385,18 +302,6 @@ def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
     paired = ours.seeds == theirs.seeds
     drawn = {name: minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
     return {name: estimate(sampled, -FARTHEST, FARTHEST) for name, sampled in drawn.items() if sampled is not None}
-
-
-def _guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:
-    difference = per_class.get(guard.class_name, Estimate(None, None))
-    value, interval = difference.value, difference.interval
-    if value is None:
-        state = NO_GROUND_TRUTH
-    elif value < -guard.max_drop:
-        state = BROKEN if interval is not None and interval.high < 0 else DROPPED
-    else:
-        state = HELD if interval is not None and interval.low >= -guard.max_drop else UNCLEAR
-    return GuardResult(guard.class_name, guard.max_drop, difference, state)
 
 
 def _with_test_difference(

@@ -13,7 +13,8 @@ import pytest
 from agropest.report.class_tables import ClassTable
 from agropest.report.export import export_sweep
 from agropest.report.latex import escaped, per_class_latex, ranking_latex
-from agropest.results.comparison import ComparedVariant, Comparison, GuardResult
+from agropest.results.comparison import ComparedVariant, Comparison
+from agropest.results.guarded import GuardResult
 from agropest.results.store import FINISHED, STOPPED
 from agropest.statistics.inference import BETTER, Difference, Estimate, Interval
 

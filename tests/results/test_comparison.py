@@ -16,19 +16,9 @@ import pytest
 from agropest.report.sweep_table import comparison_rows, table_texts, verdict
 from agropest.report.verdicts import remarks
 from agropest.results import kept_replicates
-from agropest.results.comparison import (
-    BROKEN,
-    DROPPED,
-    HELD,
-    NO_GROUND_TRUTH,
-    UNCLEAR,
-    Candidate,
-    Comparison,
-    Drawn,
-    _guarded,
-    compare_candidates,
-    compare_detectors,
-)
+from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
+from agropest.results.guarded import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, guarded
+from agropest.results.prediction_comparison import compare_detectors
 from agropest.results.ranking import DAMAGED, rank_trials
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store
 from agropest.results.sweep_comparison import compare_trials
@@ -122,7 +112,7 @@ def test_a_guard_marks_a_variant_that_loses_its_class() -> None:
 )
 def test_the_states_of_a_guard(value: float | None, interval: tuple[float, float] | None, state: str) -> None:
     told = {"Ants": Estimate(value, Interval(*interval) if interval else None)}
-    assert _guarded(Guard("Ants", 2.0), told).state == state
+    assert guarded(Guard("Ants", 2.0), told).state == state
 
 
 def test_a_guard_on_a_class_without_ground_truth_says_so() -> None:
