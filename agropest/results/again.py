@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from agropest.results.store import FAILED, INTERRUPTED, NEW, RUNNING, STOPPED, S
 from agropest.sweep.trial import TrialSpec
 
 ASIDE = "aside"
+# Longer than a trial may take over its last checkpoint when it is told to end (tuning.child).
+WRITER_WAIT_S = 90.0
 
 
 def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
@@ -34,18 +36,23 @@ def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str
     return text
 
 
-def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
+def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str, say: Callable[[str], object] = print) -> str:
     """Moves what is stored of the trials to ``results/aside/``, and returns what was done in words.
 
-    Nothing is deleted: a folder that is moved back into ``results/trials`` is found there again.
+    Nothing is deleted: a folder that is moved back into ``results/trials`` is found there again. A process that a
+    killed launch has left behind, and that is still saving, is waited for.
+
+    Args:
+        say: is told who is waited for.
 
     Raises:
-        StoreError: a folder cannot be moved; what was moved before it stays moved.
+        StoreError: a trial is still being written, or a folder cannot be moved; what was moved before it stays moved.
     """
     text = describe_fresh(trials, store, sweep)
     stored = _stored(trials, store)
     if not stored:
         return text
+    _wait_for_writers([trial for trial, _ in stored], store, say)
     aside = store.root / ASIDE / f"{sweep}-{time.strftime('%Y%m%d-%H%M%S')}"
     for trial, _ in stored:
         try:
@@ -54,6 +61,19 @@ def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
             fix = "mend that, and give --fresh again"
             raise StoreError(fault(str(aside), "expected to move a trial there", error.strerror, fix)) from None
     return f"{text}; what they were is kept in {aside}"
+
+
+def _wait_for_writers(trials: Sequence[TrialSpec], store: Store, say: Callable[[str], object]) -> None:
+    """Waits until no process of this machine writes the trials; what one elsewhere still writes does not count."""
+    limit, told = time.monotonic() + WRITER_WAIT_S, False
+    while writing := [trial.name for trial in trials if store.folder(trial).is_being_written(known_only=True)]:
+        if not told:
+            say("--fresh: waiting for the last checkpoint of " + ", ".join(writing))
+            told = True
+        if time.monotonic() > limit:
+            fix = "end the processes that writer.json in the trials' folders names, and give --fresh again"
+            raise StoreError(fault(str(store.trials), "expected nobody to write these trials", writing, fix))
+        time.sleep(0.2)
 
 
 def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
