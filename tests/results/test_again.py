@@ -188,12 +188,17 @@ def test_fresh_waits_for_a_process_that_still_saves(tmp_path: Path, monkeypatch:
     folder = store.folder(TRIALS[2]).claim()
     folder.write_status(Status(RUNNING, 3))
     monkeypatch.setattr(again, "WRITER_WAIT_S", 0.0)
-    with pytest.raises(StoreError, match=r"expected nobody to write these trials, got \['anchors/s1'\]"):
-        start_afresh(TRIALS, store, "mine", lambda text: None)
-    assert store.folder(TRIALS[2]).status().status == RUNNING
+    said.clear()
+    start_afresh(TRIALS, store, "again", said.append)
+    assert said == ["--fresh: not waiting any longer for anchors/s1"]
+    assert store.folder(TRIALS[2]).status().status == NEW
+
+    folder = store.folder(TRIALS[2]).claim()
+    folder.write_status(Status(RUNNING, 3))
     owner = files.read_json(folder.path / "writer.json")
     files.write_json(folder.path / "writer.json", {**owner, "host": "another-machine"})
-    start_afresh(TRIALS, store, "again", lambda text: None)  # of which nothing is known: it finds its claim gone
+    start_afresh(TRIALS, store, "elsewhere", said.append)  # of which nothing is known
+    assert len(said) == 1
     assert store.folder(TRIALS[2]).status().status == NEW
 
 
