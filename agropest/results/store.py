@@ -309,7 +309,7 @@ class Store:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = files.without_tilde(root).resolve()
         self.trials = self.root / "trials"
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
