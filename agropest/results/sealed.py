@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,30 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
         return None
     seal = content.pop("seal", None)
     return content if seal is None or seal == _seal(content) else None
+
+
+def write_twice(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes what nothing else tells, sealed, and a copy beside it, which is written first."""
+    for one in (copy_of(path), path):
+        files.write_json(one, sealed(content))
+
+
+def read_either(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
+    """Returns what :func:`write_twice` wrote, of the first that is whole; None where neither is.
+
+    Args:
+        keys: that it holds.
+    """
+    for one in (path, copy_of(path)):
+        content = read_sealed(one)
+        if content is not None and content.keys() >= set(keys):
+            return content
+    return None
+
+
+def copy_of(path: Path) -> Path:
+    """Returns where the copy of a file that is written twice is: ``search.copy.json`` of ``search.json``."""
+    return path.with_name(f"{path.stem}.copy{path.suffix}")
 
 
 def _seal(content: Mapping[str, Any]) -> str:
