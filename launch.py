@@ -105,7 +105,7 @@ def launch(arguments: argparse.Namespace) -> int:
 
     from agropest.data.fitted import fitted_anchors
     from agropest.report.plan import plan_table
-    from agropest.results.again import describe_fresh, retry_failed, start_afresh
+    from agropest.results.again import describe_fresh, describe_retry, retry_failed, start_afresh
     from agropest.results.completeness import incomplete, is_done
     from agropest.results.lock import only_launch
     from agropest.results.store import Store
@@ -151,6 +151,8 @@ def launch(arguments: argparse.Namespace) -> int:
         console.print(in_words(forecast), markup=False, highlight=False)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
+        if arguments.retry_failed:
+            print(describe_retry(trials, store))
         show_remarks(remarks, console)
         if suggestions:
             print(suggestions.in_words())

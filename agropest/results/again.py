@@ -87,8 +87,19 @@ def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
         status = folder.status()
         note = f"failed, and tried again on request: {status.reason}"
         folder.claim().write_status(replace(status, status=INTERRUPTED, reason="", notes=(*status.notes, note)))
+    return _retried(failed, "are")
+
+
+def describe_retry(trials: Sequence[TrialSpec], store: Store) -> str:
+    """Returns which trials :func:`retry_failed` would try again."""
+    return _retried([trial for trial in trials if store.folder(trial).status().status == FAILED], "would be")
+
+
+def _retried(failed: Sequence[TrialSpec], verb: str) -> str:
     names = ", ".join(trial.name for trial in failed)
-    return f"--retry-failed: {len(failed)} trials are tried again: {names}" if failed else "--retry-failed: none failed"
+    return (
+        f"--retry-failed: {len(failed)} trials {verb} tried again: {names}" if failed else "--retry-failed: none failed"
+    )
 
 
 def go_on_with_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) -> list[str]:

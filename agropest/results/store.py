@@ -28,7 +28,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -213,11 +213,16 @@ class TrialFolder:
         for path in self.path.rglob(".*.tmp"):
             path.unlink(missing_ok=True)
 
-    def remove_checkpoints(self) -> None:
-        """Removes every checkpoint; needs the claim."""
+    def remove_checkpoints(self, but: Collection[int] = ()) -> None:
+        """Removes every checkpoint but those of the given iterations; needs the claim."""
         self.require_claim()
         for path in sorted(self.checkpoints.glob("*")):  # .json before .pth: what has no seal is no checkpoint
-            path.unlink(missing_ok=True)
+            if not path.stem.isdecimal() or int(path.stem) not in but:
+                path.unlink(missing_ok=True)
+
+    def checkpointed(self) -> set[int]:
+        """Returns the iterations that have a checkpoint, whole or not."""
+        return {int(path.stem) for path in self.checkpoints.glob("*.json") if path.stem.isdecimal()}
 
     def status(self) -> Status:
         """Returns the stored status; ``new`` when there is none."""
