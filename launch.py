@@ -106,7 +106,7 @@ def launch(arguments: argparse.Namespace) -> int:
 
     from agropest.data.fitted import fitted_anchors
     from agropest.report.plan import plan_table
-    from agropest.results.again import describe_fresh, retry_failed, start_afresh
+    from agropest.results.again import describe_fresh, describe_retry, retry_failed, start_afresh
     from agropest.results.completeness import incomplete, is_done
     from agropest.results.lock import only_launch
     from agropest.results.store import Store
@@ -129,7 +129,7 @@ def launch(arguments: argparse.Namespace) -> int:
     store = Store(arguments.results)
     if spec.draws_demo and arguments.data is None:
         draw_missing_demo(root)
-    dataset = open_data(root, store)
+    dataset = open_data(root, store, "--data" if arguments.data else f"{spec.path}: data")
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
     fit_anchors = functools.partial(fitted_anchors, dataset)
@@ -144,7 +144,7 @@ def launch(arguments: argparse.Namespace) -> int:
     remarks = lint(spec, trials, dataset, idle_of(spec, trials, dataset, store, arguments.plan))
     if arguments.plan:
         if spec.question:
-            console.print(spec.question)
+            console.print(spec.question, markup=False, highlight=False)
         pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
         sized, forecast = forecast_of(spec, trials, pending, dataset, store, arguments.probe)
         lacking = incomplete(pending, store, spec.stopper)
@@ -152,6 +152,8 @@ def launch(arguments: argparse.Namespace) -> int:
         console.print(in_words(forecast), markup=False, highlight=False, soft_wrap=True)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
+        if arguments.retry_failed:
+            print(describe_retry(trials, store))
         show_remarks(remarks, console)
         if suggestions:
             print(suggestions.in_words())
@@ -178,20 +180,24 @@ def draw_missing_demo(folder: Path) -> None:
         draw_demo_dataset(folder)
 
 
-def open_data(root: Path, store: Store) -> Dataset:
+def open_data(root: Path, store: Store, where: str) -> Dataset:
     """Returns the data set, checked and converted once, and says what it holds.
+
+    Args:
+        where: its folder is named.
 
     Raises:
         DataError: it cannot be read, or lacks a split.
     """
     from agropest.data.health import read_findings
-    from agropest.data.opening import open_dataset
+    from agropest.data.opening import open_dataset, require_splits
 
-    dataset = open_dataset(root, cache_root=store.root / "data")
-    for split in ("train", "valid"):
-        if split not in dataset.splits:
-            fix = "a sweep needs images to train on and images to compare on"
-            raise DataError(fault(str(root), f"expected a {split} split", sorted(dataset.splits), fix))
+    try:
+        dataset = open_dataset(root, cache_root=store.root / "data")
+    except DataError as error:  # of a file in it: that file is named
+        faults = (f"{where}: {text}" if text.startswith("data set ") else text for text in error.faults)
+        raise DataError(*faults) from None
+    require_splits(dataset, ("train", "valid"))
     images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
     num_findings = len(read_findings(dataset.health))
     remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""

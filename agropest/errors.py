@@ -88,7 +88,7 @@ def is_out_of_gpu_memory(error: BaseException) -> bool:
 
 
 def fault(where: str, rule: str, value: object, fix: str) -> str:
-    """Returns the one line that states a fault: ``where: rule, got value; fix``.
+    """Returns the one line that states a fault: ``where: rule, got value; fix``; line ends in it are escaped.
 
     Args:
         where: file and key, or folder; for example ``sweeps/a.yaml: variants.multi.SOLVER.BASE_LR``.
@@ -102,7 +102,8 @@ def fault(where: str, rule: str, value: object, fix: str) -> str:
         shown = reprlib.repr(value)
     if len(shown) > 160:
         shown = shown[:157] + "..."
-    return f"{where}: {rule}, got {shown}; {fix}"
+    line = f"{where}: {rule}, got {shown}; {fix}"
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -7,11 +7,14 @@ import functools
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,10 +24,11 @@ from rich.console import Console
 from agropest import files
 from agropest.data import demo
 from agropest.errors import StoreError, fault
-from agropest.results.store import INTERRUPTED, Store, TrialFolder
+from agropest.results.store import FAILED, INTERRUPTED, Store, TrialFolder
 from agropest.sweep.lint import Remark
 from agropest.sweep.spec import SweepSpec
 from agropest.tuning.watch import Rewritten
+from benchmarks.faults.launched import MARK, Launch
 from launch import LOG_COLUMNS, main, show_remarks
 from tests.conftest import write_tiny_sweep
 
@@ -162,6 +166,14 @@ def writer(folder: TrialFolder) -> int:
     return pid
 
 
+def ended(folders: list[TrialFolder]) -> bool:
+    """Returns whether the processes that trained have ended, once they have had the time to."""
+    pids, limit = [writer(folder) for folder in folders], time.monotonic() + LIMIT_S
+    while any(map(is_alive, pids)) and time.monotonic() < limit:
+        time.sleep(0.2)
+    return not any(map(is_alive, pids))
+
+
 def is_alive(pid: int) -> bool:
     try:
         return "Z" not in (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -190,6 +202,95 @@ def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(
     assert "2 unfinished" in capsys.readouterr().out
 
 
+def test_ctrl_c_twice_ends_the_launch_at_once_and_leaves_no_trial(tiny_sweep: Path, tmp_path: Path) -> None:
+    """The trials are amid an iteration that takes its time, so that no checkpoint can be waited for."""
+    results, go = tmp_path / "r", tmp_path / "go"
+    held = {"HELD_AT": "2", "HELD_UNTIL": str(go), "PYTHONPATH": str(INJECTED)}
+    words = ("--results", results, *LONGER, UNCHECKED)
+    process = start(tiny_sweep, *words, cwd=tmp_path, environment={**os.environ, **held})
+    with ended_at_last(process):
+        wait_for(process, results, lambda folder: bool(list(folder.path.glob("held-*"))))
+        process.send_signal(signal.SIGINT)
+        limit = time.monotonic() + LIMIT_S
+        while "again to stop at once" not in (tmp_path / "log.txt").read_text():
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    assert process.returncode == 130, (tmp_path / "log.txt").read_text()
+    assert not (results / "tiny" / "ranking.csv").exists()
+    go.touch()
+    assert ended(trial_folders(results))
+
+
+def test_a_results_folder_that_is_moved_away_ends_the_launch_and_does_not_come_back(
+    tiny_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, elsewhere = tmp_path / "r", tmp_path / "elsewhere"
+    rare = [f"--set={key}=100000" for key in ("SOLVER.MAX_ITER", "TEST.EVAL_PERIOD", "SOLVER.CHECKPOINT_PERIOD")]
+
+    def move() -> None:
+        limit = time.monotonic() + LIMIT_S
+        while time.monotonic() < limit and not elsewhere.exists():
+            if any(folder.heartbeat() for folder in trial_folders(results)):
+                results.rename(elsewhere)
+            time.sleep(0.1)
+
+    monkeypatch.chdir(tmp_path)
+    mover = threading.Thread(target=move)
+    mover.start()
+    code = main([str(tiny_sweep), "--results", str(results), "--no-dashboard", UNCHECKED, *rare])
+    mover.join()
+    error = capsys.readouterr().err
+    assert code == 2
+    assert error.startswith(f"error: {results}: expected the results folder to stay")
+    assert len(error.splitlines()) == 1
+    assert not (results / "trials").exists()
+    assert len(trial_folders(elsewhere)) == 2
+
+
+def test_only_what_was_added_is_run_what_failed_is_tried_again_and_fresh_begins_anew(
+    whole: tuple[Path, Path, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sweep, whole_results, _ = whole
+    results = tmp_path / "r"
+    shutil.copytree(whole_results, results)
+    monkeypatch.chdir(tmp_path)
+    words = [str(sweep), "--results", str(results), "--no-dashboard", UNCHECKED, *LONGER]
+    [baseline] = (TrialFolder(path) for path in (results / "trials").glob("baseline-*"))
+    [focal] = (TrialFolder(path) for path in (results / "trials").glob("focal-*"))
+    focal.claim().write_status(replace(focal.status(), status=FAILED, reason="on purpose"))
+    assert main([*words, "--plan", "--retry-failed"]) == 0
+    assert "--retry-failed: 1 trials would be tried again: focal/s5" in capsys.readouterr().out
+    assert focal.status().status == FAILED
+
+    before = stamps(baseline)
+    added = ["--set", "seeds=[5, 6]", "--set", "variants.slow.SOLVER.BASE_LR=0.001"]
+    assert main([*words, *added, "--retry-failed"]) == 0
+    assert "--retry-failed: 1 trials are tried again: focal/s5" in capsys.readouterr().out
+    assert stamps(baseline) == before
+    assert focal.status().notes[-1] == "failed, and tried again on request: on purpose"
+    assert sorted(pd.read_csv(results / "tiny" / "ranking.csv")["status"]) == ["finished"] * 6
+
+    kept = {folder.path.name: stamps(folder) for folder in trial_folders(results)}
+    alone = "variants={focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}}"
+    assert main([*words, "--set", "baseline=focal", "--set", alone, "--fresh"]) == 0
+    assert "--fresh: 1 trials start again (1 finished: 8 iterations" in capsys.readouterr().out
+    [aside] = (results / "aside").glob("tiny-*/*")
+    for folder in trial_folders(results):
+        assert (stamps(folder) == kept[folder.path.name]) == (folder.path.name != aside.name)
+    assert stamps(TrialFolder(aside)) == kept[aside.name]
+
+
+def stamps(folder: TrialFolder) -> dict[str, int]:
+    """Returns when each file of a trial was written."""
+    return {str(path.relative_to(folder.path)): path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+
+
 @contextlib.contextmanager
 def ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """A process that does not outlive the test."""
@@ -208,7 +309,7 @@ def test_killed_processes_cost_only_the_work_since_their_checkpoint(
     Trials wait at the fourth iteration, behind a checkpoint of the second, until both kills are done.
     """
     results, go = tmp_path / "r", tmp_path / "go"
-    held = {"HELD_AT": "3", "HELD_UNTIL": str(go), "PYTHONPATH": str(INJECTED)}
+    held = {"HELD_AT": "3", "HELD_UNTIL": str(go), "PYTHONPATH": str(INJECTED), MARK: "killed"}
     process = start(
         tiny_sweep, "--results", results, *LONGER, UNCHECKED, cwd=tmp_path, environment={**os.environ, **held}
     )
@@ -217,12 +318,8 @@ def test_killed_processes_cost_only_the_work_since_their_checkpoint(
         killed = writer(folder)
         os.kill(killed, signal.SIGKILL)
         wait_for(process, results, lambda one: is_held(one) and writer(one) != killed)
-    orphans = [writer(folder) for folder in trial_folders(results)]
     go.touch()
-    limit = time.monotonic() + LIMIT_S
-    while time.monotonic() < limit and any(is_alive(pid) for pid in orphans):
-        time.sleep(0.2)
-    assert not any(is_alive(pid) for pid in orphans)
+    assert ended(trial_folders(results))
 
     again = launch(tiny_sweep, "--results", results, *LONGER, UNCHECKED, cwd=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -235,6 +332,8 @@ def test_killed_processes_cost_only_the_work_since_their_checkpoint(
     for record in records:
         undisturbed = expected / "trials" / folder.path.name / "evaluations" / f"{record.stem}.npz"
         assert folder.boxes_path(record).read_bytes() == undisturbed.read_bytes()
+    # Last: two of Ray's own agents take up to a minute to notice that Ray is gone.
+    assert Launch(process, held[MARK], tmp_path / "log.txt").left_over() == []
 
 
 def is_held(folder: TrialFolder) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
 
-from agropest import files
+from agropest import files, plain_yaml
 from agropest.data.folder import inside, nfc
 from agropest.data.health import KEPT, Finding
 from agropest.errors import DataError, fault
@@ -20,6 +19,9 @@ KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("
 KNOWN_KEYS = {"path", "nc", "names", "roboflow", "download", "yaml_file"} | {
     key for keys in KEYS.values() for key in keys
 }
+
+
+HIGHEST_CLASS = 99_999
 
 
 @dataclass(frozen=True)
@@ -72,21 +74,10 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     return DataYaml(file, names, folders, tuple(findings))
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key given twice: one of them would be lost in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((k for i, k in enumerate(keys) if k in keys[:i]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _parse(file: Path) -> dict[Any, Any]:
     fix = "see docs/data.md for what it must look like"
     try:
-        content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=_Loader)
+        content = plain_yaml.load(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(fault(str(file), "expected YAML in UTF-8", " ".join(str(error).split()), fix)) from None
     if not isinstance(content, dict):
@@ -105,17 +96,20 @@ def _names(value: Any, where: str, faults: list[str]) -> dict[int, str]:
     if not items:
         faults.append(fault(where, "expected a list of class names", value, "write names: [Ants, Bees, ...]"))
     names: dict[int, str] = {}
+    seen: set[str] = set()
     for index, name in items:
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            faults.append(fault(where, "expected class numbers from 0", index, "number the classes 0, 1, 2, ..."))
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index <= HIGHEST_CLASS:
+            rule = f"expected class numbers from 0 to {HIGHEST_CLASS}"
+            faults.append(fault(where, rule, index, "number the classes 0, 1, 2, ..."))
         elif not isinstance(name, str):
             faults.append(fault(f"{where}[{index}]", "expected text", name, "put it into quotes"))
         elif not name.strip():
             faults.append(fault(f"{where}[{index}]", "expected a name", name, "give the class a name"))
-        elif nfc(name.strip()) in names.values():
+        elif nfc(name.strip()) in seen:
             faults.append(fault(f"{where}[{index}]", "expected different names", name, "rename one of the two"))
         else:
             names[index] = nfc(name.strip())
+            seen.add(names[index])
     return dict(sorted(names.items()))
 
 

@@ -2,7 +2,8 @@
 
 The cache holds, for each data set, ``<name>-<fingerprint>/`` with ``annotations/<split>.json``, ``health.json`` and
 ``dataset.json``, and in ``seen/`` which state of a folder (names, sizes, times) has which fingerprint. Every file is
-written whole and means the same whoever writes it, so that two processes may convert the same set at once.
+written whole and means the same whoever writes it, so that two processes may convert the same set at once. What is no
+longer as it was written, by its hash, is converted again.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def load_dataset(
     conversion = convert(source, processes, on_image(len(source.pictures)) if on_image else None)
     folder = cache_root / f"{_plain_name(root.name)}-{conversion.fingerprint[:12]}"
     dataset = write_conversion(conversion, folder)
-    files.write_json(seen, {"folder": folder.name, "fingerprint": conversion.fingerprint})
+    described = _sha256(folder / "dataset.json")
+    files.write_json(seen, {"folder": folder.name, "fingerprint": conversion.fingerprint, "sha256": described})
     return dataset
 
 
@@ -137,7 +139,7 @@ def _described(dataset: Dataset) -> dict[str, Any]:
         name: {
             "num_images": split.num_images,
             "num_boxes": split.num_boxes,
-            "bytes": split.annotations.stat().st_size,
+            "sha256": _sha256(split.annotations),
         }
         for name, split in dataset.splits.items()
     }
@@ -146,6 +148,7 @@ def _described(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "class_names": list(dataset.class_names),
         "splits": splits,
+        "health": _sha256(dataset.health),
         "converter_version": CONVERTER_VERSION,
     }
 
@@ -155,20 +158,27 @@ def _read_kept(seen: Path, cache_root: Path, root: Path) -> Dataset | None:
     try:
         told = files.read_json(seen)
         folder = cache_root / told["folder"]
+        if _sha256(folder / "dataset.json") != told["sha256"]:
+            return None
         described = files.read_json(folder / "dataset.json")
         splits = {}
         for name, split in described["splits"].items():
             path = folder / "annotations" / f"{name}.json"
-            if path.stat().st_size != split["bytes"]:
+            if _sha256(path) != split["sha256"]:
                 return None
             splits[name] = Split(name, path, root, split["num_images"], split["num_boxes"])
         health = folder / "health.json"
-        whole = health.is_file() and described["fingerprint"] == told["fingerprint"]
+        whole = _sha256(health) == described["health"] and described["fingerprint"] == told["fingerprint"]
         if not whole or described["converter_version"] != CONVERTER_VERSION:
             return None
         return Dataset(root, described["fingerprint"], tuple(described["class_names"]), splits, health)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def refuse_inside(folder: Path, root: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
+from agropest.data.data_yaml import KEYS, find_data_yaml
 from agropest.data.dataset import Dataset, load_dataset
+from agropest.data.health import read_findings
+from agropest.errors import DataError, fault
 
 CACHE_ROOT = Path("results/data")
 
@@ -27,6 +30,22 @@ def image_progress(what: str) -> Iterator[OnImage]:
             return lambda: progress.advance(task)
 
         yield start
+
+
+def require_splits(dataset: Dataset, names: Sequence[str]) -> None:
+    """Raises DataError, which names the file and key that decide, unless a data set has these splits."""
+    findings = read_findings(dataset.health)
+    data_yaml = find_data_yaml(dataset.root)
+    faults = []
+    for name in names:
+        if name not in dataset.splits:
+            rules = ("split-missing", "split-not-in-yaml")
+            told = [finding.detail for finding in findings if finding.split == name and finding.rule in rules]
+            where = f"{data_yaml}: {KEYS[name][0]}" if data_yaml else str(dataset.root)
+            fix = "a sweep needs images to train on and images to compare on"
+            faults.append(fault(where, f"expected a {name} split", told[0] if told else sorted(dataset.splits), fix))
+    if faults:
+        raise DataError(*faults)
 
 
 def open_dataset(folder: Path, processes: int | None = None, cache_root: Path = CACHE_ROOT) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from agropest.results.store import FAILED, INTERRUPTED, NEW, RUNNING, STOPPED, S
 from agropest.sweep.trial import TrialSpec
 
 ASIDE = "aside"
+# Longer than a trial may take over its last checkpoint when it is told to end (tuning.child).
+WRITER_WAIT_S = 90.0
 
 
 def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
@@ -34,10 +36,14 @@ def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str
     return text
 
 
-def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
+def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str, say: Callable[[str], object] = print) -> str:
     """Moves what is stored of the trials to ``results/aside/``, and returns what was done in words.
 
-    Nothing is deleted: a folder that is moved back into ``results/trials`` is found there again.
+    Nothing is deleted: a folder that is moved back into ``results/trials`` is found there again. A process that a
+    killed launch has left behind, and that is still saving, is waited for.
+
+    Args:
+        say: is told who is waited for.
 
     Raises:
         StoreError: a folder cannot be moved; what was moved before it stays moved.
@@ -46,6 +52,7 @@ def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
     stored = _stored(trials, store)
     if not stored:
         return text
+    _wait_for_writers([trial for trial, _ in stored], store, say)
     aside = store.root / ASIDE / f"{sweep}-{time.strftime('%Y%m%d-%H%M%S')}"
     for trial, _ in stored:
         try:
@@ -56,6 +63,22 @@ def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
     return f"{text}; what they were is kept in {aside}"
 
 
+def _wait_for_writers(trials: Sequence[TrialSpec], store: Store, say: Callable[[str], object]) -> None:
+    """Waits until no process of this machine writes the trials, or is to have ended long ago.
+
+    Whoever writes all the same, here or elsewhere, finds its claim gone, and its checkpoint gets no seal.
+    """
+    limit, told = time.monotonic() + WRITER_WAIT_S, False
+    while writing := [trial.name for trial in trials if store.folder(trial).is_being_written(known_only=True)]:
+        if time.monotonic() > limit:
+            say("--fresh: not waiting any longer for " + ", ".join(writing))
+            return
+        if not told:
+            say("--fresh: waiting for the last checkpoint of " + ", ".join(writing))
+            told = True
+        time.sleep(0.2)
+
+
 def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
     """Makes every failed trial an interrupted one, which goes on from its last checkpoint; returns that in words."""
     failed = [trial for trial in trials if store.folder(trial).status().status == FAILED]
@@ -64,8 +87,19 @@ def retry_failed(trials: Sequence[TrialSpec], store: Store) -> str:
         status = folder.status()
         note = f"failed, and tried again on request: {status.reason}"
         folder.claim().write_status(replace(status, status=INTERRUPTED, reason="", notes=(*status.notes, note)))
+    return _retried(failed, "are")
+
+
+def describe_retry(trials: Sequence[TrialSpec], store: Store) -> str:
+    """Returns which trials :func:`retry_failed` would try again."""
+    return _retried([trial for trial in trials if store.folder(trial).status().status == FAILED], "would be")
+
+
+def _retried(failed: Sequence[TrialSpec], verb: str) -> str:
     names = ", ".join(trial.name for trial in failed)
-    return f"--retry-failed: {len(failed)} trials are tried again: {names}" if failed else "--retry-failed: none failed"
+    return (
+        f"--retry-failed: {len(failed)} trials {verb} tried again: {names}" if failed else "--retry-failed: none failed"
+    )
 
 
 def go_on_with_stopped(trials: Sequence[TrialSpec], store: Store, stopper: str) -> list[str]:

@@ -86,5 +86,4 @@ def is_whole(
 
 
 def _has_unevaluated_checkpoints(trial: TrialSpec, folder: TrialFolder, evaluated: Collection[int], end: int) -> bool:
-    kept = {int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()}
-    return any(trial.is_evaluation(i) for i in kept.difference(evaluated) if i <= end)
+    return any(trial.is_evaluation(i) for i in folder.checkpointed().difference(evaluated) if i <= end)

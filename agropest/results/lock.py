@@ -1,8 +1,9 @@
-"""One launch at a time on one results folder.
+"""One launch at a time on one results folder, and one process at a time where a trial changes hands.
 
 The lock is the kernel's (``flock``): it is gone the moment its process is, however that ends. Some network file systems
 do not pass it between machines. So the holder also touches the lock file every few seconds, and a launch on another
-machine that got the kernel's lock all the same waits until that has stopped.
+machine that got the kernel's lock all the same waits until that has stopped. Where a file system has no locks at all,
+so does one on the same machine.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agropest.errors import StoreError, fault
 
 LOCK = ".launch.lock"
 TOUCH_S = 5.0
-# The holder on another machine is taken for gone when it has not touched the file for this long.
+# A holder that no kernel tells of is taken for gone when it has not touched the file for this long.
 STALE_S = 60.0
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
@@ -56,8 +57,28 @@ def only_launch(root: Path, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def held_alone(path: Path) -> Iterator[None]:
+    """Holds a lock file while something is read and then written; whoever holds it already is waited for.
+
+    Where there are no locks, or no room for the file, nothing is held.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(descriptor: int, root: Path) -> None:
     owner = os.pread(descriptor, 500, 0).decode(errors="replace").strip()
+    has_locks = True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -66,11 +87,20 @@ def _acquire(descriptor: int, root: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        has_locks = False
     age = _age_s(descriptor, root)
-    if owner and f" on {socket.gethostname()}: " not in owner and age < STALE_S:
+    is_near = f" on {socket.gethostname()}: " in owner
+    may_live = not is_near or (not has_locks and _is_alive(owner))
+    if owner and may_live and age < STALE_S:
         fix = f"wait until it has ended; if it was killed, for {STALE_S:.0f} s after that"
-        rule = "expected no launch of another machine to be running there"
+        rule = f"expected no launch of {'this' if is_near else 'another'} machine to be running there"
         raise StoreError(fault(str(root), rule, f"{owner}, {age:.0f} s ago", fix))
+
+
+def _is_alive(owner: str) -> bool:
+    """Returns whether the process that a lock file of this machine names is there, and is not this one."""
+    pid = owner.removeprefix("process ").partition(" ")[0]
+    return pid != str(os.getpid()) and pid.isdecimal() and Path(f"/proc/{pid}").is_dir()
 
 
 def _age_s(descriptor: int, root: Path) -> float:

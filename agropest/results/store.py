@@ -6,6 +6,7 @@
       status.json                    status, iteration, time, reason of a failure
       ended.json                     the same once more where the trial has ended: nothing else says that it was stopped
       writer.json                    token of the one process that may write here
+      .writer.lock                   held while that changes hands, and while a status is written
       heartbeat.json                 where a running trial is between two evaluations; of no consequence
       evaluations/valid-00000300.json, .npz    metrics and boxes of every evaluation
       evaluations/test-00000300.json, .npz
@@ -27,7 +28,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +38,8 @@ import yaml
 
 from agropest import files
 from agropest.errors import StoreError, fault
+from agropest.results.lock import held_alone
+from agropest.results.sealed import read_sealed, sealed
 from agropest.statistics.referee import Referee
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
@@ -53,6 +56,7 @@ STATUSES = (NEW, RUNNING, INTERRUPTED, FINISHED, STOPPED, FAILED)
 
 # The split name of the one validation with test-time augmentation, of the checkpoint that plain validation chose.
 VALID_AUGMENTED = "valid_augmented"
+WRITER_LOCK = ".writer.lock"
 
 
 @dataclass(frozen=True)
@@ -145,18 +149,25 @@ class TrialFolder:
         self._require_results_folder()
         token = uuid.uuid4().hex
         owner = {"token": token, "pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-        files.write_json(self.path / "writer.json", owner)
+        self.path.mkdir(exist_ok=True)
+        with held_alone(self.path / WRITER_LOCK):
+            files.write_json(self.path / "writer.json", owner)
         return TrialFolder(self.path, token)
 
-    def is_being_written(self) -> bool:
+    def is_being_written(self, known_only: bool = False) -> bool:
         """Returns whether the trial says that it is running, and its process is not known to have ended.
 
         Known is that only of processes of this machine.
+
+        Args:
+            known_only: whether a process of another machine counts as ended.
         """
         if self.status().status != RUNNING:
             return False
-        owner = _read(self.path / "writer.json") or {}
-        return owner.get("host") != socket.gethostname() or Path(f"/proc/{owner.get('pid')}").is_dir()
+        owner = read_sealed(self.path / "writer.json") or {}
+        if owner.get("host") != socket.gethostname():
+            return not known_only
+        return Path(f"/proc/{owner.get('pid')}").is_dir()
 
     def _require_results_folder(self) -> None:
         """A results folder that was removed under a running launch must not come back with next to nothing in it."""
@@ -172,7 +183,7 @@ class TrialFolder:
             StoreError: the results folder is gone, or the claim cannot be read.
         """
         self._require_results_folder()
-        owner = _read(self.path / "writer.json")
+        owner = read_sealed(self.path / "writer.json")
         if self.token and owner is None:
             rule, fix = "expected this trial's claim", "it was removed or damaged; the trial starts again by itself"
             raise StoreError(fault(str(self.path / "writer.json"), rule, owner, fix))
@@ -185,7 +196,7 @@ class TrialFolder:
         Args:
             sweep: whose launch runs the trial first.
         """
-        if _read(self.path / "trial.json") is None:
+        if read_sealed(self.path / "trial.json") is None:
             tree = nest(trial.config)
             text = yaml.dump(tree, Dumper=YAML_DUMPER, sort_keys=True, allow_unicode=True)
             files.write_text(self.path / "config.yaml", text)
@@ -193,7 +204,7 @@ class TrialFolder:
 
     def origin(self) -> tuple[str, str]:
         """Returns the sweep that ran the trial first, and the label it has there; empty where that is not known."""
-        content = _read(self.path / "trial.json") or {}
+        content = read_sealed(self.path / "trial.json") or {}
         return str(content.get("sweep", "")), str(content.get("label", ""))
 
     def remove_leftovers(self) -> None:
@@ -202,30 +213,36 @@ class TrialFolder:
         for path in self.path.rglob(".*.tmp"):
             path.unlink(missing_ok=True)
 
-    def remove_checkpoints(self) -> None:
-        """Removes every checkpoint; needs the claim."""
+    def remove_checkpoints(self, but: Collection[int] = ()) -> None:
+        """Removes every checkpoint but those of the given iterations; needs the claim."""
         self.require_claim()
         for path in sorted(self.checkpoints.glob("*")):  # .json before .pth: what has no seal is no checkpoint
-            path.unlink(missing_ok=True)
+            if not path.stem.isdecimal() or int(path.stem) not in but:
+                path.unlink(missing_ok=True)
+
+    def checkpointed(self) -> set[int]:
+        """Returns the iterations that have a checkpoint, whole or not."""
+        return {int(path.stem) for path in self.checkpoints.glob("*.json") if path.stem.isdecimal()}
 
     def status(self) -> Status:
         """Returns the stored status; ``new`` when there is none."""
         return _status(self.path / "status.json") or _status(self.path / "ended.json") or Status()
 
     def write_status(self, status: Status) -> None:
-        """Replaces the status; needs the claim."""
-        self.require_claim()
-        copy = self.path / "ended.json"
-        if status.status in (*ENDED_WELL, FAILED):
-            files.write_json(copy, _sealed(asdict(status)))
-        else:
-            copy.unlink(missing_ok=True)
-        files.write_json(self.path / "status.json", _sealed(asdict(status)))
+        """Replaces the status; needs the claim, which nobody else gets before it is written."""
+        with held_alone(self.path / WRITER_LOCK):
+            self.require_claim()
+            copy = self.path / "ended.json"
+            if status.status in (*ENDED_WELL, FAILED):
+                files.write_json(copy, sealed(asdict(status)))
+            else:
+                copy.unlink(missing_ok=True)
+            files.write_json(self.path / "status.json", sealed(asdict(status)))
 
     def heartbeat(self) -> Heartbeat | None:
         """Returns the last heartbeat; it stays when the trial has ended."""
         try:
-            return Heartbeat(**(_read(self.path / "heartbeat.json") or {}))
+            return Heartbeat(**(read_sealed(self.path / "heartbeat.json") or {}))
         except TypeError:
             return None
 
@@ -245,7 +262,8 @@ class TrialFolder:
         self.require_claim()
         boxes = self.boxes_path(record)
         save_boxes(boxes)
-        files.write_json(boxes.with_suffix(".json"), _sealed({**asdict(record), "boxes": _fingerprint(boxes)}))
+        self.require_claim()  # boxes without metrics are no evaluation
+        files.write_json(boxes.with_suffix(".json"), sealed({**asdict(record), "boxes": _fingerprint(boxes)}))
 
     def read_evaluations(self, split: str = "valid", check_boxes: bool = False) -> list[EvaluationRecord]:
         """Returns the stored evaluations of a split, by iteration; damaged ones are left out.
@@ -272,7 +290,7 @@ class TrialFolder:
         """Returns whether the boxes of an evaluation are as they were written."""
         boxes = self.boxes_path(record)
         try:
-            return _are_whole(boxes, (_read(boxes.with_suffix(".json")) or {}).get("boxes"), True)
+            return _are_whole(boxes, (read_sealed(boxes.with_suffix(".json")) or {}).get("boxes"), True)
         except OSError:
             return False
 
@@ -296,7 +314,7 @@ class Store:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = files.without_tilde(root).resolve()
         self.trials = self.root / "trials"
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
@@ -360,25 +378,13 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 def _status(path: Path) -> Status | None:
-    content = _read(path)
+    content = read_sealed(path)
     lists = {name: tuple((content or {}).get(name, ())) for name in ("notes", "stopped_for")}
     try:
         status = Status(**{**(content or {}), **lists})
     except TypeError:
         return None
     return status if content and status.status in STATUSES else None
-
-
-def _read(path: Path) -> Any:
-    """Returns the JSON mapping in a file, or None when there is none to read, or another one than was written."""
-    try:
-        content = files.read_json(path)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    seal = content.pop("seal", None)
-    return content if seal is None or seal == _seal(content) else None
 
 
 @lru_cache(maxsize=30_000)  # some 100 MB
@@ -390,21 +396,12 @@ def _evaluation(path: Path, *_state: int) -> tuple[EvaluationRecord | None, Any]
     Args:
         _state: of the file, which is read again when that has changed.
     """
-    content = _read(path) or {}
+    content = read_sealed(path) or {}
     written = content.pop("boxes", None)
     try:
         return EvaluationRecord(**content), written
     except TypeError:
         return None, written
-
-
-def _sealed(content: dict[str, Any]) -> dict[str, Any]:
-    return {**content, "seal": _seal(content)}
-
-
-def _seal(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _are_whole(boxes: Path, written: Any, check_content: bool) -> bool:

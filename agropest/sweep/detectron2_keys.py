@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import math
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from agropest.errors import EnvironmentFault, SweepFileError, fault, nearest
 from agropest.sweep.yaml_file import read_yaml
 
 FlatConfig = dict[str, Any]
+HIGHEST_INTEGER = 2**31 - 1  # what torch and OpenCV take everywhere
 
 
 @cache
@@ -147,20 +148,27 @@ def _kind(value: Any) -> str:
     if isinstance(value, str | list):
         return "text" if isinstance(value, str) else "list"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return "number" if math.isfinite(value) else "not finite"
+        return "number" if _is_finite(value) else "not finite"
     return "other"
 
 
 def _number(value: Any, default: int | float) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a number")
-    if value != value or value in (float("inf"), float("-inf")):
+    if not _is_finite(value):
         raise ValueError("expected a finite number")
     if isinstance(default, float):
         return float(value)
     if value != int(value):
         raise ValueError("expected a whole number")
+    if abs(value) > HIGHEST_INTEGER:
+        raise ValueError(f"expected a whole number up to {HIGHEST_INTEGER}")
     return int(value)
+
+
+def _is_finite(value: int | float) -> bool:
+    """Returns whether a float can hold it, whole numbers of any length included."""
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _literal(text: str) -> Any:
@@ -204,8 +212,12 @@ def read_config_file(path: Path, seen: tuple[Path, ...] = ()) -> FlatConfig:
     if not isinstance(content, dict):
         raise SweepFileError(fault(str(path), "expected a Detectron2 config (keys with values)", content, "mend it"))
     bases = content.pop("_BASE_", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) and base for base in bases):
+        rule = "expected the path of a Detectron2 config, or a list of such"
+        raise SweepFileError(fault(f"{path}: _BASE_", rule, bases, "name a file, or take _BASE_ out"))
     flat: FlatConfig = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases:
         flat.update(read_config_file(path.parent / files.without_tilde(base), (*seen, path)))
     faults: list[str] = []
     flat.update(checked(flatten(content), str(path), faults))

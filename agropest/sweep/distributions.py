@@ -164,7 +164,7 @@ def _read(section: Section, key: str, value: Any) -> Distribution | None:
         try:
             values.append(coerce(key, end))
         except ValueError as error:
-            section.fault(key, str(error), end, f"Detectron2's default is {default_config()[key]!r}")
+            section.fault(f"{key}.{kind}", str(error), end, f"Detectron2's default is {default_config()[key]!r}")
             return None
     if not law.is_whole and kind != CHOICE and isinstance(default_config()[key], int):
         section.fault(key, f"expected whole numbers, which {kind} does not give", arguments, "use randint")

@@ -14,6 +14,11 @@ DESIGNS = ("full", "ablation")
 BASE_LEVEL, APPLIED = "base", "on"
 
 
+def num_combinations(num_factors: int, design: str) -> int:
+    """Returns how many variants a design has; of an ablation with one factor or two some are counted twice."""
+    return 2**num_factors if design == "full" else 2 * num_factors + 2
+
+
 def combine(
     factors: Mapping[str, Mapping[str, Any]], design: str
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:

@@ -100,6 +100,9 @@ def _refuse_contradictions(
                 faults.append(
                     fault(f"{spec.path}: {where}: {key}", rule, layer[key], "leave it out: it comes from the data")
                 )
+        if "SEED" in layer:
+            rule, fix = "expected the seeds of the sweep instead", f"write seeds: [{layer['SEED']}]"
+            faults.append(fault(f"{spec.path}: {where}: SEED", rule, layer["SEED"], fix))
         for key in GIVEN_ANCHORS if config[FITTED] and where != "config" and FITTED not in layer else ():
             if key in layer:
                 rule, fix = f"expected either it or {FITTED}", f"set {FITTED}: 0 beside it"
@@ -160,7 +163,7 @@ def _check_anchors(config: FlatConfig, refuse: Any) -> None:
         elif len(lists) not in (1, num_levels) or len({len(item) for item in lists}) != 1:
             lengths = [len(item) for item in lists]
             rule = f"expected 1 or {num_levels} lists of equal length (got lengths {lengths})"
-            refuse(key, rule, "give every FPN level the same number of them (rpn.py needs it)")
+            refuse(key, rule, "give every level of MODEL.RPN.IN_FEATURES the same number of them (rpn.py needs it)")
 
 
 def _positive(value: Any) -> bool:

@@ -73,9 +73,11 @@ def read_reference(top: Section, sweep_file: Path, variants: Sequence[str]) -> R
     found = {}
     for variant, run in chosen.items():
         if variant not in variants:
-            section.fault("runs", "expected names of variants", variant, nearest(str(variant), variants))
+            section.fault(f"runs.{variant}", "expected the name of a variant", variant, nearest(str(variant), variants))
         elif not isinstance(run, str | int) or run not in runs.content:
-            section.fault("runs", f"expected a run of {name}", run, nearest(str(run), list(map(str, runs.content))))
+            section.fault(
+                f"runs.{variant}", f"expected a run of {name}", run, nearest(str(run), list(map(str, runs.content)))
+            )
         else:
             found[str(variant)] = _run(runs.section(str(run)))
     return Reference(note, found, threshold)

@@ -46,14 +46,20 @@ def apply_settings(
 def _place(content: dict[Any, Any], key: str, value: Any, faults: list[str]) -> None:
     node: Any = content
     parts = _parts(content, key)
-    for part in parts[:-1]:
+    if not all(parts):
+        faults.append(fault(f"--set {key}", "expected words with a dot between them", key, "check the key"))
+        return
+    for number, part in enumerate(parts):
+        part = next((known for known in node if str(known) == part), part)  # 1 in a file is a number, here a word
+        if number == len(parts) - 1:
+            node[part] = value
+            return
         if not isinstance(node.get(part), dict):
             if node.get(part) is not None:
                 faults.append(fault(f"--set {key}", f"expected {part} to hold keys", node[part], "check the key"))
                 return
             node[part] = {}
         node = node[part]
-    node[parts[-1]] = value
 
 
 def _parts(content: dict[Any, Any], key: str) -> list[str]:
@@ -66,6 +72,6 @@ def _parts(content: dict[Any, Any], key: str) -> list[str]:
         for name in names:
             if rest.startswith(name + "."):
                 return [first, name, *_parts({}, rest[len(name) + 1 :])]
-    if first[0].isupper():
+    if first[:1].isupper():
         return [key]
     return [first, *_parts({}, rest)]

@@ -39,11 +39,11 @@ from agropest import files
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.sweep.budget import Budget, read_budget
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
-from agropest.sweep.factors import DESIGNS, combine
+from agropest.sweep.factors import DESIGNS, combine, num_combinations
 from agropest.sweep.guard import Guard, read_guards
 from agropest.sweep.reference import Reference, read_reference
 from agropest.sweep.resources import Resources, read_resources
-from agropest.sweep.search import OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
+from agropest.sweep.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.section import Section
 from agropest.sweep.settings import apply_settings
 from agropest.sweep.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
@@ -241,11 +241,18 @@ def _overrides(top: Section, key: str, faults: list[str]) -> FlatConfig:
 
 def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Variant, ...]:
     section = top.section("variants")
+    _refuse_twice(section)
     variants = [_variant(str(name), section.section(name)) for name in section.content]
     factors = top.section("factors")
     design = top.choice("design", DESIGNS, "full") if factors.content else top.raw("design", "")
     if design and not factors.content:
         top.fault("design", "expected factors beside it", design, "add `factors:` or take `design` out")
+    _refuse_twice(factors)
+    number = num_combinations(len(factors.content), design)
+    if factors.content and number > MOST_VARIANTS:
+        fix = "take `design: ablation`, or fewer factors"
+        top.fault("factors", f"expected a design of at most {MOST_VARIANTS} variants", number, fix)
+        design = ""
     levels = {str(name): _variant(str(name), factors.section(name)).overrides for name in factors.content}
     for name, overrides, level in combine(levels, design if factors.content else ""):
         if all(v.name != name for v in variants):
@@ -259,11 +266,19 @@ def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Vari
     for variant in variants:
         if not LABEL.fullmatch(variant.name):
             rule = "expected letters, digits and . _ + = - (at most 80; it names a folder)"
-            section.fault(variant.name, rule, variant.name, "rename the variant")
+            (factors if variant.levels else section).fault(variant.name, rule, variant.name, "rename it")
         elif NOT_A_WORD.fullmatch(variant.name):
             rule = "expected a name that no table takes for a number, a date, true, false or a missing value"
-            section.fault(variant.name, rule, variant.name, f"rename the variant, e.g. to v{variant.name}")
+            fix = f"rename it, e.g. to v{variant.name}"
+            (factors if variant.levels else section).fault(variant.name, rule, variant.name, fix)
     return tuple(variants)
+
+
+def _refuse_twice(section: Section) -> None:
+    """Refuses 1 beside "1": names are text, whatever YAML takes them for."""
+    names = [str(name) for name in section.content]
+    for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+        section.fault(name, "expected different names", name, "rename one of the two")
 
 
 def _variant(name: str, section: Section) -> Variant:

@@ -42,6 +42,9 @@ def read_trackers(top: Section) -> tuple[Tracker, ...]:
         return ()
     named: dict[Any, Any] = {}
     for item in content if isinstance(content, list) else [content]:
+        if isinstance(item, list):
+            top.fault("track", "expected names, or names with options", item, f"known here: {', '.join(TRACKERS)}")
+            continue
         named.update(item if isinstance(item, Mapping) else {item: None})
     trackers = []
     for name, options in named.items():

@@ -162,7 +162,7 @@ def weights_identity(weights: str, timm_weights: str = "") -> str:
         timm_weights: ``MODEL.TIMM.WEIGHTS``.
 
     Raises:
-        EnvironmentFault: a local file is named that is not there.
+        EnvironmentFault: a local file is named that is not there, or cannot be read.
     """
     identity = _file_identity("MODEL.WEIGHTS", weights, 'give a checkpoint file, a detectron2:// address, or ""')
     if not timm_weights:
@@ -176,8 +176,12 @@ def _file_identity(key: str, weights: str, fix: str) -> str:
     path = files.without_tilde(weights)
     if not files.is_file(path):
         raise EnvironmentFault(fault(key, "expected a file", weights, f"{fix} to start from random weights"))
-    with open(path, "rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    try:
+        with open(path, "rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        rule = "expected a file that can be read"
+        raise EnvironmentFault(fault(key, rule, f"{weights}: {error.strerror}", "check its permissions")) from None
 
 
 def differing_keys(trials: Sequence[TrialSpec]) -> list[str]:

@@ -1,31 +1,14 @@
-"""YAML as a person writes it, read safely: no tags, no key twice, one clear error."""
+"""A YAML file of a sweep as plain values, or one clear error."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from agropest import plain_yaml
 from agropest.errors import SweepFileError, fault
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which also refuses a key given twice (YAML itself forbids it; PyYAML keeps the last)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *name`
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> Any:
@@ -49,7 +32,7 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(text: str, where: str) -> Any:
     """Returns the parsed ``text``; ``where`` names it in errors (see :func:`read_yaml`)."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        return plain_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,17 @@ import torch
 from agropest import files
 
 
-def save(folder: Path, iteration: int, content: dict[str, Any]) -> None:
+def save(
+    folder: Path, iteration: int, content: dict[str, Any], require_claim: Callable[[], None] = lambda: None
+) -> None:
     """Writes the checkpoint of an iteration atomically; those before it stay as they are.
 
     Args:
         folder: the trial's ``checkpoints``.
         iteration: iterations trained.
         content: tensors and plain values (what ``torch.load(weights_only=True)`` accepts).
+        require_claim: is called between the bytes and their seal, without which they are no checkpoint: the bytes take
+            their time, and the folder may have become another writer's.
 
     Raises:
         OSError: disk full, folder gone.
@@ -36,6 +40,7 @@ def save(folder: Path, iteration: int, content: dict[str, Any]) -> None:
     path = _path(folder, iteration)
     files.write_with(path, lambda file: file.write(data))
     seal = {"iteration": iteration, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    require_claim()
     files.write_json(path.with_suffix(".json"), seal)
 
 

@@ -22,7 +22,7 @@ from detectron2.config import CfgNode
 
 from agropest.data.dataset import Split
 from agropest.errors import AgropestError, TrialError, fault
-from agropest.sweep.detectron2_keys import FlatConfig
+from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.trial import TrialSpec
 from agropest.training.batches import BatchStream
@@ -75,7 +75,7 @@ def find_effects(trials: Sequence[TrialSpec], baseline: TrialSpec, split: Split)
         try:
             builds.digests(trial.config)
         except AgropestError as error:
-            changed = ", ".join(trial.overrides) or "config"
+            changed = ", ".join(trial.overrides) or ", ".join(_named_in(str(error), trial.config)) or "config"
             faults += [f"{trial.label}: {changed}: {text}" for text in error.faults]
             continue
         keys = [key for key in trial.overrides if key in baseline.config and key != "SEED"]
@@ -83,6 +83,12 @@ def find_effects(trials: Sequence[TrialSpec], baseline: TrialSpec, split: Split)
         if found:
             idle[trial.label] = found
     return Effects(idle, faults)
+
+
+def _named_in(text: str, config: FlatConfig) -> list[str]:
+    """Returns the keys whose value, a word that is not Detectron2's own, stands in an error's text."""
+    words = {key: value for key, value in config.items() if isinstance(value, str) and len(value) > 1}
+    return [key for key, value in words.items() if value in text and value != default_config().get(key)]
 
 
 class Builds:

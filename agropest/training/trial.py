@@ -271,8 +271,7 @@ class _Run:
             self._begin(fresh)
             trainer.load_state(fresh.state())
         self._train(trainer, start, iteration, [_Interrupt(self, trainer)])
-        self.folder.require_claim()
-        checkpoints.save(self.folder.checkpoints, iteration, {**trainer.state(), "time_s": self._time_s()})
+        self._save(trainer, iteration)
 
     def _tell_stored(self, start: int) -> None:
         """Tells the evaluations up to the checkpoint, in order."""
@@ -309,12 +308,16 @@ class _Run:
         if is_past or not lacks_its_end(self.trial, self.folder):
             raise _StoppedBefore
 
+    def _save(self, trainer: TrialTrainer, iteration: int) -> None:
+        self.folder.require_claim()
+        content = {**trainer.state(), "time_s": self._time_s()}
+        checkpoints.save(self.folder.checkpoints, iteration, content, self.folder.require_claim)
+
     def checkpoint(self, trainer: TrialTrainer, iteration: int) -> None:
         """Saves a checkpoint, then removes those that nobody needs: the best, this one and the one before stay."""
-        self.folder.require_claim()
         kept = checkpoints.iterations(self.folder.checkpoints)
         before = [i for i in kept if i < iteration][:1]
-        checkpoints.save(self.folder.checkpoints, iteration, {**trainer.state(), "time_s": self._time_s()})
+        self._save(trainer, iteration)
         self.folder.require_claim()  # saving takes its time, and what another writer has saved since must stay
         later = [i for i in kept if i > iteration]
         checkpoints.keep(

@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # What `pip install ray[default]` adds and the dashboard cannot do without.
 DASHBOARD_PACKAGES = ("aiohttp", "aiohttp_cors", "colorful", "opencensus", "prometheus_client")
 LOOPBACK = "127.0.0.1"
+REACHED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
 
     say("starting Ray" if own else f"connecting to Ray at {address}", True)
     try:
+        if not own:
+            _require_reachable(address)
         with _agent_on_any_port() if own else contextlib.nullcontext():
             context = ray.init(
                 address="local" if own else address,
@@ -174,6 +178,25 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     finally:
         with _interrupt_ends_at_once():
             ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Refuses the address of a cluster that nobody listens at: Ray would try for minutes, and say nothing.
+
+    Raises:
+        EnvironmentFault: it cannot be connected to.
+    """
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        # auto: where the last one was started
+        found = address if ":" in address else str(canonicalize_bootstrap_address(address))
+        host, _, port = found.rpartition("://")[2].rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
+    except (OSError, OverflowError, ValueError) as error:
+        reason = f"{address}: {getattr(error, 'strerror', None) or error}"
+        fix = "give the address of a running cluster (host:6379), or leave --address out"
+        raise EnvironmentFault(fault("--address", "expected a Ray cluster", reason, fix)) from None
 
 
 def _not_started(error: Exception) -> EnvironmentFault:

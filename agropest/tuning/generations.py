@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from agropest import files
 from agropest.errors import SweepFileError, fault
+from agropest.results.sealed import copy_of, read_either, write_twice
 from agropest.results.store import ENDED_WELL, FAILED, Store
 from agropest.statistics.metric import metric_value
 from agropest.sweep.population import Member, first_generation, next_generation
@@ -102,7 +102,8 @@ class Population:
 
     def begin_again(self) -> None:
         """Forgets every generation: the next launch begins with the first."""
-        self._file.unlink(missing_ok=True)
+        for path in (self._file, copy_of(self._file)):
+            path.unlink(missing_ok=True)
         self._is_begun = False
         self.generations = [Generation(self._interval, first_generation(self.spec.search))]
 
@@ -166,17 +167,17 @@ class Population:
 
     def _write(self) -> None:
         content = {"header": self._header, "generations": [asdict(generation) for generation in self.generations]}
-        files.write_json(self._file, content)
+        write_twice(self._file, content)
 
 
 def _read(path: Path, header: Mapping[str, Any]) -> list[Generation]:
     """Returns the generations that a file holds for this very search; none where it is another's, or damaged."""
     try:
-        content = files.read_json(path)
-        if content["header"] != header:
+        content = read_either(path, ("header", "generations"))
+        if content is None or content["header"] != header:
             return []
         return [_generation(one) for one in content["generations"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return []
 
 

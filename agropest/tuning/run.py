@@ -19,6 +19,7 @@ from agropest.results.again import go_on_with_stopped, stop_again
 from agropest.results.completeness import is_done, is_stopped, lacks_its_end
 from agropest.results.losses import note_loss, note_losses, settle
 from agropest.results.machine import Machine
+from agropest.results.ranking import best_evaluation
 from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store
 from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
 from agropest.sweep.plan import WEIGHTS
@@ -112,8 +113,7 @@ def run_trials(
         if outcome.interrupted or spending.ended_launch:
             return outcome
     outcome = _run_missing(spec, trials, dataset, store, ray, onlookers, spending)
-    if spec.keep_checkpoints == KEEP_NONE:
-        _remove_checkpoints_of_stopped(trials, store)
+    _remove_checkpoints_of_stopped(spec, trials, store)
     return outcome
 
 
@@ -231,9 +231,11 @@ def _run(
             pending = [trial for trial in pending if store.folder(trial).status().status not in (STOPPED, FAILED)]
         if pending and not end:
             _fit(work.spec, pending, dataset, store, watch, end, spending, machine, scheduler)
+        if end.problem:  # perhaps nothing can be stored
+            return
+        again = raise_shares(pending, store)  # also for the next launch, where this one ends
         if end or spending.ended_launch:
             return
-        again = raise_shares(pending, store)
         pending = with_kept_shares([trial for trial in pending if trial.name in again], store)
         for trial in pending:
             progress.say(f"{trial.name} ran out of GPU memory: again with {trial.resources.gpus:g} of a card")
@@ -258,12 +260,20 @@ def _scheduler(
     return build_scheduler(spec.stop, spec.metric, longest, shortest, spec.stopper, folders, history, stays)
 
 
-def _remove_checkpoints_of_stopped(trials: Sequence[TrialSpec], store: Store) -> None:
-    """Removes what ``keep_checkpoints: none`` does not keep; a finished trial has done so itself."""
+def _remove_checkpoints_of_stopped(spec: SweepSpec, trials: Sequence[TrialSpec], store: Store) -> None:
+    """Leaves a trial that was stopped its best and its last checkpoint, or none where none are kept.
+
+    A finished trial has done so itself; one that is stopped loses its claim before it could.
+    """
     for trial in trials:
         folder = store.folder(trial)
-        if folder.status().status == STOPPED and trial.ends_schedule and any(folder.checkpoints.glob("*")):
-            folder.claim().remove_checkpoints()
+        kept = folder.checkpointed()
+        if not kept or not trial.ends_schedule or folder.status().status != STOPPED or lacks_its_end(trial, folder):
+            continue
+        best = best_evaluation(folder.read_evaluations("valid"), spec.metric)
+        wanted = set() if spec.keep_checkpoints == KEEP_NONE else {max(kept), *([best.iteration] if best else [])}
+        if kept - wanted:
+            folder.claim().remove_checkpoints(but=wanted)
 
 
 def _require_weights(weights: str) -> None:

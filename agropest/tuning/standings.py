@@ -165,7 +165,9 @@ def record_stop(folder: TrialFolder, iteration: int, reason: str, stopper: str) 
     if folder.status().status in (*ENDED_WELL, FAILED):
         return
     claimed = folder.claim()
-    status = folder.status()
+    status = claimed.status()
+    if status.status in (*ENDED_WELL, FAILED):  # it ended before it lost its claim
+        return
     stoppers = (*(one for one in status.stopped_for if one != stopper), stopper)
     claimed.write_status(replace(status, status=STOPPED, iteration=iteration, reason=reason, stopped_for=stoppers))
 

@@ -3,8 +3,9 @@
 A round is suggested by Optuna's tree-structured Parzen estimator (Bergstra et al., NIPS 2011) when every trial of the
 rounds before has ended, and written to ``results/<sweep>/search.json`` before its trials start. So a launch that goes
 on reads what was suggested and trains what is missing. Without that file the same seed and the same results give the
-same
-suggestions: the sampler is made anew for every round, seeded with the search's seed and the round's number.
+same suggestions: the sampler is made anew for every round, seeded with the search's seed and the round's number. (But
+where trials of the search are stored, they would then be told as known before it. So the file has a copy, and damage to
+both is an error.)
 
 What the store holds when the search begins is told, too: trials of any sweep on the same data that differ from this
 sweep's plain config in keys of the space alone.
@@ -21,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from agropest import files
-from agropest.errors import EnvironmentFault, fault
+from agropest.errors import EnvironmentFault, StoreError, fault
 from agropest.results.ranking import best_evaluation
+from agropest.results.sealed import copy_of, read_either, read_sealed, write_twice
 from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store, TrialFolder
 from agropest.statistics.metric import metric_value
 from agropest.sweep.distributions import CHOICE, Distribution, draw_point
@@ -119,7 +120,7 @@ class Suggestions:
             return False
         self.rounds.append(points)
         content = {"header": self._header, "known_before": self._known, "rounds": self.rounds}
-        files.write_json(self._file, content)
+        write_twice(self._file, content)
         return True
 
     def _own_observations(self, trials: Sequence[TrialSpec]) -> list[Observation]:
@@ -137,7 +138,7 @@ class Suggestions:
         space = self.spec.search.space
         found: dict[str, tuple[Point, list[TrialFolder]]] = {}
         for path in sorted(self.store.trials.iterdir()):
-            content = _read(path / "trial.json")
+            content = read_sealed(path / "trial.json") or {}
             config = content.get("config", {})
             point = {key: config.get(key) for key in space}
             # What a member of a population came to, its config alone does not tell.
@@ -256,12 +257,16 @@ def _rest(config: Mapping[str, Any], space: Mapping[str, Distribution]) -> dict[
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Returns the JSON mapping in a file, or an empty one where there is none to read."""
-    try:
-        content = files.read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    """Returns what was suggested so far, empty where nothing was.
+
+    Raises:
+        StoreError: it was, and is damaged.
+    """
+    kept = read_either(path, ("header", "known_before", "rounds"))
+    if kept is None and (path.exists() or copy_of(path).exists()):
+        fix = f"bring it or {copy_of(path).name} back; without both the search begins anew, and knows its trials before"
+        raise StoreError(fault(str(path), "expected what was suggested so far", "damage, in the copy, too", fix))
+    return kept or {}
 
 
 def opened(spec: SweepSpec, expand: Expand, store: Store) -> Suggestions | Population | None:

@@ -14,8 +14,10 @@ flipped. The same command is given again until it says that everything is done. 
     repaired by training       finished trials that lost an evaluation and a checkpoint: only training makes it again
     not stopped early          finished where the undisturbed sweep stopped them
 
-Every second sweep is stopped early by HyperBand, whose decisions rest on what all trials have stored. It may finish a
-trial that the undisturbed one stopped: whom it waits for to decide may have been killed, and an idle slot is not left
-idle meanwhile. Exit code 0 when something was injected, everything was survived, nothing was lost or run again, and no
-metric differs; whether the time was long enough for as many faults as asked for is said above the figures.
+The sweeps are stopped early by the rules of ``--stop``, in turn; with ``race`` among them the data has 100 validation
+images, and a sweep takes longer. HyperBand's and the race's decisions rest on what all
+trials have stored. They may finish a trial that the undisturbed sweep stopped: whom they wait for to decide may have
+been killed, and an idle slot is not left idle meanwhile. Exit code 0 when 60 faults were injected, or as many as were
+asked for where these are fewer, everything was survived, nothing was lost or run again, and no metric differs. What
+still runs three minutes after the last fault is ended, and counts as not survived.
 """

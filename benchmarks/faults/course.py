@@ -12,17 +12,26 @@ from benchmarks.faults.launched import Launch
 DAMAGE_AFTERWARDS = "damage of a finished sweep"
 
 
-def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
-    """Runs a sweep to its end, with so many faults on the way."""
+def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float, end: float) -> None:
+    """Runs a sweep to its end, with so many faults on the way.
+
+    Args:
+        deadline: after that nothing breaks any more.
+        end: what runs then is ended, and was not survived.
+    """
     ends = iter(sweep.draw.sample([*ENDING, *ENDING], 2 * len(ENDING)))
     while True:
         launch = sweep.start()
         may_break, before = len(sweep.hit) < num_faults and time.monotonic() < deadline, len(sweep.hit)
         if may_break:
             break_running(sweep, launch, num_faults, next(ends, "kill -9 of the driver"))
-        code = launch.wait() if launch.is_running() else launch.process.poll()
-        while code is None:  # longer than the limit, and still at it: a slow machine
-            code = launch.wait()
+        code = launch.wait(end) if launch.is_running() else launch.process.poll()
+        while code is None and time.monotonic() < end:  # longer than the limit, and still at it: a slow machine
+            code = launch.wait(end)
+        if code is None:
+            launch.end_hard()
+            sweep.require(False, "the time was over before the sweep had come to its end")
+            return
         sweep.note_finished()
         sweep.require(not launch.left_over(), "processes are left after the launch ended")
         text = launch.log.read_text(errors="replace")
@@ -35,7 +44,7 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float) -> None:
             if any(kind.startswith("damage") for kind in sweep.hit[before:]):
                 continue  # perhaps of a trial that this launch was through with
             return
-        if sweep.launches > 60:
+        if sweep.launches > 60 or time.monotonic() > end:
             sweep.require(False, f"exit code {code} again and again")
             return
         if may_break and len(sweep.hit) < num_faults and damage(sweep, None):

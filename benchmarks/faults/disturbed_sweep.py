@@ -37,11 +37,11 @@ variants:
 """
 
 
-def write_sweep(folder: Path, num_trials: int, stop: str) -> Path:
-    """Draws the data, once, and writes the sweep file."""
+def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Path:
+    """Draws the data, once, with so many validation images, and writes the sweep file."""
     data = folder / "data"
     if not data.exists():
-        draw_demo_dataset(data, seed=3, train=8, valid=4, test=3, image_size_px=64)
+        draw_demo_dataset(data, seed=3, train=8, valid=num_valid, test=3, image_size_px=64)
     text = SWEEP.format(base=ROOT / "configs" / "demo.yaml", data=data, max_iter=MAX_ITER, stop=stop)
     text += "".join(f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i * 0.001:.3f}}}\n" for i in range(num_trials))
     path = folder / f"faults-{stop}.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -26,10 +27,10 @@ class Launch:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
-    def wait(self) -> int | None:
-        """Returns the exit code, None when it does not end."""
+    def wait(self, end: float = math.inf) -> int | None:
+        """Returns the exit code, None when it does not end within the limit, or by a time of the monotonic clock."""
         try:
-            return self.process.wait(END_LIMIT_S)
+            return self.process.wait(min(END_LIMIT_S, max(0.0, end - time.monotonic())))
         except subprocess.TimeoutExpired:
             return None
 

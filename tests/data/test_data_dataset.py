@@ -118,11 +118,39 @@ def remove_health(dataset: Dataset) -> None:
     dataset.health.unlink()
 
 
+def truncate_health(dataset: Dataset) -> None:
+    dataset.health.write_text(dataset.health.read_text()[:-20])
+
+
 def garble_description(dataset: Dataset) -> None:
     (dataset.health.parent / "dataset.json").write_text("[]")
 
 
-@pytest.mark.parametrize("damage", [truncate_annotations, remove_health, garble_description])
+def change_a_digit_of_a_box(dataset: Dataset) -> None:
+    path = dataset.split("train").annotations
+    text = path.read_text()
+    changed = text.replace('"category_id": 1', '"category_id": 2', 1)
+    assert len(changed) == len(text)
+    assert changed != text
+    path.write_text(changed)
+
+
+def change_a_letter_of_a_class(dataset: Dataset) -> None:
+    path = dataset.health.parent / "dataset.json"
+    path.write_text(path.read_text().replace("Bees", "Beer"))
+
+
+DAMAGE = [
+    truncate_annotations,
+    remove_health,
+    truncate_health,
+    garble_description,
+    change_a_digit_of_a_box,
+    change_a_letter_of_a_class,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_cache_is_mended(root: Path, tmp_path: Path, damage: Callable[[Dataset], None]) -> None:
     first = load_dataset(root, tmp_path / "cache")
     before = {path: path.read_bytes() for path in first.health.parent.rglob("*") if path.is_file()}

@@ -4,12 +4,18 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from agropest import files
+from agropest.errors import StoreError
 from agropest.report.plan import plan_word
+from agropest.results import again
 from agropest.results.again import describe_fresh, go_on_with_stopped, retry_failed, start_afresh, stop_again
 from agropest.results.completeness import incomplete, is_done
 from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Status, Store
 from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
+from agropest.training import checkpoints
 
 CONFIG = {"SOLVER.MAX_ITER": 10, "TEST.EVAL_PERIOD": 5, "TEST.AUG.ENABLED": False}
 TRIALS = [TrialSpec(label, 1, {**CONFIG, "X": label}, data="d") for label in ("baseline", "focal", "anchors")]
@@ -162,3 +168,49 @@ def test_a_finished_trial_is_done_only_while_what_it_is_ranked_by_is_whole(tmp_p
     folder.checkpoints.mkdir()
     (folder.checkpoints / "00000010.json").write_text("{}")
     assert not is_done(TRIALS[0], store, "AP", SPLITS, MINE)
+
+
+def test_fresh_waits_for_a_process_that_still_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed launch has left it behind; what it saves is not taken for the new trial's."""
+    store = store_of(tmp_path)
+    folder = store.folder(TRIALS[2]).claim()
+    folder.write_status(Status(RUNNING, 3))
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        folder.write_status(Status(INTERRUPTED, 4))  # it has saved
+
+    start_afresh(TRIALS, store, "mine", say)
+    assert said == ["--fresh: waiting for the last checkpoint of anchors/s1"]
+    assert store.folder(TRIALS[2]).status().status == NEW
+
+    folder = store.folder(TRIALS[2]).claim()
+    folder.write_status(Status(RUNNING, 3))
+    monkeypatch.setattr(again, "WRITER_WAIT_S", 0.0)
+    said.clear()
+    start_afresh(TRIALS, store, "again", said.append)
+    assert said == ["--fresh: not waiting any longer for anchors/s1"]
+    assert store.folder(TRIALS[2]).status().status == NEW
+
+    folder = store.folder(TRIALS[2]).claim()
+    folder.write_status(Status(RUNNING, 3))
+    owner = files.read_json(folder.path / "writer.json")
+    files.write_json(folder.path / "writer.json", {**owner, "host": "another-machine"})
+    start_afresh(TRIALS, store, "elsewhere", said.append)  # of which nothing is known
+    assert len(said) == 1
+    assert store.folder(TRIALS[2]).status().status == NEW
+
+
+def test_who_saves_after_fresh_has_taken_its_folder_leaves_no_checkpoint(tmp_path: Path) -> None:
+    """A machine that Ray has lost may still write: its bytes get no seal, whether the trial runs again yet or not."""
+    for number, begins_again in enumerate((False, True)):
+        store = store_of(tmp_path / str(number))
+        orphan = store.folder(TRIALS[2]).claim()
+        orphan.write_status(Status(INTERRUPTED, 3))
+        start_afresh(TRIALS, store, "mine")
+        if begins_again:
+            store.folder(TRIALS[2]).claim()
+        with pytest.raises(StoreError):
+            checkpoints.save(orphan.checkpoints, 3, {}, orphan.require_claim)
+        assert checkpoints.iterations(store.folder(TRIALS[2]).checkpoints) == []

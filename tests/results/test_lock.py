@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from agropest.errors import StoreError
 from agropest.results import lock
-from agropest.results.lock import LOCK, STALE_S, only_launch
+from agropest.results.lock import LOCK, STALE_S, held_alone, only_launch
 
 HOLD = """
 import sys
@@ -82,10 +84,56 @@ def test_the_holder_keeps_its_lock_file_young(tmp_path: Path, monkeypatch: pytes
         assert (tmp_path / LOCK).stat().st_mtime > 2
 
 
-def test_a_file_system_without_locks_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(descriptor: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+def no_locks(descriptor: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
 
+
+def test_a_file_system_without_locks_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock.fcntl, "flock", no_locks)
     with only_launch(tmp_path, "mine"):
         assert "mine" in (tmp_path / LOCK).read_text()
+    with held_alone(tmp_path / "some.lock"):
+        pass
+
+
+def test_without_locks_a_living_launch_of_this_machine_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock.fcntl, "flock", no_locks)
+    path = tmp_path / LOCK
+
+    def holder(pid: int) -> None:
+        path.write_text(f"process {pid} on {socket.gethostname()}: sweeps/other.yaml\n")
+
+    holder(os.getppid())
+    with (
+        pytest.raises(StoreError, match=rf"no launch of this machine.*process {os.getppid()} on .*other\.yaml"),
+        only_launch(tmp_path, "mine"),
+    ):
+        pass
+    os.utime(path, (1, 1))  # another process has that number now: the holder would have touched it
+    with only_launch(tmp_path, "mine"):
+        assert "mine" in path.read_text()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    holder(ended.pid)
+    with only_launch(tmp_path, "mine"):
+        assert "mine" in path.read_text()
+
+
+def test_who_wants_to_write_waits_for_who_does(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with held_alone(tmp_path / "some.lock"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with held_alone(tmp_path / "some.lock"):
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+    with held_alone(tmp_path / "nowhere" / "some.lock"):  # who then writes there is told so
+        pass

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from agropest import files
 from agropest.errors import StoreError
 from agropest.results.store import (
     FINISHED,
     NEW,
     RUNNING,
+    STOPPED,
     EvaluationRecord,
     LostClaim,
     Status,
@@ -89,3 +92,55 @@ def test_a_folder_that_cannot_be_made_is_one_clear_fault(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="expected a folder to write to"):
         Store(tmp_path / "file" / "results")
+
+
+def test_a_claim_waits_until_the_status_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that is about to write that it runs does not overwrite the stop that is decided at that moment."""
+    first, write = claimed(tmp_path), files.write_json
+
+    def stop() -> None:
+        Store(tmp_path).folder(TRIAL).claim().write_status(Status(STOPPED, 5))
+
+    stopping = threading.Thread(target=stop)
+
+    def write_late(path: Path, content: object) -> None:
+        if path.name == "status.json" and not stopping.ident:
+            stopping.start()
+            stopping.join(0.5)  # it has the time to come before
+        write(path, content)
+
+    monkeypatch.setattr(files, "write_json", write_late)
+    first.write_status(Status(RUNNING, 5))
+    stopping.join()
+    assert first.status().status == STOPPED
+    with pytest.raises(LostClaim):
+        first.write_status(Status(RUNNING, 10))
+
+
+def test_an_evaluation_whose_boxes_came_too_late_is_none(tmp_path: Path) -> None:
+    folder = claimed(tmp_path)
+    folder.evaluations.mkdir(parents=True)
+
+    def save_while_another_takes_over(path: Path) -> None:
+        save_boxes(path)
+        folder.claim()
+
+    with pytest.raises(LostClaim):
+        folder.write_evaluation(RECORD, save_while_another_takes_over)
+    assert folder.read_evaluations() == []
+
+
+def test_a_results_folder_that_was_replaced_is_noticed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r")
+    store.require_there()
+    assert store.problem() == ""
+    (tmp_path / "r").rename(tmp_path / "elsewhere")
+    assert not store.is_there()
+    (tmp_path / "r" / "trials").mkdir(parents=True)
+    assert not store.is_there()
+    with pytest.raises(StoreError, match=r"r: expected the results folder to stay.*launch again"):
+        store.require_there()
+    (tmp_path / "r" / "trials").rmdir()
+    (tmp_path / "r").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "r")
+    assert store.problem() == ""

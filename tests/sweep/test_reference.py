@@ -98,7 +98,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ("{file: f.yaml, runs: {baseline: [run0]}}", "expected a run of f.yaml, got ['run0']"),
         ("{file: f.yaml, runs: {baseline: {}}}", "expected a run of f.yaml, got {}"),
         ('"~no-such-user-here/f.yaml"', "reference.file: expected a path"),
-        ('"a\\0b"', "reference.file: expected a path"),
+        ('"a\\0b"', "reference: a character that no text holds"),
         ("{file: typo.yaml, runs: {baseline: run0}}", "did you mean 'threshold'?"),
     ],
 )

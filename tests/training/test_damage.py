@@ -12,7 +12,16 @@ import pytest
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.results.completeness import incomplete, is_done
-from agropest.results.store import FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
+from agropest.results.store import (
+    FINISHED,
+    INTERRUPTED,
+    STOPPED,
+    EvaluationRecord,
+    LostClaim,
+    Status,
+    Store,
+    TrialFolder,
+)
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
@@ -227,3 +236,37 @@ def test_another_metric_tests_the_checkpoint_that_it_chooses(
     assert told == [2, 4, 6]
     assert [record.iteration for record in folder.read_evaluations("test")] == [BEST, 4]
     assert sorted(checkpoints.iterations(folder.checkpoints)) == [4, ITERATIONS]
+
+
+@pytest.mark.parametrize("moment", ["told of an evaluation", "told to stop", "saving", "told of the last evaluation"])
+def test_who_has_lost_the_trial_leaves_what_the_new_writer_has(
+    trial: TrialSpec, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The other writer has a checkpoint ahead, and the one that has lost the trial keeps only its own."""
+    folder = Store(tmp_path).folder(trial).claim()
+    kept: list[str] = []
+
+    def take_over() -> None:
+        claimed = folder.claim()
+        checkpoints.save(claimed.checkpoints, 5, {})
+        claimed.write_status(Status(INTERRUPTED, 5, 1.0, "another's"))
+        kept.extend(sorted(path.name for path in folder.checkpoints.iterdir()))
+
+    def tell(record: EvaluationRecord) -> bool:
+        if moment.startswith("told") and record.iteration == (ITERATIONS if "last" in moment else 4):
+            take_over()
+        return bool(kept) and moment == "told to stop"
+
+    def save(path: Path, content: object, durable: bool = True) -> None:
+        write(path, content, durable)  # type: ignore[arg-type]
+        if moment == "saving" and path.name == "00000004.pth":
+            take_over()
+
+    write = files.write_with
+    monkeypatch.setattr(files, "write_with", save)
+    with pytest.raises(LostClaim, match="another one took over"):
+        run_trial(trial, folder, setting, tell)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == kept
+    assert "00000005.json" in kept
+    assert ("00000004.json" in kept) == (moment != "saving")
+    assert folder.status() == Status(INTERRUPTED, 5, 1.0, "another's")

@@ -123,7 +123,9 @@ def test_what_a_timm_backbones_weights_filled_is_there_as_well(
 def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
     tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    trial = trial_of(tiny_sweep, tiny_dataset, "focal", "SOLVER.EMA.ENABLED=true", "DATALOADER.REPEAT_THRESHOLD=0.5")
+    batches = ("DATALOADER.REPEAT_THRESHOLD=0.5", "INPUT.COPY_PASTE.PROB=0.9", "INPUT.ROTATION_DEGREES=10")
+    colours = (f"INPUT.PHOTOMETRIC.{word}=0.3" for word in ("BRIGHTNESS", "CONTRAST", "SATURATION"))
+    trial = trial_of(tiny_sweep, tiny_dataset, "focal", "SOLVER.EMA.ENABLED=true", *batches, *colours)
     _, whole = run(trial, tiny_dataset, tmp_path / "whole")
     asked = iter([False, True])
     stopped, _ = run(trial, tiny_dataset, tmp_path / "parts", should_stop=lambda: next(asked, True))

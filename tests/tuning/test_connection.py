@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
 
 from agropest.errors import EnvironmentFault
+from agropest.tuning import connection
 from agropest.tuning.connection import RayOptions, connected
 
 
@@ -27,8 +29,28 @@ def test_a_ray_that_does_not_start_is_one_clear_error(
         raise error
 
     monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(connection, "_require_reachable", lambda address: None)
     with pytest.raises(EnvironmentFault, match=words), connected(RayOptions(address, False), lambda *_: None):
         raise AssertionError("it has not started")
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://localhost:{}"])
+def test_the_address_of_no_cluster_is_refused_at_once(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself tries for minutes and says nothing."""
+    import ray
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = form.format(taken.getsockname()[1])
+        connection._require_reachable(address)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("it tries"))
+    with (
+        pytest.raises(EnvironmentFault, match=rf"--address: expected a Ray cluster, got '{address}: .*refused"),
+        connected(RayOptions(address), lambda *_: None),
+    ):
+        raise AssertionError("there is none")
+    for wrong in ("somewhere", "127.0.0.1:port", "127.0.0.1:99999"):
+        with pytest.raises(EnvironmentFault, match="--address: expected a Ray cluster"):
+            connection._require_reachable(wrong)
 
 
 class Started(Exception):
@@ -44,6 +66,7 @@ def said_before_the_start(monkeypatch: pytest.MonkeyPatch, options: RayOptions) 
 
     said: list[str] = []
     monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(connection, "_require_reachable", lambda address: None)
     with pytest.raises(Started), connected(options, lambda text, _: said.append(text)):
         raise AssertionError("it has not started")
     return "\n".join(said)

@@ -68,6 +68,8 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
     assert list(rows["status"]) == ["finished", "stopped", "stopped", "stopped"]
     assert sorted(rows["iteration"]) == [2, 2, 4, 8]
     assert "stopped early: " in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
+    for folder in (tmp_path / "r" / "trials").glob("*-*"):  # at most the best and the last
+        assert 1 <= len(list(folder.glob("checkpoints/*.pth"))) <= 2
 
     one = rows["signature"][rows["iteration"] == 2].iloc[0]
     [boxes] = (tmp_path / "r" / "trials").glob(f"*-{one}/evaluations/valid-00000002.npz")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agropest import files
-from agropest.errors import EnvironmentFault
+from agropest.errors import EnvironmentFault, StoreError
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
 from agropest.statistics.boxes import Boxes
 from agropest.sweep.distributions import Distribution
@@ -159,12 +159,39 @@ def test_no_point_is_suggested_twice() -> None:
     assert suggest(few, told, 4, [0, 0]) == [{"SEED": 3}]
 
 
-def test_damage_to_the_list_of_rounds_costs_the_rounds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda text: text[:-30], lambda text: text.replace('"rounds"', '"sounds"'), None])
+def test_damage_to_the_list_of_rounds_costs_nothing(tmp_path: Path, damage: Callable[[str], str] | None) -> None:
     store = Store(tmp_path / "results")
     search = Suggestions(load(tmp_path), expand, store)
     search.next_round()
-    files.write_text(store.sweep_folder("a") / "search.json", "{")
+    run_round(search, store)
+    search.next_round()
+    paths = [store.sweep_folder("a") / name for name in ("search.json", "search.copy.json")]
+    for number, path in enumerate(paths):
+        text = path.read_text()
+        if damage:
+            path.write_text(damage(text))
+        else:
+            path.unlink()
+        if number == 0:
+            assert Suggestions(load(tmp_path), expand, store).rounds == search.rounds
+            path.write_text(text)
+    paths[0].write_text("{")
+    with pytest.raises(StoreError, match=r"search\.json: expected what was suggested so far.*bring it or search\.copy"):
+        Suggestions(load(tmp_path), expand, store)
+    for path in paths:
+        path.unlink(missing_ok=True)
     assert Suggestions(load(tmp_path), expand, store).rounds == []
+
+
+def test_a_flipped_digit_in_the_list_of_rounds_is_noticed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    search = Suggestions(load(tmp_path), expand, store)
+    search.next_round()
+    path = store.sweep_folder("a") / "search.json"
+    value = str(search.rounds[0][0]["SOLVER.BASE_LR"])
+    path.write_text(path.read_text().replace(value, f"{value}1"))
+    assert Suggestions(load(tmp_path), expand, store).rounds == search.rounds
 
 
 def test_without_optuna_there_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,60 @@
+"""JSON files with a hash of their own content: one that was cut off, or in which a bit flipped, reads as not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from agropest import files
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is to be written for ``content``: the same, with its hash under ``seal``."""
+    return {**content, "seal": _seal(content)}
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """Returns the JSON mapping in a file, or None when there is none to read, or another one than was written.
+
+    A mapping without a seal is taken as it stands.
+    """
+    try:
+        content = files.read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    seal = content.pop("seal", None)
+    return content if seal is None or seal == _seal(content) else None
+
+
+def write_twice(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes what nothing else tells, sealed, and a copy beside it, which is written first."""
+    for one in (copy_of(path), path):
+        files.write_json(one, sealed(content))
+
+
+def read_either(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
+    """Returns what :func:`write_twice` wrote, of the first that is whole; None where neither is.
+
+    Args:
+        keys: that it holds.
+    """
+    for one in (path, copy_of(path)):
+        content = read_sealed(one)
+        if content is not None and content.keys() >= set(keys):
+            return content
+    return None
+
+
+def copy_of(path: Path) -> Path:
+    """Returns where the copy of a file that is written twice is: ``search.copy.json`` of ``search.json``."""
+    return path.with_name(f"{path.stem}.copy{path.suffix}")
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
