@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -156,7 +158,8 @@ def test_what_once_ended_in_a_traceback_or_never(
     for number, base in enumerate(("5", "", "[5]", '"a\\0b"')):
         (tmp_path / f"base-{number}.yaml").write_text(f"_BASE_: {base}\n")
     (tmp_path / "weights.pth").write_text("")
-    monkeypatch.setattr("hashlib.file_digest", cannot_be_read)
+    unreadable = SimpleNamespace(**{**vars(hashlib), "file_digest": cannot_be_read})
+    monkeypatch.setattr("agropest.sweep.trial.hashlib", unreadable)
     path = tmp_path / "sweep.yaml"
     path.write_text(text if "base: " in text else GOOD + text)
     code, error = plan(path, *words)
@@ -196,10 +199,13 @@ def test_what_detectron2_cannot_build_is_named(
     assert any(line.startswith(f"error: {tiny_sweep}: baseline: SOLVER.LR_SCHEDULER_NAME: ") for line in lines), lines
 
 
-def test_the_numbers_of_a_file_are_names_on_the_command_line(plan: Plan, tmp_path: Path) -> None:
+def test_a_number_in_the_file_and_on_the_command_line_is_one_name(plan: Plan, tmp_path: Path) -> None:
     path = tmp_path / "sweep.yaml"
     path.write_text(GOOD + "variants: {baseline: {}, 1: {SOLVER.BASE_LR: 0.1}}")
-    assert plan(path, "--set", "variants.1.SOLVER.BASE_LR=0.2") == (0, "")
+    code, error = plan(path, "--set", "variants.1.SOLVER.BASE_LR=0.2")
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    assert "variants.1: expected a name that no table takes for a number" in error
 
 
 @pytest.fixture
