@@ -27,3 +27,15 @@ def test_its_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
         bench_gpu.main(["--most", "many"])
     assert ended.value.code == 2
     assert "--most" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_script_runs_to_its_end_on_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import bench_gpu
+
+    words = ["--cpu", "--config", "demo.yaml", "--seconds", "1", "--most", "2", "--images", "8", "--side", "192"]
+    assert bench_gpu.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "one stock trial: " in printed
+    assert "1 of ours together: " in printed
+    assert "packing chooses " in printed
