@@ -1,4 +1,4 @@
-# make demo    install, draw the demo data set, run sweeps/demo.yaml
+# make demo    install, run sweeps/demo.yaml, which draws its data
 # make test    install, run the tests
 # make test-all   the slow ones, too
 # make check   formatting, lint, types

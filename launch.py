@@ -105,10 +105,11 @@ def launch(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from agropest.data.fitted import fitted_anchors
-    from agropest.report.plan import plan_table
+    from agropest.report.plan import lacking_resources, plan_table
     from agropest.results.again import describe_fresh, describe_retry, retry_failed, start_afresh
     from agropest.results.completeness import incomplete, is_done
     from agropest.results.lock import only_launch
+    from agropest.results.machine import this_machine
     from agropest.results.store import Store
     from agropest.results.sweep_forecast import in_words
     from agropest.statistics.metric import require_metric
@@ -150,6 +151,8 @@ def launch(arguments: argparse.Namespace) -> int:
         lacking = incomplete(pending, store, spec.stopper)
         console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
         console.print(in_words(forecast), markup=False, highlight=False, soft_wrap=True)
+        if not ray_options(arguments).cluster and (lacking_here := lacking_resources(pending, this_machine())):
+            console.print(lacking_here, markup=False, highlight=False, soft_wrap=True)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
         if arguments.retry_failed:

@@ -26,7 +26,7 @@ OUT_OF_GPU_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 # With which a trial's process ends where no exception could end it.
-EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY = 75, 76
+EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, EXIT_FAILED = 75, 76, 77
 
 
 class AgropestError(Exception):

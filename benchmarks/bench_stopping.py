@@ -320,8 +320,8 @@ def methods() -> dict[str, StopRule]:
     return {
         "race": StopRule("race"),
         "race, keep_baseline false": StopRule("race", keep_baseline=False),
-        "race, allowance 0": StopRule("race", allowance=0.0, equal_allowance=0.0),
-        "race, allowance 0.15": StopRule("race", allowance=0.15, equal_allowance=0.01),
+        "race, both allowances 0": StopRule("race", allowance=0.0, equal_allowance=0.0),
+        "race, half of both allowances": StopRule("race", allowance=0.15, equal_allowance=0.01),
         "race, equal_allowance 0.3": StopRule("race", equal_allowance=0.3),
         "race, indifference 1": StopRule("race", indifference=1.0),
         "asha, factor 2": StopRule("asha"),

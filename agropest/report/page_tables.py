@@ -15,6 +15,7 @@ from agropest.report.published import COLUMNS, WORDS
 from agropest.report.tables import METRICS, Rows
 from agropest.report.verdicts import EvaluationKey, interval_text, number, probability, signed
 from agropest.results.comparison import Comparison
+from agropest.results.guarded import BROKEN
 from agropest.results.initial_weights import WeightsReport, in_few_words, layers
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import FINISHED
@@ -61,6 +62,7 @@ def variant_table(comparison: Comparison) -> TableOf:
         test = one.test.value if one.test else None
         gap = one.gap.value if one.gap else None
         guards = "; ".join(f"{guard.class_name}: {guard.state}" for guard in one.guards)
+        is_broken = any(guard.state == BROKEN for guard in one.guards)
         rows.append(
             [
                 Cell(str(one.rank) if one.rank else "–", one.rank),
@@ -83,7 +85,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 _number(test, missing="–"),
                 _number(one.test_ap_deployed, missing="–"),
                 Cell(signed(gap), gap) if gap is not None else _nothing(),
-                Cell(guards or "–", guards, "guards broken" if "broken" in guards else "guards"),
+                Cell(guards or "–", guards, "guards broken" if is_broken else "guards"),
             ]
         )
     numeric = [heading not in ("variant", "status", "verdict", "tied", "guards") for heading in headings]

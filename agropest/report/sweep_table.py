@@ -125,7 +125,7 @@ def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], titl
     headings += [f"test {comparison.metric} [95 %]", "test AP deployed"] if tested else []
     for heading in (*headings, "time"):
         side: JustifyMethod = "left" if heading in ("variant", "status", "verdict") else "right"
-        table.add_column(Text(heading), justify=side)
+        table.add_column(Text(heading), justify=side, no_wrap="[95 %]" in heading)
     for one in comparison.variants:
         its = [trial for trial in trials if trial.label == one.label]
         difference = one.difference
@@ -170,12 +170,13 @@ def effects_table(comparison: Comparison) -> Table:
 def _with_interval(
     value: float | None, interval: Interval | None, shown: Callable[[float | None], str] = number
 ) -> str:
-    """Returns a value with its interval to one decimal: what fits in a column."""
+    """Returns a value with its interval: in as few digits as show on which side of 0 an edge lies."""
     return shown(value) + (f" [{_edge(interval.low)}, {_edge(interval.high)}]" if interval else "")
 
 
 def _edge(value: float) -> str:
-    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0: no negative zero
+    digits = 1 if abs(value) >= 1 else 2
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no negative zero
 
 
 def _statuses(trials: Sequence[RankedTrial]) -> str:

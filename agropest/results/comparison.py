@@ -165,6 +165,7 @@ class Candidate:
         test: of the same checkpoints on the test split.
         test_deployed: AP there at the deployed score threshold.
         levels: of the factors, where the variant is one of a design.
+        is_apart: it has not finished, and nothing was evaluated at the same seed and iteration as the baseline.
     """
 
     label: str
@@ -175,6 +176,7 @@ class Candidate:
     test_deployed: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
     levels: Mapping[str, str] = field(default_factory=dict)
+    is_apart: bool = False
 
 
 def compare_candidates(
@@ -238,8 +240,8 @@ def _known(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn]:
-    return one.against or (one.shown, base.shown)
+def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn] | None:
+    return None if one.is_apart else one.against or (one.shown, base.shown)
 
 
 def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric: str) -> dict[str, Difference]:
@@ -248,7 +250,10 @@ def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric
     found = {}
     for one in candidates:
         if one.label != base.label:
-            ours, theirs = _sides(one, base)
+            sides = _sides(one, base)
+            if sides is None:
+                continue
+            ours, theirs = sides
             sampled = minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
             if sampled is not None and sampled.is_known:
                 found[one.label] = sampled
@@ -295,9 +300,10 @@ def _compared(
 
 
 def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
-    ours, theirs = _sides(one, base)
-    if not ours.by_class or not theirs.by_class:
+    sides = _sides(one, base)
+    if sides is None or not sides[0].by_class or not sides[1].by_class:
         return {}
+    ours, theirs = sides
     names = ours.by_class[0].class_names
     paired = ours.seeds == theirs.seeds
     drawn = {name: minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}

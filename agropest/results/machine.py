@@ -84,7 +84,7 @@ def parse_cards(answer: str, visible: str | None = None) -> tuple[Card, ...]:
     Args:
         answer: of ``nvidia-smi --query-gpu=index,uuid,name,memory.total --format=csv,noheader,nounits`` (MiB).
         visible: CUDA_VISIBLE_DEVICES: indices or (the beginnings of) UUIDs; None: all. As for CUDA, what follows a
-            word that names no card is not seen. A part of a card (MIG) counts as a card of its parent's size.
+            word that names no card is not seen. A part of a card (MIG) counts as the smallest card.
     """
     found: dict[tuple[str, str], Card] = {}
     for line in answer.splitlines():
@@ -96,7 +96,7 @@ def parse_cards(answer: str, visible: str | None = None) -> tuple[Card, ...]:
     cards = []
     for word in (word.strip() for word in visible.split(",")):
         if word.startswith("MIG-") and found:
-            card = next(iter(found.values()))
+            card = min(found.values(), key=lambda one: one.memory_bytes)
         else:
             named = [one for (index, uuid), one in found.items() if word == index or (word and uuid.startswith(word))]
             if not named:

@@ -40,7 +40,7 @@ def compare_detectors(
         DataError: a box is on an image that the ground truth lacks.
     """
     targets = read_targets(ground_truth)
-    notes = {name: _unknown_categories(boxes, ground_truth) for name, boxes in detectors.items()}
+    notes = {name: (*_no_boxes(boxes), *_unknown_categories(boxes, ground_truth)) for name, boxes in detectors.items()}
     known = np.array(list(ground_truth.class_names), dtype=np.int64)
     detectors = {name: boxes.where(np.isin(boxes.category_id, known)) for name, boxes in detectors.items()}
 
@@ -64,6 +64,11 @@ def compare_detectors(
         for name in detectors
     ]
     return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
+
+
+def _no_boxes(boxes: Boxes) -> tuple[str, ...]:
+    """Returns a note where a detector has found nothing at all: more often the export has failed than the detector."""
+    return () if len(boxes) else ("there is not one box: AP is 0",)
 
 
 def _unknown_categories(boxes: Boxes, ground_truth: GroundTruth) -> tuple[str, ...]:

@@ -216,13 +216,18 @@ class TrialFolder:
     def remove_checkpoints(self, but: Collection[int] = ()) -> None:
         """Removes every checkpoint but those of the given iterations; needs the claim."""
         self.require_claim()
+        kept = self.checkpointed() & set(but)
         for path in sorted(self.checkpoints.glob("*")):  # .json before .pth: what has no seal is no checkpoint
-            if not path.stem.isdecimal() or int(path.stem) not in but:
+            if not path.stem.isdecimal() or int(path.stem) not in kept:
                 path.unlink(missing_ok=True)
 
     def checkpointed(self) -> set[int]:
         """Returns the iterations that have a checkpoint, whole or not."""
         return {int(path.stem) for path in self.checkpoints.glob("*.json") if path.stem.isdecimal()}
+
+    def has_unsealed_checkpoint(self) -> bool:
+        """Returns whether there are bytes of a checkpoint that was never finished."""
+        return any(not path.with_suffix(".json").exists() for path in self.checkpoints.glob("*.pth"))
 
     def status(self) -> Status:
         """Returns the stored status; ``new`` when there is none."""

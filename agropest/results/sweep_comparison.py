@@ -20,6 +20,7 @@ from agropest.statistics.metric import Basis, basis_of
 from agropest.sweep.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
+APART = "nothing of it was evaluated at the same seed and iteration as the baseline: not compared"
 ONE_SEED = "one seed: the interval is of image sampling only"
 STATUS_ORDER = (FINISHED, STOPPED, RUNNING, INTERRUPTED, NEW, FAILED)
 
@@ -132,6 +133,7 @@ class _Reader:
         complete = finished == len(trials)
         fair = complete and all(one.chosen for one in base)
         against = None if not base or fair else self._equal(trials, base)
+        is_apart = bool(base) and not fair and against is None and trials[0].trial.label != base[0].trial.label
         own = [(one.trial, record) for one in trials if (record := one.shown)]
         shown = against[0] if against and not complete else self._drawn(own)
         tests = [(one.trial, one.test) for one in trials if one.test] if complete else []
@@ -144,8 +146,12 @@ class _Reader:
             against=against,
             test=tuple(self._replicates(*one, wanted) for one in tests),
             test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
-            notes=_notes(finished, len(trials), len(shown.seeds), bool(against), any(one.is_damaged for one in trials)),
+            notes=(
+                *_notes(finished, len(trials), len(shown.seeds), bool(against), any(one.is_damaged for one in trials)),
+                *([APART] if is_apart and own else []),
+            ),
             levels=trials[0].trial.levels,
+            is_apart=is_apart,
         )
 
     def _equal(self, trials: Sequence[_Read], base: Sequence[_Read]) -> tuple[Drawn, Drawn] | None:

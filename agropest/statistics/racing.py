@@ -123,6 +123,7 @@ class Entrant:
         curve: what the shape of its learning curve depends on; only compared.
         start: what decides how far behind it begins; only compared.
         is_over: no more evaluations will come (it has failed, or is left out of this launch).
+        comes_until: the last iteration at which all of its seeds can be there before the next launch.
         stays: it is never out, however far behind: the sweep's baseline.
     """
 
@@ -134,12 +135,17 @@ class Entrant:
     curve: str = ""
     start: str = ""
     is_over: bool = False
+    comes_until: float = math.inf
     stays: bool = False
 
     @property
     def looks(self) -> tuple[int, ...]:
         """Iterations at which it may be stopped; at the last there is nothing left to save."""
         return tuple(t for t in self.evaluates_at[:-1] if t >= self.first_look)
+
+    def will_come(self, iteration: int) -> bool:
+        """Returns whether an evaluation that is not there yet is waited for."""
+        return not self.is_over and iteration <= self.comes_until
 
     def part_of_error(self, look: int) -> float:
         """Returns the part of the error that is spent at a look; those of all looks add up to 1."""
@@ -212,7 +218,8 @@ def race(entrants: Sequence[Entrant], rule: RaceRule, known: Known | None = None
     for iteration in sorted({t for entrant in entrants for t in entrant.evaluates_at}):
         racing = [entrant for entrant in entrants if entrant.name not in out]
         arrived = [entrant for entrant in racing if iteration in entrant.samples]
-        missing = [e for e in racing if iteration in e.evaluates_at and iteration not in e.samples and not e.is_over]
+        to_come = [one for one in racing if iteration in one.evaluates_at and iteration not in one.samples]
+        missing = [one for one in to_come if one.will_come(iteration)]
         newest.update({entrant.name: entrant.samples[iteration] for entrant in arrived})
         spread = Spread.pooled(list(newest.values()))
         if missing and spread.freedom:
@@ -297,7 +304,7 @@ def _halve_bracket(members: Sequence[Entrant], num_rungs: int, eta: float) -> di
         racing = [entrant for entrant in members if entrant.name not in out]
         at = {one.name: rung_iteration(one.evaluates_at, eta**-rung, one.first_look) for one in racing}
         here = [entrant for entrant in racing if at[entrant.name] in entrant.samples]
-        if any(not entrant.is_over for entrant in racing if entrant not in here):
+        if any(entrant.will_come(at[entrant.name]) for entrant in racing if entrant not in here):
             break
         values = {entrant.name: entrant.samples[at[entrant.name]].value for entrant in here}
         ranked = sorted(here, key=lambda entrant: -values[entrant.name])  # stable: of equals the first in the plan

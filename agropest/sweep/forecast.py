@@ -111,7 +111,7 @@ def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> floa
     if rule.method == MEDIAN:
         return (MEDIAN_STOPS * grace + (1 - MEDIAN_STOPS) * end) / end
     if rule.method in SIMULATED:
-        return (SIMULATED[rule.method] * SIMULATED_VARIANTS - 1) / (SIMULATED_VARIANTS - 1)
+        return _share_of_others(rule)
     if rule.method != ASHA:
         return 1.0
     trained, alive, rung, before = 0.0, 1.0, float(grace), 0.0
@@ -119,6 +119,11 @@ def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> floa
         trained += alive * (rung - before)
         alive, before, rung = alive / rule.reduction_factor, rung, rung * rule.reduction_factor
     return (trained + alive * (end - before)) / end
+
+
+def _share_of_others(rule: StopRule) -> float:
+    """Returns the share of its iterations that a variant trained in the simulation, the baseline left out."""
+    return (SIMULATED[rule.method] * SIMULATED_VARIANTS - 1) / (SIMULATED_VARIANTS - 1)
 
 
 def assumption(rule: StopRule) -> str:
@@ -129,9 +134,8 @@ def assumption(rule: StopRule) -> str:
         return f"asha lets 1 in {rule.reduction_factor:g} go on at each rung"
     if rule.method == MEDIAN:
         return "the median rule stops half the trials as soon as it may"
-    return (
-        f"{rule.method} trains {SIMULATED[rule.method]:.0%} of the iterations, as in the simulation of docs/stopping.md"
-    )
+    which = "every variant but the baseline" if rule.keep_baseline else "every variant"
+    return f"{rule.method} trains {_share_of_others(rule):.0%} of {which}, as in the simulation of docs/stopping.md"
 
 
 def makespan(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> float:

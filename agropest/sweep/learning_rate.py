@@ -18,6 +18,15 @@ CURVE_PREFIXES = (
     "MODEL.FPN.",
     "MODEL.WEIGHTS",
 )
+ANCHOR_KEYS = ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS")
+START_PREFIXES = (
+    "MODEL.META_ARCHITECTURE",
+    "MODEL.RETINANET.",
+    "MODEL.ROI_BOX_HEAD.",
+    "MODEL.ROI_BOX_CASCADE_HEAD.",
+    "MODEL.ROI_HEADS.NAME",
+    "MODEL.WEIGHTS",
+)
 NOT_CURVE = ("INPUT.MIN_SIZE_TEST", "INPUT.MAX_SIZE_TEST", "SOLVER.CHECKPOINT_PERIOD")
 
 
@@ -47,9 +56,9 @@ def start_key(config: Mapping[str, Any]) -> str:
     Another number of anchors in a cell, or another head, does not fit COCO's weights and starts from random ones;
     another loss starts from other gradients.
     """
-    sizes, ratios = config["MODEL.ANCHOR_GENERATOR.SIZES"], config["MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"]
-    head = [config[key] for key in ("MODEL.ROI_HEADS.NAME", "MODEL.ROI_BOX_HEAD.CLS_LOSS", "MODEL.WEIGHTS")]
-    return json.dumps([[len(level) for level in sizes], [len(level) for level in ratios], *head])
+    per_cell = {key: [len(level) for level in config[key]] for key in ANCHOR_KEYS}
+    chosen = {key: value for key, value in config.items() if key.startswith(START_PREFIXES) and "THRESH" not in key}
+    return json.dumps(per_cell | chosen, sort_keys=True)
 
 
 def curve_key(config: Mapping[str, Any]) -> str:

@@ -268,7 +268,7 @@ def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Vari
             rule = "expected letters, digits and . _ + = - (at most 80; it names a folder)"
             (factors if variant.levels else section).fault(variant.name, rule, variant.name, "rename it")
         elif NOT_A_WORD.fullmatch(variant.name):
-            rule = "expected a name that no table takes for a number, a date, true, false or a missing value"
+            rule = "expected a name that no table takes for a number, true, false or a missing value"
             fix = f"rename it, e.g. to v{variant.name}"
             (factors if variant.levels else section).fault(variant.name, rule, variant.name, fix)
     return tuple(variants)

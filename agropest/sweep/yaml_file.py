@@ -45,5 +45,6 @@ def parse_yaml(text: str, where: str) -> Any:
 
 def _beside(path: Path) -> str:
     """Returns what could have been meant: the YAML files in the same folder."""
-    names = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    found = path.parent.glob("[!.]*.y*ml") if path.parent.is_dir() else []
+    names = sorted(one.name for one in found)
     return f"in {path.parent} there are: {', '.join(names)}" if names else f"there is no YAML file in {path.parent}"

@@ -34,7 +34,7 @@ from detectron2.config import CfgNode
 from detectron2.engine.defaults import create_ddp_model
 from detectron2.utils.events import EventStorage
 
-from agropest.errors import EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError, fault, is_out_of_gpu_memory
+from agropest.errors import EXIT_FAILED, EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError, fault, is_out_of_gpu_memory
 from agropest.training.batches import BatchStream
 from agropest.training.mapper import Record
 from agropest.training.trainer import TrialTrainer
@@ -154,7 +154,7 @@ class _Lost:
 
     @property
     def exit_code(self) -> int:
-        return EXIT_OUT_OF_GPU_MEMORY if self.kind == "memory" else EXIT_LOST
+        return {"memory": EXIT_OUT_OF_GPU_MEMORY, "trial": EXIT_FAILED}.get(self.kind, EXIT_LOST)
 
 
 class _Watch:

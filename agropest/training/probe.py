@@ -28,6 +28,7 @@ from agropest.sweep.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
 from agropest.training.batches import BatchStream
 from agropest.training.evaluation import IMAGES_PER_BATCH, TestTimeAugmentation, detect
+from agropest.training.gpu_memory import CONTEXT_BYTES
 from agropest.training.mapper import Record, TestMapper, TrainMapper
 from agropest.training.records import load_records
 from agropest.training.setting import Setting
@@ -92,7 +93,7 @@ class Probe:
             load_s=load_s,
             evaluation_image_s=self._time_evaluation(),
             start_s=self._start_s,
-            memory_bytes=self._memory_bytes(),
+            memory_bytes=self._memory_bytes(concurrent),
             concurrent=concurrent,
         )
 
@@ -138,12 +139,14 @@ class Probe:
         if self._setting.device == "cuda":
             torch.cuda.synchronize()
 
-    def _memory_bytes(self) -> int:
+    def _memory_bytes(self, concurrent: int) -> int:
         if self._setting.device != "cuda":
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         free, total = torch.cuda.mem_get_info()
-        # What the card holds beside torch's blocks: the context and the libraries of this process.
-        around = max(0, total - free - torch.cuda.memory_reserved())
+        # What the card holds beside torch's blocks: the context and the libraries of this process, for which a share's
+        # limit leaves CONTEXT_BYTES. Of several processes nobody can tell whose it is.
+        around = 0 if concurrent > 1 else total - free - torch.cuda.memory_reserved()
+        around = max(CONTEXT_BYTES, around)
         return torch.cuda.max_memory_reserved() + around
 
 
@@ -178,6 +181,7 @@ def _at_rest(cfg: CfgNode) -> CfgNode:
     resting = cfg.clone()
     resting.defrost()
     resting.SOLVER.BASE_LR = 0.0
+    resting.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"  # GitHub main's cosine divides by the learning rate
     resting.freeze()
     return resting
 

@@ -123,6 +123,7 @@ class _Run:
         self.status = replace(self.before, status=RUNNING, reason="")
         self.started = time.perf_counter()
         self.seconds_before = 0.0
+        self.saved_at = -1  # iteration of the checkpoint that this process saved last
         self.evaluator = Evaluator(trial, folder, setting, self.cfg, should_stop)
 
     def train(self) -> Status:
@@ -427,6 +428,6 @@ class _Interrupt(HookBase):
     def after_step(self) -> None:
         if self.run.should_stop():
             iteration = self.its_trainer.iter + 1
-            if iteration not in checkpoints.iterations(self.run.folder.checkpoints):  # at an evaluation it is there
+            if iteration != self.run.saved_at:  # at an evaluation it has just been saved
                 self.run.checkpoint(self.its_trainer, iteration)
             raise Interrupted

@@ -31,7 +31,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agropest.errors import is_out_of_gpu_memory
+from agropest.errors import EXIT_LOST, is_out_of_gpu_memory
 from agropest.results.completeness import still_stopped
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
@@ -194,7 +194,7 @@ class _Inbox:
         """Asks the trial to end; ends the process hard when it has not within the limit."""
         if not self.interrupted.is_set():
             self.interrupted.set()
-            limit = threading.Timer(INTERRUPT_LIMIT_S, os._exit, (75,))
+            limit = threading.Timer(INTERRUPT_LIMIT_S, os._exit, (EXIT_LOST,))
             limit.daemon = True
             limit.start()
         self._answers.put(GO_ON)

@@ -154,7 +154,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     say("starting Ray" if own else f"connecting to Ray at {address}", True)
     try:
         if not own:
-            _require_reachable(address)
+            _require_reachable(address, "--address" if options.address else "RAY_ADDRESS")
         with _agent_on_any_port() if own else contextlib.nullcontext():
             context = ray.init(
                 address="local" if own else address,
@@ -180,8 +180,12 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
             ray.shutdown()
 
 
-def _require_reachable(address: str) -> None:
+def _require_reachable(address: str, where: str) -> None:
     """Refuses the address of a cluster that nobody listens at: Ray would try for minutes, and say nothing.
+
+    Args:
+        address: ``host:port`` or ``auto``.
+        where: it was given.
 
     Raises:
         EnvironmentFault: it cannot be connected to.
@@ -192,11 +196,13 @@ def _require_reachable(address: str) -> None:
         # auto: where the last one was started
         found = address if ":" in address else str(canonicalize_bootstrap_address(address))
         host, _, port = found.rpartition("://")[2].rpartition(":")
+        if not port.isdecimal():
+            raise ValueError("no port in it")
         socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
     except (OSError, OverflowError, ValueError) as error:
         reason = f"{address}: {getattr(error, 'strerror', None) or error}"
-        fix = "give the address of a running cluster (host:6379), or leave --address out"
-        raise EnvironmentFault(fault("--address", "expected a Ray cluster", reason, fix)) from None
+        fix = f"give the address of a running cluster (host:6379), or leave {where} out"
+        raise EnvironmentFault(fault(where, "expected a Ray cluster", reason, fix)) from None
 
 
 def _not_started(error: Exception) -> EnvironmentFault:

@@ -133,6 +133,7 @@ def _run_missing(
     # Variants that are alike are one trial with one folder.
     pending = list({trial.signature: trial for trial in reversed(pending)}.values())[::-1]
     if not pending:
+        print(f"{len(trials)} trials: all have ended before, nothing is left to train", flush=True)
         return Outcome(False, _all_ended_well(trials, store, spec.stopper))
     require_trackers(spec.track)
     admitted = spending.admit(pending)
@@ -268,11 +269,14 @@ def _remove_checkpoints_of_stopped(spec: SweepSpec, trials: Sequence[TrialSpec],
     for trial in trials:
         folder = store.folder(trial)
         kept = folder.checkpointed()
-        if not kept or not trial.ends_schedule or folder.status().status != STOPPED or lacks_its_end(trial, folder):
+        if not trial.ends_schedule or folder.status().status != STOPPED or lacks_its_end(trial, folder):
             continue
         best = best_evaluation(folder.read_evaluations("valid"), spec.metric)
-        wanted = set() if spec.keep_checkpoints == KEEP_NONE else {max(kept), *([best.iteration] if best else [])}
-        if kept - wanted:
+        wanted: set[int] = set()
+        if spec.keep_checkpoints != KEEP_NONE:
+            wanted = {max(kept, default=0), *([best.iteration] if best else [])}
+        # Of one that lost its claim while it saved, bytes may stay that never got their seal.
+        if kept - wanted or folder.has_unsealed_checkpoint():
             folder.claim().remove_checkpoints(but=wanted)
 
 

@@ -128,7 +128,7 @@ class Sizing:
                     break
                 throughput[count] = _images_per_s(kinds[hungriest], together)
         else:  # the file's author has decided how many share a card
-            count = max(1, int(1 / wanted.gpus))
+            count = wanted.per_card
             throughput[count] = throughput[1] * count
         packed = packing.pack_cards(
             {kind: alone[kind].memory_bytes for kind in kinds},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -127,8 +128,10 @@ class Standings:
             if all(iteration in self._stored[trial.name] for trial in will_come):
                 there = [trial for trial in trials if iteration in self._stored[trial.name]]
                 samples[iteration] = Sample.mean([self._sample(trial, iteration) for trial in there])
-        is_over = all(t.name in self._over or t.name in self.left_out for t in will_come)
-        return replace(self._outlines[label], samples=samples, is_over=is_over)
+        stand = [t for t in will_come if t.name in self._over or t.name in self.left_out]
+        comes_until = min((self.reached(t.name) for t in stand), default=math.inf)
+        is_over = len(stand) == len(will_come)
+        return replace(self._outlines[label], samples=samples, is_over=is_over, comes_until=comes_until)
 
     def _sample(self, trial: TrialSpec, iteration: int) -> Sample:
         key = (trial.name, iteration)

@@ -262,9 +262,10 @@ def _read(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: it was, and is damaged.
     """
-    kept = read_either(path, ("header", "known_before", "rounds"))
+    kept = read_either(path, ("header",))  # another method's search has other keys beside it
     if kept is None and (path.exists() or copy_of(path).exists()):
-        fix = f"bring it or {copy_of(path).name} back; without both the search begins anew, and knows its trials before"
+        anew = "the search then begins anew and is told its own trials"
+        fix = f"bring it or {copy_of(path).name} back, or remove both: {anew}"
         raise StoreError(fault(str(path), "expected what was suggested so far", "damage, in the copy, too", fix))
     return kept or {}
 

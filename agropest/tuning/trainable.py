@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from agropest.errors import EXIT_OUT_OF_GPU_MEMORY, fault
+from agropest.errors import EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
 from agropest.results.completeness import lacks_its_end, still_stopped
 from agropest.results.store import FAILED, INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, TrialFolder
 from agropest.statistics.metric import metric_value
@@ -69,9 +69,10 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
     for attempt in range(retries + 1):
         end = _run_once(job, metric, told, is_decided=mends)
         if end.is_final:
-            if end.reason == OUT_OF_MEMORY and folder.status().reason != OUT_OF_MEMORY:  # it could not write that
+            if end.unwritten:
                 claimed = folder.claim()
-                claimed.write_status(replace(claimed.status(), status=INTERRUPTED, reason=OUT_OF_MEMORY))
+                status = replace(claimed.status(), status=end.unwritten, reason=end.reason)
+                claimed.write_status(still_stopped(claimed.status(), end.reason) if mends else status)
             return
         lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
         job = replace(job, note=lost)
@@ -101,12 +102,14 @@ class _End:
         reason: otherwise: what the machine did to it.
         pause_s: before it is tried again: a full disk is not empty at once.
         error_number: of the operating system, where that is what ended it; else 0.
+        unwritten: the status that its process could not write before it had to end; else empty.
     """
 
     is_final: bool
     reason: str = ""
     pause_s: float = 0.0
     error_number: int = 0
+    unwritten: str = ""
 
 
 def _no_room(folder: TrialFolder, reason: str) -> str:
@@ -157,7 +160,9 @@ def _messages(process: BaseProcess, connection: Connection) -> Iterator[Evaluati
         except (EOFError, OSError):
             process.join(LEAVE_S)
             if process.exitcode == EXIT_OUT_OF_GPU_MEMORY:
-                yield _End(True, OUT_OF_MEMORY)
+                yield _End(True, OUT_OF_MEMORY, unwritten=INTERRUPTED)
+            elif process.exitcode == EXIT_FAILED:
+                yield _End(True, "a process that trained with it failed, as its log says", unwritten=FAILED)
             else:
                 yield _End(False, f"its process was killed ({_how(process.exitcode)})")
             return

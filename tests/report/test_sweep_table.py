@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+
+from rich.console import Console
 
 from agropest.csv_text import to_csv
 from agropest.report.latex import ranking_latex
@@ -21,7 +24,7 @@ from agropest.results.comparison import ComparedVariant, Comparison, Effect
 from agropest.results.ranking import RankedTrial
 from agropest.results.store import STOPPED
 from agropest.results.sweep_comparison import ONE_SEED
-from agropest.statistics.inference import BETTER, INCONCLUSIVE, Difference, Estimate, Interval
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
 
 BETTER_BY_FIVE = Difference(5.0, Interval(1.5, 8.5), 0.00396, 0.0123, BETTER, 4.96)
 UNCLEAR = Difference(0.004, Interval(-0.004, 0.012), 0.5, 0.7, INCONCLUSIVE, 1.0)
@@ -133,3 +136,12 @@ def test_where_nothing_could_have_been_detected_every_table_says_nothing() -> No
     assert comparison_table(comparison, [], "x").row_count == 2
     assert effects_table(comparison).row_count == 1
     assert "detectable from" not in headline(comparison)
+
+
+def test_an_interval_shows_on_which_side_of_zero_its_edges_lie() -> None:
+    told = Difference(-0.22, Interval(-0.43, -0.02), 0.01, 0.03, WORSE, 0.3)
+    comparison = replace(COMPARISON, variants=(replace(GOOD, difference=told), BASE))
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(comparison_table(comparison, [], "x"))
+    assert "-0.22 [-0.43, -0.02]" in stream.getvalue()
+    assert "45.00 [42.0, 48.0]" in stream.getvalue()

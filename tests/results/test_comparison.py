@@ -200,6 +200,24 @@ def test_a_stopped_trial_is_compared_at_equal_iterations_and_has_no_rank(tmp_pat
     assert any("one seed" in note for note in found["better"].notes)
 
 
+def test_what_was_not_evaluated_in_common_with_the_baseline_is_not_compared(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    trials = [
+        put(store, "baseline", 1, FINISHED, {10: 0.3, 100: 0.9}),
+        put(store, "elsewhere", 1, STOPPED, {7: 0.1}),
+        put(store, "another-seed", 2, STOPPED, {10: 0.1}),
+        put(store, "better", 1, FINISHED, {10: 0.3, 100: 0.95}),
+    ]
+    found = variants(compared(trials, store))
+    for label in ("elsewhere", "another-seed"):
+        one = found[label]
+        assert (one.difference, one.per_class, one.rank) == (None, {}, None)
+        assert one.estimate.value is not None
+        assert any("not compared" in note for note in one.notes)
+        assert verdict(one, compared(trials, store)) == ""
+    assert found["better"].difference is not None
+
+
 def test_a_baseline_that_has_not_finished_is_met_at_equal_iterations(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trials = [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agropest.sweep.learning_rate import curve_key, decay_to_come
+from agropest.sweep.learning_rate import curve_key, decay_to_come, start_key
 
 STUDY = {
     "SOLVER.MAX_ITER": 25000,
@@ -30,3 +30,20 @@ def test_the_shape_of_a_curve_is_the_schedules_not_the_losses() -> None:
     loss = {**base, "MODEL.ROI_BOX_HEAD.CLS_LOSS": "softmax_focal", "INPUT.MIN_SIZE_TEST": 704}
     assert curve_key(base) == curve_key(loss)
     assert curve_key(base) != curve_key({**base, "SOLVER.GAMMA": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_another"),
+    [
+        ("MODEL.ROI_BOX_HEAD.CLS_LOSS", "softmax_focal", True),
+        ("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", "giou", True),
+        ("MODEL.ROI_HEADS.NAME", "CascadeROIHeads", True),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [[8, 16]] * 5, True),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [[16]] * 5, False),  # as many of other sizes: COCO's head fits
+        ("DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler", False),
+        ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.5, False),
+    ],
+)
+def test_who_begins_further_behind(key: str, value: object, is_another: bool) -> None:
+    anchors = {"MODEL.ANCHOR_GENERATOR.SIZES": [[8]] * 5, "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": [[0.5, 1.0, 2.0]]}
+    assert (start_key({**anchors, key: value}) != start_key(anchors)) is is_another

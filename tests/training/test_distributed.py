@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from agropest.data.dataset import Dataset
-from agropest.errors import EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError
+from agropest.errors import EXIT_FAILED, EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError
 from agropest.results.store import FINISHED, Store, TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
@@ -88,7 +88,11 @@ def test_a_follower_that_is_lost_is_no_fault_of_the_trial(
 
 @pytest.mark.parametrize(
     ("told", "code"),
-    [(None, EXIT_LOST), (distributed._Lost.of(torch.OutOfMemoryError("64 GiB")), EXIT_OUT_OF_GPU_MEMORY)],
+    [
+        (None, EXIT_LOST),
+        (distributed._Lost.of(torch.OutOfMemoryError("64 GiB")), EXIT_OUT_OF_GPU_MEMORY),
+        (distributed._Lost.of(TrialError("iteration 3: expected finite losses")), EXIT_FAILED),
+    ],
 )
 def test_where_no_exception_reaches_the_training_its_process_ends(
     told: object, code: int, monkeypatch: pytest.MonkeyPatch

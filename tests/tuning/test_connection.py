@@ -29,7 +29,7 @@ def test_a_ray_that_does_not_start_is_one_clear_error(
         raise error
 
     monkeypatch.setattr(ray, "init", fail)
-    monkeypatch.setattr(connection, "_require_reachable", lambda address: None)
+    monkeypatch.setattr(connection, "_require_reachable", lambda *_: None)
     with pytest.raises(EnvironmentFault, match=words), connected(RayOptions(address, False), lambda *_: None):
         raise AssertionError("it has not started")
 
@@ -41,7 +41,7 @@ def test_the_address_of_no_cluster_is_refused_at_once(form: str, monkeypatch: py
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = form.format(taken.getsockname()[1])
-        connection._require_reachable(address)
+        connection._require_reachable(address, "--address")
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("it tries"))
     with (
         pytest.raises(EnvironmentFault, match=rf"--address: expected a Ray cluster, got '{address}: .*refused"),
@@ -50,7 +50,7 @@ def test_the_address_of_no_cluster_is_refused_at_once(form: str, monkeypatch: py
         raise AssertionError("there is none")
     for wrong in ("somewhere", "127.0.0.1:port", "127.0.0.1:99999"):
         with pytest.raises(EnvironmentFault, match="--address: expected a Ray cluster"):
-            connection._require_reachable(wrong)
+            connection._require_reachable(wrong, "--address")
 
 
 class Started(Exception):
@@ -66,7 +66,7 @@ def said_before_the_start(monkeypatch: pytest.MonkeyPatch, options: RayOptions) 
 
     said: list[str] = []
     monkeypatch.setattr(ray, "init", start)
-    monkeypatch.setattr(connection, "_require_reachable", lambda address: None)
+    monkeypatch.setattr(connection, "_require_reachable", lambda *_: None)
     with pytest.raises(Started), connected(options, lambda text, _: said.append(text)):
         raise AssertionError("it has not started")
     return "\n".join(said)

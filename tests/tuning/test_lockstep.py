@@ -104,7 +104,7 @@ def plan(tmp_path: Path, dataset: Dataset, more: str = "") -> tuple[SweepSpec, l
     path = tmp_path / "a.yaml"
     path.write_text(
         "config: {SOLVER: {MAX_ITER: 1000, STEPS: [600], WARMUP_ITERS: 10}, TEST.EVAL_PERIOD: 200}\n"
-        f"variants: {{good: {{}}, bad: {{MODEL.ROI_BOX_HEAD.FOCAL_GAMMA: 3.0}}}}\nseeds: [1]\n{more}"
+        f"variants: {{good: {{}}, bad: {{DATALOADER.REPEAT_THRESHOLD: 0.3}}}}\nseeds: [1]\n{more}"
     )
     spec = load_sweep(path)
     return spec, expand_trials(spec, dataset.fingerprint, dataset.class_names), Store(tmp_path / "results")
@@ -275,7 +275,7 @@ def test_what_a_failed_trial_had_stored_still_counts(hundred: Dataset, tmp_path:
 def test_nobody_waits_for_a_trial_that_lacks_gpu_memory(hundred: Dataset, tmp_path: Path) -> None:
     """It is run again when all others have ended: they would train to their end for it."""
     spec, _, store = plan(tmp_path, hundred)
-    spec = load_sweep(spec.path, ["variants.late.MODEL.ROI_BOX_HEAD.FOCAL_GAMMA=4.0", "baseline=good"])
+    spec = load_sweep(spec.path, ["variants.late.DATALOADER.REPEAT_THRESHOLD=0.4", "baseline=good"])
     good, bad, late = expand_trials(spec, hundred.fingerprint, hundred.class_names)
     for trial, shares in ((good, [0.9, 0.9, 0.9]), (bad, [0.9, 0.9, 0.2]), (late, [0.9])):
         for iteration, share in zip((200, 400, 600), shares, strict=False):
@@ -300,6 +300,21 @@ def test_a_variant_is_not_judged_without_the_seeds_that_a_launch_leaves_out(hund
     assert Standings(spec, trials, {left.name}, hundred, store).decide() == {}
     evaluate(store, left, hundred, 200, 0.2)
     assert set(Standings(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
+
+
+def test_a_seed_that_stands_does_not_hold_up_the_others(hundred: Dataset, tmp_path: Path) -> None:
+    """Of "late" one seed is left out at iteration 200 and the other runs: beyond 200 nobody waits for their mean."""
+    spec, _, store = plan(tmp_path, hundred)
+    settings = ["seeds=[1, 2]", "baseline=good", "variants.late.DATALOADER.REPEAT_THRESHOLD=0.4", "stop.level=0.5"]
+    spec = load_sweep(spec.path, settings)
+    trials = expand_trials(spec, hundred.fingerprint, hundred.class_names)
+    left = next(trial for trial in trials if trial.label == "late")
+    for trial in trials:
+        for iteration, share in ((200, 0.9), (400, 0.9), (600, 0.2 if trial.label == "bad" else 0.9)):
+            if trial.label != "late" or iteration == 200:
+                evaluate(store, trial, hundred, iteration, share)
+    assert set(Standings(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
+    assert set(Standings(spec, trials, set(), hundred, store).decide()) == set()  # both will come: they are waited for
 
 
 def test_the_baseline_is_never_out(hundred: Dataset, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_stopped_trial_keeps_its_best_and_its_last_checkpoint(tmp_path: Path, 
             folder.write_evaluation(record, lambda path: path.write_bytes(b"boxes"))
             checkpoints.save(folder.checkpoints, iteration, {})
         checkpoints.save(folder.checkpoints, 50, {})
+    (folders[0].checkpoints / "00000045.pth").write_bytes(b"its writer lost the claim before the seal")
     folders[0].write_status(Status(STOPPED, 40))
     folders[1].write_status(Status(INTERRUPTED, 40))
     run._remove_checkpoints_of_stopped(spec, trials, store)

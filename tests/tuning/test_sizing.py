@@ -194,8 +194,10 @@ def test_trials_of_a_cluster_are_spread_over_its_nodes(tiny_sweep: Path, tiny_da
 
 
 def test_a_probe_changes_no_weight_whatever_the_schedule(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
-    trial = trials_of(tiny_sweep, tiny_dataset, "SOLVER.BASE_LR=1e30", "SOLVER.CLIP_GRADIENTS.ENABLED=false")[0]
+    settings = ("SOLVER.BASE_LR=1e30", "SOLVER.CLIP_GRADIENTS.ENABLED=false", "SOLVER.LR_SCHEDULER_NAME=WarmupCosineLR")
+    trial = trials_of(tiny_sweep, tiny_dataset, *settings)[0]
     probe = Probe(trial, Setting(tiny_dataset.paths))
+    assert probe._cfg.SOLVER.LR_SCHEDULER_NAME == "WarmupMultiStepLR"  # main's cosine divides by the learning rate
     before = {name: tensor.clone() for name, tensor in probe._trainer.model.named_parameters()}
     probe.warm_up()
     assert probe.measure(0.1, "EPYC").step_s > 0

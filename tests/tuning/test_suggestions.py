@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from agropest.errors import EnvironmentFault, StoreError
+from agropest.results.sealed import write_twice
 from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
 from agropest.statistics.boxes import Boxes
 from agropest.sweep.distributions import Distribution
@@ -181,6 +182,12 @@ def test_damage_to_the_list_of_rounds_costs_nothing(tmp_path: Path, damage: Call
         Suggestions(load(tmp_path), expand, store)
     for path in paths:
         path.unlink(missing_ok=True)
+    assert Suggestions(load(tmp_path), expand, store).rounds == []
+
+
+def test_what_another_method_has_left_is_no_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    write_twice(store.sweep_folder("a") / "search.json", {"header": {"rule": "pbt"}, "generations": [[]]})
     assert Suggestions(load(tmp_path), expand, store).rounds == []
 
 
