@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agropest.errors import AgropestError, DataError, fault, missing_package
+from agropest.errors import AgropestError, DataError, EnvironmentFault, fault, missing_package
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,8 +105,9 @@ def launch(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from agropest.data.fitted import fitted_anchors
-    from agropest.report.plan import lacking_resources, plan_table
+    from agropest.report.plan import plan_table
     from agropest.results.again import describe_fresh, describe_retry, retry_failed, start_afresh
+    from agropest.results.capacity import misfits, node_of
     from agropest.results.completeness import incomplete, is_done
     from agropest.results.lock import only_launch
     from agropest.results.machine import this_machine
@@ -151,8 +152,8 @@ def launch(arguments: argparse.Namespace) -> int:
         lacking = incomplete(pending, store, spec.stopper)
         console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
         console.print(in_words(forecast), markup=False, highlight=False, soft_wrap=True)
-        if not ray_options(arguments).cluster and (lacking_here := lacking_resources(pending, this_machine())):
-            console.print(lacking_here, markup=False, highlight=False, soft_wrap=True)
+        for line in [] if ray_options(arguments).cluster else misfits(pending, [node_of(this_machine())]):
+            console.print(f"a launch here would stop: {line}", markup=False, highlight=False, soft_wrap=True)
         if arguments.fresh:
             print(describe_fresh([*earlier, *trials], store, spec.name))
         if arguments.retry_failed:
@@ -162,6 +163,9 @@ def launch(arguments: argparse.Namespace) -> int:
             print(suggestions.in_words())
         return EXIT_OK
     show_remarks(remarks, console)
+    pending = [t for t in trials if not is_done(t, store, spec.metric, dataset.splits, spec.stopper)]
+    if not ray_options(arguments).cluster and (faults := misfits(pending, [node_of(this_machine())])):
+        raise EnvironmentFault(*faults)  # before the page of an earlier launch is written over
     with only_launch(store.root, str(arguments.sweep)):
         if arguments.fresh:
             if suggestions:
@@ -311,12 +315,13 @@ def run(
         page = Rewritten("the page", show, period_s=PAGE_REFRESH_S)
         try:
             outcome = run_trials(spec, trials, dataset, store, ray, [events, page], spending)
-        except BaseException:
+        except BaseException as error:
             events.wait()
             page.wait()
             with contextlib.suppress(Exception):
                 if store.is_there():  # a results folder that has gone does not come back with a page in it
-                    write_page(record, store, running=True)  # which says that nothing runs, and loads itself no more
+                    why = str(error) if isinstance(error, AgropestError) else ""
+                    write_page(record, store, running=True, problem=why)  # it loads itself no more
             raise
         page.wait()  # it is written once more with what the comparison says
         if problem := events.finish():

@@ -28,7 +28,7 @@ def print_ending(
         comparison: of the variants.
         folder: results/<sweep>.
     """
-    console.print(comparison_table(comparison, rows, spec.question or spec.name))
+    console.print(comparison_table(comparison, rows, spec.question or spec.name, console.width))
     if comparison.effects:
         console.print(effects_table(comparison))
     for line in (comparison.sentence, *remarks(comparison)):

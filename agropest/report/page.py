@@ -49,6 +49,7 @@ def write_page(
     running: bool = False,
     refresh_s: int = 0,
     folder: Path | None = None,
+    problem: str = "",
 ) -> Path:
     """Writes the page, atomically, and returns where.
 
@@ -59,6 +60,7 @@ def write_page(
         running: leaves out whatever is computed from boxes: half a second instead of many for 50 trials.
         refresh_s: above 0: the page loads itself again after so many seconds.
         folder: to write to; None: the sweep's.
+        problem: what ended the launch before its time.
 
     Raises:
         DataError: the ground truth is not there any more (never while running).
@@ -80,7 +82,7 @@ def write_page(
         if trial.label not in reports and (found := read_weights_report(store.folder(trial))):
             reports[trial.label] = found
     weights = page_tables.weights_table(reports)
-    page = render(record, rows, comparison, details, examples, running, refresh_s, told, lineage, weights)
+    page = render(record, rows, comparison, details, examples, running, refresh_s, told, lineage, weights, problem)
     files.write_text(path, page)
     return path
 
@@ -96,6 +98,7 @@ def render(
     forecast: str = "",
     lineage: page_tables.TableOf | None = None,
     weights: page_tables.TableOf | None = None,
+    problem: str = "",
 ) -> str:
     """Returns the page's HTML."""
     trials = [row for row, _ in rows]
@@ -114,6 +117,7 @@ def render(
         record=record,
         comparison=comparison,
         running=running,
+        problem=problem,
         refresh_s=refresh_s,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         statuses=", ".join(f"{count} {word}" for word, count in statuses.items()),

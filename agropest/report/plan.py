@@ -12,7 +12,6 @@ from rich.text import Text
 
 from agropest.results.again import other_stoppers
 from agropest.results.completeness import is_stopped
-from agropest.results.machine import Machine
 from agropest.results.store import NEW, STOPPED, Store
 from agropest.results.sweep_forecast import SweepForecast, clock, duration
 from agropest.sweep.trial import TrialSpec
@@ -67,18 +66,6 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     if early is None or early >= expected.seconds:
         return duration(expected.seconds) + done
     return f"{duration(early)} of {duration(expected.seconds)}{done}"  # stopped early as the forecast assumes
-
-
-def lacking_resources(trials: Sequence[TrialSpec], machine: Machine) -> str:
-    """Returns what a trial asks for and this machine does not have, so that a launch would stop; else nothing."""
-    cpus, gpus = (max((getattr(trial.resources, kind) for trial in trials), default=0.0) for kind in ("cpus", "gpus"))
-    if gpus > len(machine.cards):
-        fix = "another machine or cluster (--address), or the CPU (slow!) with --set resources.gpus=0"
-        return f"here a launch would stop: a trial asks for {gpus:g} GPUs, and there are {len(machine.cards)}; {fix}"
-    if cpus > machine.num_cores:
-        fix = f"another machine or cluster (--address), or --set resources.cpus={machine.num_cores}"
-        return f"here a launch would stop: a trial asks for {cpus:g} cores, and there are {machine.num_cores}; {fix}"
-    return ""
 
 
 def plan_word(trial: TrialSpec, store: Store, stopper: str, is_incomplete: bool = False) -> str:

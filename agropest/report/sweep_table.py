@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import JustifyMethod
 from rich.table import Table
@@ -110,47 +110,85 @@ def verdict(variant: ComparedVariant, comparison: Comparison) -> str:
     return word
 
 
-def comparison_table(comparison: Comparison, trials: Sequence[RankedTrial], title: str) -> Table:
+def comparison_table(
+    comparison: Comparison, trials: Sequence[RankedTrial], title: str, width: int | None = None
+) -> Table:
     """Returns what people read at the end of a launch.
 
     Args:
         trials: of the same sweep, for iterations and time.
+        width: characters there are; columns that matter less are left out until the rest fits. None: any number.
     """
+    columns = _columns(comparison, trials)
+    while width is not None and _width(columns) > width:
+        left_out = next((heading for heading in LESS_NEEDED if heading in columns), None)
+        if left_out is None:
+            break
+        del columns[left_out]
     table = Table(title=Text(title), title_justify="left", title_style="bold")
+    for heading in columns:
+        side: JustifyMethod = "left" if heading in ("variant", "status", "verdict") else "right"
+        table.add_column(Text(heading), justify=side, no_wrap="[95 %]" in heading or heading == "variant")
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, cells))
+    return table
+
+
+# In this order they are left out of a narrow console; the page and the files have them all.
+LESS_NEEDED = (
+    "time",
+    "test AP deployed",
+    "p",
+    "iterations",
+    "AP deployed",
+    "ties with best",
+    "seeds: sd",
+    "status",
+    "test [95 %]",
+    "p adj.",
+)
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    """Returns the characters that columns take side by side, with the lines between them."""
+    return 1 + sum(3 + max(map(len, (heading, *cells))) for heading, cells in columns.items())
+
+
+def _columns(comparison: Comparison, trials: Sequence[RankedTrial]) -> dict[str, list[str]]:
+    """Returns the cells of the console's table, by heading, a row for each variant."""
     several = any(len(one.seeds) > 1 for one in comparison.variants)
     tested = any(one.test for one in comparison.variants)
-    headings = ["#", "variant", "status", "iterations", f"val {comparison.metric} [95 %]"]
-    headings += ["seeds: sd"] if several else []
-    headings += ["AP deployed", f"vs {comparison.baseline} [95 %]", "p", "p adj.", "verdict", "ties with best"]
-    headings += [f"test {comparison.metric} [95 %]", "test AP deployed"] if tested else []
-    for heading in (*headings, "time"):
-        side: JustifyMethod = "left" if heading in ("variant", "status", "verdict") else "right"
-        table.add_column(Text(heading), justify=side, no_wrap="[95 %]" in heading)
+    rows = []
     for one in comparison.variants:
         its = [trial for trial in trials if trial.label == one.label]
         difference = one.difference
-        cells = [
-            NOTHING if one.rank is None else str(one.rank),
-            one.label,
-            _statuses(its),
-            ", ".join(dict.fromkeys(f"{trial.iteration}/{trial.max_iter}" for trial in its)),
-            _with_interval(one.estimate.value, one.estimate.interval) if one.seeds else NOTHING,
-        ]
+        row = {
+            "#": NOTHING if one.rank is None else str(one.rank),
+            "variant": one.label,
+            "status": _statuses(its),
+            "iterations": ", ".join(dict.fromkeys(f"{trial.iteration}/{trial.max_iter}" for trial in its)),
+            f"val {comparison.metric} [95 %]": (
+                _with_interval(one.estimate.value, one.estimate.interval) if one.seeds else NOTHING
+            ),
+        }
         if several:
-            cells.append(NOTHING if one.seed_spread is None else f"{len(one.seeds)}: {one.seed_spread:.2f}")
-        cells += [
-            NOTHING if one.ap_deployed is None else number(one.ap_deployed),
-            _with_interval(difference.value, difference.interval, signed) if difference else NOTHING,
-            probability(difference.p) if difference else NOTHING,
-            probability(difference.p_adjusted) if difference else NOTHING,
-            verdict(one, comparison) or NOTHING,
-            "yes" if one.ties_with_best else NOTHING,
-        ]
+            row["seeds: sd"] = NOTHING if one.seed_spread is None else f"{len(one.seeds)}: {one.seed_spread:.2f}"
+        row |= {
+            "AP deployed": NOTHING if one.ap_deployed is None else number(one.ap_deployed),
+            f"vs {comparison.baseline} [95 %]": (
+                _with_interval(difference.value, difference.interval, signed) if difference else NOTHING
+            ),
+            "p": probability(difference.p) if difference else NOTHING,
+            "p adj.": probability(difference.p_adjusted) if difference else NOTHING,
+            "verdict": verdict(one, comparison) or NOTHING,
+            "ties with best": "yes" if one.ties_with_best else NOTHING,
+        }
         if tested:
-            cells.append(_with_interval(one.test.value, one.test.interval) if one.test else NOTHING)
-            cells.append(NOTHING if one.test_ap_deployed is None else number(one.test_ap_deployed))
-        table.add_row(*map(Text, cells), f"{sum(trial.time_s for trial in its):.0f} s")
-    return table
+            row["test [95 %]"] = _with_interval(one.test.value, one.test.interval) if one.test else NOTHING
+            row["test AP deployed"] = NOTHING if one.test_ap_deployed is None else number(one.test_ap_deployed)
+        rows.append(row | {"time": f"{sum(trial.time_s for trial in its):.0f} s"})
+    headings = list(rows[0]) if rows else []
+    return {heading: [row[heading] for row in rows] for heading in headings}
 
 
 def effects_table(comparison: Comparison) -> Table:

@@ -16,6 +16,7 @@ from rich.console import Console
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
 from agropest.results.again import go_on_with_stopped, stop_again
+from agropest.results.capacity import misfits
 from agropest.results.completeness import is_done, is_stopped, lacks_its_end
 from agropest.results.losses import note_loss, note_losses, settle
 from agropest.results.machine import Machine
@@ -411,18 +412,7 @@ def _require_resources(trials: Sequence[TrialSpec]) -> None:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    faults = []
-    for wanted in {trial.resources for trial in trials}:
-        if any(node.get("CPU", 0) >= wanted.cpus and node.get("GPU", 0) >= wanted.gpus for node in nodes):
-            continue
-        most = {kind: max(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
-        rule = f"a trial asks for {wanted.cpus:g} CPUs and {wanted.gpus:g} GPUs"
-        if wanted.gpus > most["GPU"]:
-            fix = "run it on a machine with a GPU, or train on the CPU (slow!) with --set resources.gpus=0"
-        else:
-            fix = f"ask for less: --set resources.cpus={most['CPU']:g}"
-        faults.append(fault("resources", rule, most, fix))
-    if faults:
+    if faults := misfits(trials, nodes):
         raise EnvironmentFault(*faults)
 
 

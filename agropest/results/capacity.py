@@ -1,0 +1,32 @@
+"""Whether trials fit where they are to run: Ray would wait for ever for what no node has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agropest.errors import fault
+from agropest.results.machine import Machine
+from agropest.sweep.trial import TrialSpec
+
+Node = Mapping[str, float]
+
+
+def node_of(machine: Machine) -> Node:
+    """Returns a machine as Ray counts it."""
+    return {"CPU": float(machine.num_cores), "GPU": float(len(machine.cards))}
+
+
+def misfits(trials: Sequence[TrialSpec], nodes: Sequence[Node]) -> list[str]:
+    """Returns a fault for every demand of the trials that no node could ever meet; ``auto`` demands nothing yet."""
+    faults = []
+    for wanted in dict.fromkeys(trial.resources for trial in trials):
+        if any(node.get("CPU", 0) >= wanted.cpus and node.get("GPU", 0) >= wanted.gpus for node in nodes):
+            continue
+        most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
+        rule = f"a trial asks for {wanted.cpus:g} CPUs and {wanted.gpus:g} GPUs"
+        if wanted.gpus > most["GPU"]:
+            fix = "run it on a machine with a GPU, or train on the CPU (slow!) with --set resources.gpus=0"
+        else:
+            fix = f"ask for less: --set resources.cpus={most['CPU']:g}"
+        faults.append(fault("resources", rule, most, fix))
+    return faults

@@ -1,0 +1,28 @@
+"""Which demands no node could ever meet."""
+
+from __future__ import annotations
+
+from agropest.results.capacity import misfits, node_of
+from agropest.results.machine import Card, Machine
+from agropest.sweep.resources import Resources
+from agropest.sweep.trial import TrialSpec
+
+
+def trials(*resources: Resources) -> list[TrialSpec]:
+    return [TrialSpec(f"v{number}", 1, {}, data="d", resources=one) for number, one in enumerate(resources)]
+
+
+def test_what_no_node_has_is_named_with_what_fits() -> None:
+    here = node_of(Machine("EPYC", 2))
+    [told] = misfits(trials(Resources(cpus=1), Resources(cpus=1, gpus=0.25), Resources(cpus=1, gpus=0.25)), [here])
+    assert "a trial asks for 1 CPUs and 0.25 GPUs, got {'CPU': 2.0, 'GPU': 0.0}" in told
+    assert "--set resources.gpus=0" in told
+    [told] = misfits(trials(Resources(cpus=4)), [here])
+    assert "--set resources.cpus=2" in told
+
+
+def test_what_one_node_has_fits() -> None:
+    card = node_of(Machine("EPYC", 4, (Card("card", 1 << 34),)))
+    assert misfits(trials(Resources(cpus=4, gpus=1)), [node_of(Machine("EPYC", 1)), card]) == []
+    assert misfits(trials(Resources(auto=("cpus", "gpus"))), [node_of(Machine("EPYC", 1))]) == []
+    assert misfits([], []) == []
