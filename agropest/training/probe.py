@@ -181,6 +181,7 @@ def _at_rest(cfg: CfgNode) -> CfgNode:
     resting = cfg.clone()
     resting.defrost()
     resting.SOLVER.BASE_LR = 0.0
+    resting.SOLVER.MAX_ITER = 10**9  # a scheduler does not go past its end, and a tiny schedule ends before the probe
     resting.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"  # GitHub main's cosine divides by the learning rate
     resting.freeze()
     return resting
