@@ -375,7 +375,7 @@ def test_bad_input_gets_one_clear_error(
     ("variants", "pieces"),
     [
         ("{a: {SOLVER.BASELR: 1}, b: {SOLVER.STEP: 2}}", (("SOLVER.BASELR",), ("SOLVER.STEP",))),
-        # What only a started Ray can tell.
+        # What this machine does not have.
         (
             "{a: {resources: {gpus: 1}}, b: {resources: {cpus: 4000}, SOLVER.BASE_LR: 0.02}}",
             (("1 GPUs", "--set resources.gpus=0"), ("4000 CPUs", "--set resources.cpus=")),
@@ -397,6 +397,7 @@ def test_the_process_tells_all_faults_and_ends(
     for of_one in pieces:
         assert any(all(piece in line for piece in of_one) for line in faults), result.stderr
     assert trial_folders(tmp_path / "r") == []
+    assert not (tmp_path / "r" / "tiny").exists()  # nor is the page of an earlier launch written over
 
 
 def test_a_launch_that_ends_with_an_error_leaves_a_page_that_does_not_say_that_it_runs(

@@ -132,6 +132,8 @@ def test_while_it_runs_it_loads_itself_again_and_reads_no_boxes(
     assert '<section id="learning">' in page
     assert "Confusion" not in page
     assert 'http-equiv="refresh"' not in write_page(record, store, running=True, folder=tmp_path).read_text()
+    broken = write_page(record, store, running=True, folder=tmp_path, problem="--address: <nobody>").read_text()
+    assert "The launch ended with an error: --address: &lt;nobody&gt;" in broken
 
 
 def test_a_sweep_in_which_nothing_has_begun(sweep: Path, tmp_path: Path) -> None:

@@ -145,3 +145,14 @@ def test_an_interval_shows_on_which_side_of_zero_its_edges_lie() -> None:
     Console(file=stream, width=200).print(comparison_table(comparison, [], "x"))
     assert "-0.22 [-0.43, -0.02]" in stream.getvalue()
     assert "45.00 [42.0, 48.0]" in stream.getvalue()
+
+
+def test_a_narrow_console_gets_fewer_columns_and_whole_words() -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(comparison_table(COMPARISON, [trial("good", 1, 30)], "x", 100))
+    shown = stream.getvalue()
+    assert "…" not in shown
+    for word in ("good", "base", "slow", "better", "+5.00 [1.5, 8.5]", "45.00 [42.0, 48.0]"):
+        assert word in shown
+    assert "time" not in shown
+    assert len(comparison_table(COMPARISON, [], "x").columns) > len(comparison_table(COMPARISON, [], "x", 100).columns)
