@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 
 from agropest.errors import fault
@@ -12,8 +14,13 @@ Node = Mapping[str, float]
 
 
 def node_of(machine: Machine) -> Node:
-    """Returns a machine as Ray counts it."""
-    return {"CPU": float(machine.num_cores), "GPU": float(len(machine.cards))}
+    """Returns a machine as Ray counts it: with what RAY_OVERRIDE_RESOURCES says of it."""
+    counted = {"CPU": float(machine.num_cores), "GPU": float(len(machine.cards))}
+    try:
+        told = json.loads(os.environ.get("RAY_OVERRIDE_RESOURCES") or "{}")
+        return counted | {kind: float(told[kind]) for kind in counted if kind in told}
+    except (TypeError, ValueError):  # Ray has its own words for that
+        return counted
 
 
 def misfits(trials: Sequence[TrialSpec], nodes: Sequence[Node]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agropest.results.capacity import misfits, node_of
 from agropest.results.machine import Card, Machine
 from agropest.sweep.resources import Resources
@@ -26,3 +28,10 @@ def test_what_one_node_has_fits() -> None:
     assert misfits(trials(Resources(cpus=4, gpus=1)), [node_of(Machine("EPYC", 1)), card]) == []
     assert misfits(trials(Resources(auto=("cpus", "gpus"))), [node_of(Machine("EPYC", 1))]) == []
     assert misfits([], []) == []
+
+
+def test_what_ray_is_told_of_a_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine("EPYC", 2)
+    for told, counted in [('{"GPU": 1}', (2.0, 1.0)), ('{"CPU": 8}', (8.0, 0.0)), ("[", (2.0, 0.0)), ("", (2.0, 0.0))]:
+        monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", told)
+        assert (node_of(machine)["CPU"], node_of(machine)["GPU"]) == counted
