@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agropest.data.dataset import Dataset
-    from agropest.results.store import Store
-    from agropest.results.sweep_forecast import SweepForecast
+    from agropest.planning.sweep_forecast import SweepForecast
+    from agropest.store.store import Store
     from agropest.sweep.lint import Remark
     from agropest.sweep.spec import SweepSpec
     from agropest.sweep.trial import TrialSpec
-    from agropest.tuning.connection import RayOptions
-    from agropest.tuning.generations import Population
-    from agropest.tuning.suggestions import Suggestions
+    from agropest.tuning.ray.connection import RayOptions
+    from agropest.tuning.search.generations import Population
+    from agropest.tuning.search.suggestions import Suggestions
 
 LOG_COLUMNS = 180
 PAGE_REFRESH_S = 10
@@ -104,21 +104,21 @@ def launch(arguments: argparse.Namespace) -> int:
     """Plans the sweep; unless only the plan is wanted, runs what is missing and writes the tables."""
     from rich.console import Console
 
-    from agropest.data.fitted import fitted_anchors
-    from agropest.report.plan import plan_table
-    from agropest.results.again import describe_fresh, describe_retry, retry_failed, start_afresh
-    from agropest.results.capacity import misfits, node_of
-    from agropest.results.completeness import incomplete, is_done
-    from agropest.results.lock import only_launch
-    from agropest.results.machine import this_machine
-    from agropest.results.store import Store
-    from agropest.results.sweep_forecast import in_words
+    from agropest.data.anchors.fitted import fitted_anchors
+    from agropest.machine import this_machine
+    from agropest.planning.capacity import misfits, node_of
+    from agropest.planning.sweep_forecast import in_words
+    from agropest.report.tables.plan import plan_table
     from agropest.statistics.metric import require_metric
-    from agropest.sweep.guard import require_guards
+    from agropest.store.completeness import incomplete, is_done
+    from agropest.store.lock import only_launch
+    from agropest.store.restart import describe_fresh, describe_retry, retry_failed, start_afresh
+    from agropest.store.store import Store
     from agropest.sweep.lint import lint
     from agropest.sweep.plan import expand_trials
+    from agropest.sweep.sections.guard import require_guards
     from agropest.sweep.spec import load_sweep
-    from agropest.tuning.suggestions import opened
+    from agropest.tuning.search.suggestions import opened
 
     console = Console()
     if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
@@ -180,7 +180,7 @@ def launch(arguments: argparse.Namespace) -> int:
 
 def draw_missing_demo(folder: Path) -> None:
     """Draws the demo's pictures into a folder that is not there yet; any other is taken as it stands."""
-    from agropest.data.demo import draw_demo_dataset
+    from agropest.data.demo.draw import draw_demo_dataset
 
     if not folder.exists():
         print(f"data: drawing the demo's pictures into {folder} (once, about ten seconds)", flush=True)
@@ -221,9 +221,9 @@ def forecast_of(
         pending: those of the trials that are not done.
         probe: whether to measure what was not measured before.
     """
-    from agropest.results.machine import this_machine
-    from agropest.results.sweep_forecast import forecast_sweep
-    from agropest.tuning.sizing import Sizing
+    from agropest.machine import this_machine
+    from agropest.planning.sweep_forecast import forecast_sweep
+    from agropest.tuning.workers.sizing import Sizing
 
     say = functools.partial(print, flush=True)
     sizing = Sizing(store, dataset.paths, this_machine(), say)
@@ -241,7 +241,7 @@ def forecast_of(
 
 def ray_options(arguments: argparse.Namespace) -> RayOptions:
     """Returns which Ray the command line asks for."""
-    from agropest.tuning.connection import RayOptions
+    from agropest.tuning.ray.connection import RayOptions
 
     return RayOptions(arguments.address, arguments.dashboard, arguments.dashboard_host)
 
@@ -258,7 +258,7 @@ def idle_of(
     """
     from agropest.sweep.lint import NO_EFFECT
     from agropest.sweep.lint.subject import first_seeds
-    from agropest.training.remembered_effects import idle_overrides
+    from agropest.training.dry_run.remembered_effects import idle_overrides
 
     is_silent = NO_EFFECT in spec.silence
     if is_silent and not is_plan:
@@ -291,16 +291,16 @@ def run(
     suggestions: Suggestions | Population | None = None,
 ) -> int:
     """Runs what is missing, round after round where variants are suggested; writes the tables, shows the ranking."""
-    from agropest.report.ending import print_ending
+    from agropest.analysis.ranking import rank_trials
+    from agropest.analysis.sweep_comparison import compare_trials
+    from agropest.report.console_summary import print_ending
     from agropest.report.export import write_exports
-    from agropest.report.page import write_page
+    from agropest.report.page.document import write_page
     from agropest.report.tensorboard import write_tensorboard
-    from agropest.results.ranking import rank_trials
-    from agropest.results.sweep_comparison import compare_trials
-    from agropest.results.sweep_record import describe_sweep, write_sweep_record
+    from agropest.store.sweep_record import describe_sweep, write_sweep_record
     from agropest.tuning.run import run_trials
     from agropest.tuning.spending import Spending
-    from agropest.tuning.watch import Rewritten
+    from agropest.tuning.watch.watch import Rewritten
 
     folder = store.sweep_folder(spec.name)
     spending = Spending(spec.budget)

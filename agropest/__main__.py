@@ -17,9 +17,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m agropest", description="Tools around sweeps of object detectors.")
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for info in sorted(pkgutil.iter_modules(commands.__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"{commands.__name__}.{info.name}")
-        name = info.name.replace("_", "-")
+    found = [info for info in pkgutil.walk_packages(commands.__path__, f"{commands.__name__}.") if not info.ispkg]
+    for info in sorted(found, key=lambda info: info.name.rpartition(".")[2]):
+        module = importlib.import_module(info.name)
+        name = info.name.rpartition(".")[2].replace("_", "-")
         subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
         module.configure(subparser)
         subparser.set_defaults(run=module.run)

@@ -26,9 +26,9 @@ import numpy as np
 from PIL import Image
 
 from agropest.data.dataset import load_dataset
-from agropest.data.demo import data_yaml, label_lines
-from agropest.data.insects import CLASS_NAMES
-from agropest.data.scene import draw_scene
+from agropest.data.demo.draw import data_yaml, label_lines
+from agropest.data.demo.insects import CLASS_NAMES
+from agropest.data.demo.scene import draw_scene
 
 # AgroPest-12: 11,502 + 1,095 + 546 images.
 SHARES = {"train": 11502 / 13143, "valid": 1095 / 13143, "test": 546 / 13143}

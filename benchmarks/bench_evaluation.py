@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from agropest.data.insects import CLASS_NAMES
+from agropest.data.demo.insects import CLASS_NAMES
 from agropest.modeling.config import add_agropest_config
 from agropest.statistics.average_precision import evaluate
 from agropest.statistics.boxes import GroundTruth
@@ -107,8 +107,8 @@ def compare_reading(folder: Path, num_images: int, rounds: int) -> None:
     """Reading one evaluation's images: stock's mapper against the shared cache of decoded images."""
     from detectron2.data import DatasetMapper
 
-    from agropest.training.image_cache import open_cache
-    from agropest.training.mapper import ImageReader, TestMapper
+    from agropest.training.input.image_cache import open_cache
+    from agropest.training.input.mapper import ImageReader, TestMapper
 
     rng = np.random.default_rng(1)
     noise = Image.fromarray(rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8)).resize((SIDE, SIDE))

@@ -23,12 +23,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.demo import draw_demo_dataset
-from agropest.results.machine import Card, this_machine
+from agropest.data.demo.draw import draw_demo_dataset
+from agropest.machine import Card, this_machine
+from agropest.planning.packing import best_count, next_count
 from agropest.sweep.trial import TrialSpec
-from agropest.training.setting import Setting
-from agropest.tuning.packing import best_count, next_count
-from agropest.tuning.probing import ProbeError, ProbeJob, run_together
+from agropest.training.run_context import Setting
+from agropest.tuning.workers.probing import ProbeError, ProbeJob, run_together
 from benchmarks.bench_iteration import block, stock_trainer, trial_of
 
 

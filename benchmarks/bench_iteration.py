@@ -21,13 +21,13 @@ from pathlib import Path
 import torch
 
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.demo import draw_demo_dataset
+from agropest.data.demo.draw import draw_demo_dataset
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.training.batches import BatchStream
-from agropest.training.image_cache import open_cache
-from agropest.training.records import load_records
+from agropest.training.input.batches import BatchStream
+from agropest.training.input.image_cache import open_cache
+from agropest.training.input.records import load_records
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
 from benchmarks.pairs import ROOT, machine_line, seconds, tell

@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from agropest.data.demo import draw_demo_dataset
+from agropest.data.demo.draw import draw_demo_dataset
 from benchmarks.pairs import ROOT, machine_line
 
 

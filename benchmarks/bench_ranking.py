@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from agropest import files
-from agropest.report.sweep_table import table_texts
-from agropest.results.ranking import rank_trials
-from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
-from agropest.results.sweep_comparison import compare_trials
+from agropest.analysis.ranking import rank_trials
+from agropest.analysis.sweep_comparison import compare_trials
+from agropest.report.tables.variants import table_texts
 from agropest.statistics.average_precision import AP, AP_DEPLOYED, evaluate
 from agropest.statistics.boxes import GroundTruth
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 from benchmarks.synthetic import draw_detector, draw_split
 
@@ -49,7 +50,7 @@ def fill(store: Store, trials: list[TrialSpec], truths: dict[str, GroundTruth]) 
             metrics = {**evaluate(truth, boxes), AP_DEPLOYED: evaluate(truth, boxes.at_threshold(0.5))[AP]}
             record = EvaluationRecord(split, MAX_ITER, metrics, len(boxes), len(truth.images), 1.0)
             folder.write_evaluation(record, boxes.save)
-        folder.write_status(Status(FINISHED, MAX_ITER, 3000.0))
+        folder.write_status(Status(TrialState.FINISHED, MAX_ITER, 3000.0))
 
 
 def rank(root: Path, trials: list[TrialSpec], truths: dict[str, GroundTruth]) -> None:

@@ -24,14 +24,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from agropest import files
-from agropest.report.page import write_page
-from agropest.results.kept_replicates import keep_replicates
-from agropest.results.ranking import chosen_evaluation
-from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
-from agropest.results.sweep_record import SplitRecord, SweepRecord, environment, read_sweep_record, write_sweep_record
+from agropest.report.page.document import write_page
 from agropest.statistics.average_precision import evaluate
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import Targets, read_targets
+from agropest.store.chosen import chosen_evaluation
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.replicate_cache import keep_replicates
+from agropest.store.store import Store
+from agropest.store.sweep_record import SplitRecord, SweepRecord, environment, read_sweep_record, write_sweep_record
 from agropest.sweep.detectron2_keys import default_config
 from agropest.sweep.trial import TrialSpec
 
@@ -153,18 +154,18 @@ def _store_trial(
 ) -> None:
     random = np.random.default_rng([1, number])
     skill = 0.55 + 0.1 * float(random.random())
-    status = FAILED if number % 25 == 24 else STOPPED if number % 5 == 3 else FINISHED
-    count = {FAILED: 0, STOPPED: 2, FINISHED: EVALUATIONS}[status]
+    status = TrialState.FAILED if number % 25 == 24 else TrialState.STOPPED if number % 5 == 3 else TrialState.FINISHED
+    count = {TrialState.FAILED: 0, TrialState.STOPPED: 2, TrialState.FINISHED: EVALUATIONS}[status]
     folder = store.folder(trial).claim()
     folder.write_spec(trial)
     for step in range(1, count + 1):
         at = skill * (0.5 + 0.5 * step / EVALUATIONS)
         _store_evaluation(folder, "valid", step * MAX_ITER // EVALUATIONS, truths["valid"], easy["valid"], at, random)
-    if status == FINISHED:
+    if status == TrialState.FINISHED:
         chosen = chosen_evaluation(folder, "AP")
         iteration = chosen.iteration if chosen else MAX_ITER
         _store_evaluation(folder, "test", iteration, truths["test"], easy["test"], skill, random)
-    reason = "the loss became NaN at iteration 812" if status == FAILED else ""
+    reason = "the loss became NaN at iteration 812" if status == TrialState.FAILED else ""
     folder.write_status(Status(status, count * MAX_ITER // EVALUATIONS, 600.0 * count + 3 * number, reason))
 
 
@@ -172,7 +173,7 @@ def _keep(store: Store, trial: TrialSpec, targets: dict[str, Targets]) -> None:
     """Keeps replicates of what a finished trial is ranked by, as a trial itself does at its end."""
     folder = store.folder(trial)
     chosen = chosen_evaluation(folder, "AP")
-    if folder.status().status == FINISHED and chosen is not None:
+    if folder.status().status == TrialState.FINISHED and chosen is not None:
         for record in (chosen, *folder.read_evaluations("test")):
             keep_replicates(folder, record, targets[record.split], "AP", trial.config)
 

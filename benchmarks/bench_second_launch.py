@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from agropest.data.dataset import load_dataset
-from agropest.data.demo import draw_demo_dataset
-from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
+from agropest.data.demo.draw import draw_demo_dataset
 from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 
@@ -53,7 +54,7 @@ def finished_sweep(folder: Path, num_trials: int, num_images: int, num_boxes: in
                 metrics |= {f"AP-{name}": value for name in dataset.class_names}
                 record = EvaluationRecord(split, iteration, metrics, len(found), len(truths[split].images), 1.0)
                 claimed.write_evaluation(record, found.save)
-        claimed.write_status(Status(FINISHED, MAX_ITER, 3000.0))
+        claimed.write_status(Status(TrialState.FINISHED, MAX_ITER, 3000.0))
     return file, results
 
 

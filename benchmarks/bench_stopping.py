@@ -49,7 +49,7 @@ from agropest.statistics.matching import Targets, match, read_targets
 from agropest.statistics.metric import basis_of
 from agropest.statistics.racing import Entrant, Known, RaceRule, Sample, halving, race
 from agropest.sweep.learning_rate import decay_to_come
-from agropest.sweep.stop_rule import StopRule
+from agropest.sweep.sections.stop_rule import StopRule
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -265,7 +265,7 @@ class SimulatedTrial:
 
 def by_tune(sweep: Recorded, rule: StopRule) -> Decide:
     """Decides as a launch with ``stop: asha`` or ``stop: median`` does: with Ray Tune's scheduler."""
-    from agropest.tuning.schedulers import ask, tune_scheduler
+    from agropest.tuning.stopping.schedulers import ask, tune_scheduler
 
     scheduler: Any = tune_scheduler(rule, "AP", END, PERIOD)
     trials = [SimulatedTrial(str(v)) for v in range(VARIANTS)]

@@ -24,8 +24,8 @@ from typing import Any
 import yaml
 
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.demo import draw_demo_dataset
-from agropest.results.store import Store
+from agropest.data.demo.draw import draw_demo_dataset
+from agropest.store.store import Store
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep

@@ -23,13 +23,13 @@ from pathlib import Path
 import torch
 
 from agropest.data.dataset import load_dataset
-from agropest.data.demo import draw_demo_dataset
+from agropest.data.demo.draw import draw_demo_dataset
 from agropest.training import evaluation
 from agropest.training.evaluation import detect
-from agropest.training.mapper import TestMapper
-from agropest.training.records import load_records
+from agropest.training.input.mapper import TestMapper
+from agropest.training.input.records import load_records
 from agropest.training.trainer import TrialTrainer
-from agropest.tuning import child
+from agropest.tuning.workers import child
 from benchmarks.bench_iteration import block, our_trainer, trial_of
 from benchmarks.pairs import ROOT, machine_line, seconds, tell
 

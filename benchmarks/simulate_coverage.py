@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, expit, ndtr
 
-from agropest.results.comparison import Candidate, Drawn, compare_candidates
-from agropest.results.store import FINISHED
+from agropest.analysis.comparison import Candidate, Drawn, compare_candidates
 from agropest.statistics.average_precision import AP, CLASS_PREFIX
 from agropest.statistics.bootstrap import Replicates, replicate
 from agropest.statistics.inference import INCONCLUSIVE, Sampled, compare, estimate
 from agropest.statistics.matching import IOU_THRESHOLDS, Matches, Targets
 from agropest.statistics.metric import Basis
+from agropest.store.records import TrialState
 from benchmarks.synthetic import BOXES_PER_IMAGE, CLASS_NAMES, TRAIN_BOXES
 
 Array = npt.NDArray[np.float64]
@@ -195,7 +195,7 @@ def simulate_seeds(population: Population, seeds: int, spread: float, sets: int,
                 drawn.append(matches_of(population.positives, detector, chosen))
             replicates = tuple(replicate(each, Basis(), resamples, number) for each in drawn)
             trials = Drawn(tuple(range(seeds)), (), replicates, replicates, (None,) * seeds)
-            candidates.append(Candidate(label, FINISHED, trials))
+            candidates.append(Candidate(label, TrialState.FINISHED, trials))
         found = {one.label: one for one in compare_candidates(candidates, AP, "base", drawn[0].targets).variants}
         difference = found["better"].difference
         assert difference is not None

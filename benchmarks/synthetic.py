@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.data.insects import CLASS_NAMES
+from agropest.data.demo.insects import CLASS_NAMES
 from agropest.statistics.boxes import Boxes, GroundTruth
 
 Array = npt.NDArray[Any]

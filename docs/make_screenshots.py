@@ -32,10 +32,11 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agropest.results.store import FINISHED, RUNNING, Store  # noqa: E402 - from this checkout
-from agropest.results.sweep_record import read_sweep_record  # noqa: E402
+from agropest.store.records import TrialState  # noqa: E402
+from agropest.store.store import Store  # noqa: E402
+from agropest.store.sweep_record import read_sweep_record  # noqa: E402
 from agropest.sweep.spec import load_sweep  # noqa: E402
-from agropest.tuning.progress import Progress  # noqa: E402
+from agropest.tuning.watch.progress import Progress  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 200_000
@@ -132,7 +133,7 @@ def live_table(sweep: Path, settings: Sequence[str], results: Path, link: str, e
 def is_half_way(log: str) -> bool:
     """Returns whether, by what the launch has printed, a trial has finished and another runs."""
     status = dict(re.findall(r"^\[ *[\d.]+ s\] (\S+): (\w+)", log, flags=re.M))
-    return {FINISHED, RUNNING} <= set(status.values())
+    return {TrialState.FINISHED, TrialState.RUNNING} <= set(status.values())
 
 
 def wait_until(ready: Callable[[], object], process: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from agropest import files
 from agropest.data.dataset import Dataset, Split, load_dataset
-from agropest.data.demo import draw_demo_dataset
+from agropest.data.demo.draw import draw_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import agropest.training  # noqa: F401
-from agropest.results.machine import Machine
+from agropest.machine import Machine
 
 
 def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

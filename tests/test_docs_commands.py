@@ -203,7 +203,7 @@ def test_cluster_files_are_what_they_say() -> None:
     import jsonschema
     import ray
 
-    from agropest.tuning.metrics import GAUGES
+    from agropest.tuning.watch.metrics import GAUGES
 
     folder = ROOT / "clusters"
     schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"

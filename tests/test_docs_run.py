@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agropest.data.demo import draw_demo_dataset
+from agropest.data.demo.draw import draw_demo_dataset
 from tests.test_docs_commands import ALL, ROOT, SHOWN_TO_FAIL, is_mention, words_of
 
 TINY_DEMO = [

@@ -22,12 +22,14 @@ import pytest
 from rich.console import Console
 
 from agropest import files
-from agropest.data import demo
+from agropest.data.demo import draw as demo
 from agropest.errors import StoreError, fault
-from agropest.results.store import FAILED, INTERRUPTED, Store, TrialFolder
+from agropest.store.records import TrialState
+from agropest.store.store import Store
+from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.lint import Remark
 from agropest.sweep.spec import SweepSpec
-from agropest.tuning.watch import Rewritten
+from agropest.tuning.watch.watch import Rewritten
 from benchmarks.faults.launched import MARK, Launch
 from launch import LOG_COLUMNS, main, show_remarks
 from tests.conftest import write_tiny_sweep
@@ -194,7 +196,7 @@ def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(
         process.wait(LIMIT_S)
     assert process.returncode == 130, (tmp_path / "log.txt").read_text()
     for folder in trial_folders(results):
-        assert folder.status().status == INTERRUPTED
+        assert folder.status().status == TrialState.INTERRUPTED
         assert folder.status().iteration > 0
         assert list(folder.checkpoints.glob("*.pth"))
     assert (results / "tiny" / "ranking.csv").is_file()
@@ -263,10 +265,10 @@ def test_only_what_was_added_is_run_what_failed_is_tried_again_and_fresh_begins_
     words = [str(sweep), "--results", str(results), "--no-dashboard", UNCHECKED, *LONGER]
     [baseline] = (TrialFolder(path) for path in (results / "trials").glob("baseline-*"))
     [focal] = (TrialFolder(path) for path in (results / "trials").glob("focal-*"))
-    focal.claim().write_status(replace(focal.status(), status=FAILED, reason="on purpose"))
+    focal.claim().write_status(replace(focal.status(), status=TrialState.FAILED, reason="on purpose"))
     assert main([*words, "--plan", "--retry-failed"]) == 0
     assert "--retry-failed: 1 trials would be tried again: focal/s5" in capsys.readouterr().out
-    assert focal.status().status == FAILED
+    assert focal.status().status == TrialState.FAILED
 
     before = stamps(baseline)
     added = ["--set", "seeds=[5, 6]", "--set", "variants.slow.SOLVER.BASE_LR=0.001"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from agropest.errors import SweepFileError
-from agropest.results.store import Store
+from agropest.store.store import Store
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.sweep.yaml_file import read_yaml

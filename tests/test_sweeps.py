@@ -16,20 +16,20 @@ import numpy as np
 import pytest
 import torch
 
+from agropest.data.anchors.fitted import fitted_anchors
 from agropest.data.dataset import Dataset
-from agropest.data.fitted import fitted_anchors
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.lint import lint
 from agropest.sweep.lint.subject import first_seeds
 from agropest.sweep.plan import WEIGHTS, expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.training.batches import BatchStream
-from agropest.training.effects import find_effects
+from agropest.training.dry_run.effects import find_effects
 from agropest.training.evaluation import TestTimeAugmentation, detect
-from agropest.training.mapper import TestMapper
-from agropest.training.records import load_records
-from agropest.training.samplers import class_repeat_factors
+from agropest.training.input.batches import BatchStream
+from agropest.training.input.mapper import TestMapper
+from agropest.training.input.records import load_records
+from agropest.training.input.samplers import class_repeat_factors
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
 from tests.conftest import BOXES

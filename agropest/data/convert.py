@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
-from agropest.data.coco import find_coco_files, read_coco
-from agropest.data.data_yaml import find_data_yaml
 from agropest.data.decoding import ImageFacts, read_all
+from agropest.data.formats.coco import find_coco_files, read_coco
+from agropest.data.formats.data_yaml import find_data_yaml
+from agropest.data.formats.labels import LabelledBox
+from agropest.data.formats.yolo import read_yolo
 from agropest.data.health import DROPPED, KEPT, Finding
-from agropest.data.labels import LabelledBox
 from agropest.data.picture import Picture, Source
-from agropest.data.yolo import read_yolo
 from agropest.errors import DataError, fault
 
 # Raise this when the same data set would be converted to something else than before.

@@ -17,7 +17,7 @@ from typing import Any
 
 from agropest import files
 from agropest.data.convert import CONVERTER_VERSION, Conversion, convert, data_root, find_source
-from agropest.data.folder import stat_key
+from agropest.data.formats.folder import stat_key
 from agropest.data.health import write_findings
 from agropest.errors import DataError, fault
 

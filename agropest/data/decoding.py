@@ -17,8 +17,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from agropest.data.formats.labels import Remark
 from agropest.data.health import DROPPED, KEPT
-from agropest.data.labels import Remark
 from agropest.errors import DataError, fault
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})

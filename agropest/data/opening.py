@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from agropest.data.data_yaml import KEYS, find_data_yaml
 from agropest.data.dataset import Dataset, load_dataset
+from agropest.data.formats.data_yaml import KEYS, find_data_yaml
 from agropest.data.health import read_findings
 from agropest.errors import DataError, fault
 

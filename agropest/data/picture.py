@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agropest.data.formats.labels import LabelledBox, Remark
 from agropest.data.health import Finding
-from agropest.data.labels import LabelledBox, Remark
 
 SPLIT_NAMES = ("train", "valid", "test")
 

@@ -18,25 +18,25 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
+from agropest.analysis.comparison import Comparison
+from agropest.analysis.ranking import RankedTrial, rank_trials
+from agropest.analysis.sweep_comparison import compare_trials
 from agropest.csv_text import to_csv
-from agropest.report.class_tables import class_changes, class_tables, per_class_markdown
-from agropest.report.config_changes import config_changes
-from agropest.report.cost import sweep_cost
-from agropest.report.latex import per_class_latex, ranking_latex
-from agropest.report.lineage import lineage_rows, lineage_texts
+from agropest.planning.sweep_forecast import against_actual, read_forecast
 from agropest.report.observations import class_counts, observations
-from agropest.report.page import with_evaluations, write_page
-from agropest.report.published import published_rows, published_texts
-from agropest.report.sweep_table import table_texts
-from agropest.report.tables import Rows
-from agropest.report.training_record import training_record
-from agropest.results.comparison import Comparison
-from agropest.results.ranking import RankedTrial, rank_trials
-from agropest.results.store import Store
-from agropest.results.sweep_comparison import compare_trials
-from agropest.results.sweep_forecast import against_actual, read_forecast
-from agropest.results.sweep_record import SweepRecord, read_sweep_record
+from agropest.report.page.document import with_evaluations, write_page
+from agropest.report.record import training_record
+from agropest.report.tables.changes import config_changes
+from agropest.report.tables.classes import class_changes, class_tables, per_class_markdown
+from agropest.report.tables.cost import sweep_cost
+from agropest.report.tables.history import lineage_rows, lineage_texts
+from agropest.report.tables.latex import per_class_latex, ranking_latex
+from agropest.report.tables.published import published_rows, published_texts
+from agropest.report.tables.trials import Rows
+from agropest.report.tables.variants import table_texts
 from agropest.statistics.average_precision import DEPLOYED_CLASS_PREFIX
+from agropest.store.store import Store
+from agropest.store.sweep_record import SweepRecord, read_sweep_record
 
 SUFFIXES = {"csv": ".csv", "md": ".md", "latex": ".tex", "json": ".json", "html": ".html"}
 FORMATS = tuple(SUFFIXES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agropest.results.ranking import RankedTrial
+from agropest.analysis.ranking import RankedTrial
 
 MOST_NAMES = 6
 

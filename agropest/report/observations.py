@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.ranking import RankedTrial
 from agropest.report.verdicts import interval_text, number, probability, signed
-from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.ranking import RankedTrial
-from agropest.results.store import FINISHED
 from agropest.statistics.average_precision import AP, AP_DEPLOYED
 from agropest.statistics.inference import INCONCLUSIVE
 from agropest.statistics.metric import metric_value
+from agropest.store.records import TrialState
 
 FAR = 1.0  # percentage points that are worth a sentence
 
@@ -126,7 +126,7 @@ def _seeds(variant: ComparedVariant) -> list[str]:
 
 def _trial(trial: RankedTrial, metric: str) -> list[str]:
     name = f"Seed {trial.seed}"
-    if trial.status != FINISHED:
+    if trial.status != TrialState.FINISHED:
         reason = f" ({trial.reason})" if trial.reason else ""
         return [f"{name}: {trial.status} after {trial.iteration} of {trial.max_iter} iterations{reason}."]
     lines = []

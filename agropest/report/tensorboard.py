@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
-from agropest.results.store import FAILED, FINISHED, RUNNING, STOPPED, EvaluationRecord, Store
+from agropest.store.records import EvaluationRecord, TrialState
+from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec, differing_keys
 
 # One name a trial: what is written again replaces what was there.
 EVENTS_FILE = "events.out.tfevents.0.agropest"
 # Status of the HParams plugin: 1 success, 2 failure, 3 running, 0 unknown.
-SESSION_STATUS = {FINISHED: 1, STOPPED: 1, FAILED: 2, RUNNING: 3}
+SESSION_STATUS = {TrialState.FINISHED: 1, TrialState.STOPPED: 1, TrialState.FAILED: 2, TrialState.RUNNING: 3}
 
 
 def write_tensorboard(trials: Sequence[TrialSpec], store: Store, folder: Path, metric: str) -> None:

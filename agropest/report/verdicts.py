@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.sweep_comparison import ONE_SEED
+from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.sweep_comparison import ONE_SEED
 from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Estimate, Interval
 
 NOTHING = "-"

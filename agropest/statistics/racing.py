@@ -53,7 +53,7 @@ from scipy.special import stdtrit
 
 from agropest.statistics.bootstrap import variance_of_seed
 from agropest.statistics.inference import freedom_of_parts
-from agropest.sweep.stop_rule import most_rungs, rung_iteration
+from agropest.sweep.sections.stop_rule import most_rungs, rung_iteration
 
 FloatArray = npt.NDArray[np.float64]
 

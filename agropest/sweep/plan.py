@@ -29,7 +29,7 @@ def expand_trials(
         fingerprint: of the data set.
         class_names: of the data set; their number is the model's.
         fit_anchors: returns the anchor keys that ``MODEL.ANCHOR_GENERATOR.FITTED`` comes to, from an effective config,
-            the number of sizes for each level, and where it stands (:func:`agropest.data.fitted.fitted_anchors`).
+            the number of sizes for each level, and where it stands (``agropest.data.anchors.fitted.fitted_anchors``).
 
     Raises:
         SweepFileError: an effective config cannot be trained (all such faults at once).

@@ -13,14 +13,14 @@
     design: full                                       # full: every combination; ablation: alone, all, all but one
     baseline: baseline
     seeds: [42]
-    reference: ../results/reference/study.yaml         # published figures to show beside (see agropest.sweep.reference)
+    reference: ../results/reference/study.yaml         # published figures to show beside (see sections/reference.py)
     metric: AP                                         # what validation selects by (agropest.statistics.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
-    search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see agropest.sweep.search
-    stop: race                                         # see agropest.sweep.stop_rule; none with method: pbt
-    budget: {max_hours: 8}                             # see agropest.sweep.budget
-    track: [mlflow]                                    # see agropest.sweep.tracking
-    resources: {cpus: 1, gpus: 0}                      # or auto (see agropest.sweep.resources)
+    search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see sections/search.py
+    stop: race                                         # see sections/stop_rule.py; none with method: pbt
+    budget: {max_hours: 8}                             # see sections/budget.py
+    track: [mlflow]                                    # see sections/tracking.py
+    resources: {cpus: 1, gpus: 0}                      # or auto (see sections/resources.py)
     retries: 2
     keep_checkpoints: best_and_last                    # none: removes them when a trial has been tested
 
@@ -37,17 +37,17 @@ from typing import Any
 
 from agropest import files
 from agropest.errors import SweepFileError, fault, nearest
-from agropest.sweep.budget import Budget, read_budget
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
-from agropest.sweep.guard import Guard, read_guards
-from agropest.sweep.reference import Reference, read_reference
-from agropest.sweep.resources import Resources, read_resources
-from agropest.sweep.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
-from agropest.sweep.section import Section
+from agropest.sweep.sections.budget import Budget, read_budget
+from agropest.sweep.sections.guard import Guard, read_guards
+from agropest.sweep.sections.reference import Reference, read_reference
+from agropest.sweep.sections.resources import Resources, read_resources
+from agropest.sweep.sections.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
+from agropest.sweep.sections.section import Section
+from agropest.sweep.sections.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
+from agropest.sweep.sections.tracking import Tracker, read_trackers
 from agropest.sweep.settings import apply_settings
-from agropest.sweep.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
-from agropest.sweep.tracking import Tracker, read_trackers
 from agropest.sweep.trial import Leg
 from agropest.sweep.yaml_file import read_yaml
 

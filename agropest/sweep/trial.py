@@ -12,7 +12,7 @@ from typing import Any
 from agropest import files
 from agropest.errors import EnvironmentFault, fault
 from agropest.sweep.detectron2_keys import FlatConfig
-from agropest.sweep.resources import Resources
+from agropest.sweep.sections.resources import Resources
 
 # Raise this when the same config would train to other numbers than before: old results then stand apart.
 TRAINING_VERSION = 2

@@ -35,8 +35,8 @@ from detectron2.engine.defaults import create_ddp_model
 from detectron2.utils.events import EventStorage
 
 from agropest.errors import EXIT_FAILED, EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError, fault, is_out_of_gpu_memory
-from agropest.training.batches import BatchStream
-from agropest.training.mapper import Record
+from agropest.training.input.batches import BatchStream
+from agropest.training.input.mapper import Record
 from agropest.training.trainer import TrialTrainer
 
 logger = logging.getLogger(__name__)

@@ -9,20 +9,21 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from agropest.results.kept_replicates import keep_replicates
-from agropest.results.paces import DEVICE, THREADS
-from agropest.results.ranking import best_evaluation
-from agropest.results.store import VALID_AUGMENTED, EvaluationRecord, TrialFolder
+from agropest.planning.speeds import DEVICE, THREADS
 from agropest.statistics.boxes import Boxes
 from agropest.statistics.evaluation import evaluate_all
 from agropest.statistics.matching import read_targets
 from agropest.statistics.referee import ask_referee
+from agropest.store.chosen import best_evaluation
+from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
+from agropest.store.replicate_cache import keep_replicates
+from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
 from agropest.training.evaluation import detect
-from agropest.training.image_cache import ImageCache, open_cache
-from agropest.training.mapper import CACHE_BYTES, ImageReader, TestMapper
-from agropest.training.records import SplitRecords, load_records
-from agropest.training.setting import Setting
+from agropest.training.input.image_cache import ImageCache, open_cache
+from agropest.training.input.mapper import CACHE_BYTES, ImageReader, TestMapper
+from agropest.training.input.records import SplitRecords, load_records
+from agropest.training.run_context import Setting
 
 logger = logging.getLogger(__name__)
 

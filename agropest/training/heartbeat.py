@@ -8,7 +8,8 @@ import time
 import torch
 from detectron2.engine.train_loop import HookBase
 
-from agropest.results.store import Heartbeat, LostClaim, TrialFolder
+from agropest.store.records import Heartbeat
+from agropest.store.trial_folder import LostClaim, TrialFolder
 from agropest.training.trainer import TrialTrainer
 
 logger = logging.getLogger(__name__)

@@ -18,29 +18,20 @@ from detectron2.engine.train_loop import HookBase
 
 from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
-from agropest.results.completeness import lacks_its_end, still_stopped
-from agropest.results.initial_weights import write_weights_report
-from agropest.results.store import (
-    FAILED,
-    FINISHED,
-    INTERRUPTED,
-    OUT_OF_MEMORY,
-    RUNNING,
-    STOPPED,
-    EvaluationRecord,
-    Status,
-    TrialFolder,
-)
+from agropest.store.completeness import lacks_its_end, still_stopped
+from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
+from agropest.store.trial_folder import TrialFolder
+from agropest.store.weights_report import write_weights_report
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.batches import BatchStream
 from agropest.training.distributed import Task, trained_together
 from agropest.training.evaluation import Interrupted, TestTimeAugmentation
 from agropest.training.evaluator import Evaluator
 from agropest.training.gpu_memory import take_share
 from agropest.training.heartbeat import WriteHeartbeat
-from agropest.training.setting import Setting
+from agropest.training.input.batches import BatchStream
+from agropest.training.run_context import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.weights import load_weights
 
@@ -80,14 +71,14 @@ def run_trial(
     try:
         status = run.train()
     except TrialError as error:
-        status = run.ends_as(FAILED, run.status.iteration, str(error))
+        status = run.ends_as(TrialState.FAILED, run.status.iteration, str(error))
     except (OSError, StoreError):
         raise
     except Exception as error:  # whoever handles it reads here how far the trial came
         if is_out_of_gpu_memory(error):
-            folder.write_status(run.ends_as(INTERRUPTED, run.status.iteration, OUT_OF_MEMORY))
+            folder.write_status(run.ends_as(TrialState.INTERRUPTED, run.status.iteration, OUT_OF_MEMORY))
         else:
-            folder.write_status(run.ends_as(RUNNING, run.status.iteration))
+            folder.write_status(run.ends_as(TrialState.RUNNING, run.status.iteration))
         raise
     folder.write_status(status)
     return status
@@ -120,7 +111,7 @@ class _Run:
         # Of a trial that has been stopped early only what was damaged since is made again; it stays stopped meanwhile,
         # so that whoever finds it half-way does not train it further.
         self.before = folder.status()
-        self.status = replace(self.before, status=RUNNING, reason="")
+        self.status = replace(self.before, status=TrialState.RUNNING, reason="")
         self.started = time.perf_counter()
         self.seconds_before = 0.0
         self.saved_at = -1  # iteration of the checkpoint that this process saved last
@@ -131,7 +122,7 @@ class _Run:
         trainer = TrialTrainer(self.cfg, self.setting.device)
         try:
             start = self._restore(trainer)
-            self.folder.write_status(self.ends_as(RUNNING, start))
+            self.folder.write_status(self.ends_as(TrialState.RUNNING, start))
             trainer.open_log(self.folder.path, start)
             self._evaluate_missing(trainer, start)
             self._leave_when_whole(start)
@@ -141,11 +132,11 @@ class _Run:
             return self._finish(trainer)
         except _Stopped as stopped:
             self._keep_checkpoints({stopped.iteration, *self.evaluator.best()})
-            return self.ends_as(STOPPED, stopped.iteration, str(stopped))
+            return self.ends_as(TrialState.STOPPED, stopped.iteration, str(stopped))
         except _StoppedBefore:
             return replace(self.before, notes=(*self.before.notes, "what was damaged was made again"))
         except Interrupted:
-            return self.ends_as(INTERRUPTED, self.status.iteration)
+            return self.ends_as(TrialState.INTERRUPTED, self.status.iteration)
         finally:
             if trainer.writer is not None:
                 trainer.writer.close()
@@ -228,7 +219,7 @@ class _Run:
         last evaluation is needed, too.
         """
         end, needed = self.trial.max_iter, self._unevaluated()
-        if self.before.status == STOPPED:
+        if self.before.status == TrialState.STOPPED:
             end = self.trial.last_evaluation(self.before.iteration)
             needed += [end] * (end not in self.evaluator.whole())
         lost = [i for i in needed if checkpoints.load(self.folder.checkpoints, i) is None]
@@ -237,7 +228,7 @@ class _Run:
     def _unevaluated(self) -> list[int]:
         """Returns the iterations, in order, that have a checkpoint and no whole evaluation."""
         kept = set(checkpoints.iterations(self.folder.checkpoints))
-        end = self.before.iteration if self.before.status == STOPPED else self.trial.max_iter
+        end = self.before.iteration if self.before.status == TrialState.STOPPED else self.trial.max_iter
         return sorted(i for i in kept - self.evaluator.whole() if self.trial.is_evaluation(i) and i <= end)
 
     def _evaluate_missing(self, trainer: TrialTrainer, now: int) -> None:
@@ -303,7 +294,7 @@ class _Run:
 
     def _leave_when_whole(self, iteration: int) -> None:
         """Ends a trial that had been stopped early, and of which something was damaged, where it was stopped."""
-        if self.before.status != STOPPED:
+        if self.before.status != TrialState.STOPPED:
             return
         is_past = iteration >= self.trial.last_evaluation(self.before.iteration) > 0
         if is_past or not lacks_its_end(self.trial, self.folder):
@@ -324,7 +315,7 @@ class _Run:
         checkpoints.keep(
             self.folder.checkpoints, {iteration, *before, *later, *self.evaluator.best(), *self._unevaluated()}
         )
-        self.status = self.ends_as(RUNNING, iteration)
+        self.status = self.ends_as(TrialState.RUNNING, iteration)
         self.folder.write_status(self.status)
 
     def _finish(self, trainer: TrialTrainer) -> Status:
@@ -338,7 +329,7 @@ class _Run:
             self.folder.require_claim()
             checkpoints.keep(self.folder.checkpoints, {now})
             reason = f"its generation ends at iteration {now} of {self.trial.schedule_iters}"
-            return self.ends_as(STOPPED, now, reason)
+            return self.ends_as(TrialState.STOPPED, now, reason)
         chosen = (self.evaluator.best() or [now])[0]
         missing = self.evaluator.untested(chosen)
         if missing:
@@ -351,7 +342,7 @@ class _Run:
         self.status = replace(self.status, notes=(*self.status.notes, *doubts))
         self.evaluator.keep_replicates(chosen)
         self._keep_checkpoints({chosen, now})
-        return self.ends_as(FINISHED, now)
+        return self.ends_as(TrialState.FINISHED, now)
 
     def _keep_checkpoints(self, wanted: set[int]) -> None:
         """Removes the checkpoints that nobody needs once the trial has ended."""
@@ -361,11 +352,11 @@ class _Run:
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
 
-    def ends_as(self, status: str, iteration: int, reason: str = "") -> Status:
+    def ends_as(self, status: TrialState, iteration: int, reason: str = "") -> Status:
         """Returns the status with the time up to now; while a stopped trial is made whole it stays the stopped one."""
-        if self.before.status == STOPPED and status in (RUNNING, INTERRUPTED):
+        if self.before.status == TrialState.STOPPED and status in (TrialState.RUNNING, TrialState.INTERRUPTED):
             return self.before
-        if self.before.status == STOPPED and status == FAILED:
+        if self.before.status == TrialState.STOPPED and status == TrialState.FAILED:
             return still_stopped(self.before, reason)
         return replace(self.status, status=status, iteration=iteration, reason=reason, time_s=round(self._time_s(), 3))
 

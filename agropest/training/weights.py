@@ -22,7 +22,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 
 from agropest.errors import EnvironmentFault, fault
 from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, TimmBackbone, fetched
-from agropest.results.initial_weights import WeightsReport
+from agropest.store.weights_report import WeightsReport
 
 ZOO_SCHEME = "detectron2://"
 ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"

@@ -15,33 +15,34 @@ from rich.console import Console
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault, fault
-from agropest.results.again import go_on_with_stopped, stop_again
-from agropest.results.capacity import misfits
-from agropest.results.completeness import is_done, is_stopped, lacks_its_end
-from agropest.results.losses import note_loss, note_losses, settle
-from agropest.results.machine import Machine
-from agropest.results.ranking import best_evaluation
-from agropest.results.store import ENDED_WELL, FAILED, FINISHED, STOPPED, Store
-from agropest.results.sweep_forecast import forecast_sweep, kept_beside_actual
+from agropest.machine import Machine
+from agropest.planning.capacity import misfits
+from agropest.planning.sweep_forecast import forecast_sweep, kept_beside_actual
+from agropest.store.chosen import best_evaluation
+from agropest.store.completeness import is_done, is_stopped, lacks_its_end
+from agropest.store.lost_trials import note_loss, note_losses, settle
+from agropest.store.records import TrialState
+from agropest.store.restart import go_on_with_stopped, stop_again
+from agropest.store.store import Store
 from agropest.sweep.plan import WEIGHTS
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.spec import KEEP_NONE, SweepSpec
-from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning import child
-from agropest.tuning.connection import RayOptions, connected, require_own_ray
-from agropest.tuning.end_request import EndRequest
-from agropest.tuning.library_output import library_output_to
-from agropest.tuning.memory import raise_shares, with_kept_shares
-from agropest.tuning.metrics import SweepMetrics
-from agropest.tuning.nameplate import named_trainable
-from agropest.tuning.progress import Progress
-from agropest.tuning.sizing import sizing_here
+from agropest.tuning.ray.connection import RayOptions, connected, require_own_ray
+from agropest.tuning.ray.library_output import library_output_to
+from agropest.tuning.ray.ray_names import named_trainable
+from agropest.tuning.shutdown import EndRequest
 from agropest.tuning.spending import Spending
-from agropest.tuning.standings import Standings, open_standings
-from agropest.tuning.trackers import build_trackers, hyperparameters, require_trackers
-from agropest.tuning.trainable import relay
-from agropest.tuning.warm_server import warm_server_for_all
-from agropest.tuning.watch import Rewritten, Watch
+from agropest.tuning.stopping.stopping_state import Standings, open_standings
+from agropest.tuning.watch.metrics import SweepMetrics
+from agropest.tuning.watch.progress import Progress
+from agropest.tuning.watch.trackers import build_trackers, hyperparameters, require_trackers
+from agropest.tuning.watch.watch import Rewritten, Watch
+from agropest.tuning.workers import child
+from agropest.tuning.workers.larger_shares import raise_shares, with_kept_shares
+from agropest.tuning.workers.sizing import sizing_here
+from agropest.tuning.workers.trainable import relay
+from agropest.tuning.workers.warm_server import warm_server_for_all
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,11 @@ def _run(
     while pending:
         scheduler = _scheduler(work.spec, work.trials, pending, store, work.standings)
         if not work.is_repair:  # a launch that was killed may have left an evaluation whose stop is decided only now
-            pending = [trial for trial in pending if store.folder(trial).status().status not in (STOPPED, FAILED)]
+            pending = [
+                trial
+                for trial in pending
+                if store.folder(trial).status().status not in (TrialState.STOPPED, TrialState.FAILED)
+            ]
         if pending and not end:
             _fit(work.spec, pending, dataset, store, watch, end, spending, machine, scheduler)
         if end.problem:  # perhaps nothing can be stored
@@ -250,8 +255,8 @@ def _scheduler(
     store: Store,
     standings: Standings | None,
 ) -> Any:
-    from agropest.tuning.lockstep import Lockstep
-    from agropest.tuning.schedulers import build_scheduler, read_history
+    from agropest.tuning.stopping.lockstep import Lockstep
+    from agropest.tuning.stopping.schedulers import build_scheduler, read_history
 
     folders = {trial.name: store.folder(trial) for trial in trials}
     if standings is not None:
@@ -270,7 +275,7 @@ def _remove_checkpoints_of_stopped(spec: SweepSpec, trials: Sequence[TrialSpec],
     for trial in trials:
         folder = store.folder(trial)
         kept = folder.checkpointed()
-        if not trial.ends_schedule or folder.status().status != STOPPED or lacks_its_end(trial, folder):
+        if not trial.ends_schedule or folder.status().status != TrialState.STOPPED or lacks_its_end(trial, folder):
             continue
         best = best_evaluation(folder.read_evaluations("valid"), spec.metric)
         wanted: set[int] = set()
@@ -289,7 +294,7 @@ def _require_weights(weights: str) -> None:
 
 def _all_ended_well(trials: Sequence[TrialSpec], store: Store, stopper: str) -> bool:
     statuses = [store.folder(trial).status() for trial in trials]
-    return all(one.status in ENDED_WELL or is_stopped(one, stopper) for one in statuses) and not any(
+    return all(one.status.ended_well or is_stopped(one, stopper) for one in statuses) and not any(
         lacks_its_end(trial, store.folder(trial)) for trial in trials
     )
 
@@ -302,7 +307,7 @@ def build_jobs(
     Args:
         machine: its name is what paces are remembered under.
     """
-    from agropest.training.setting import Setting
+    from agropest.training.run_context import Setting
 
     return {
         trial.name: child.Job(
@@ -340,7 +345,7 @@ def _fit(
     from ray import tune
     from ray.tune import TuneError
 
-    from agropest.tuning.hooks import EndWhenAsked, Forgiving, NoteLoss, Refresh
+    from agropest.tuning.ray.hooks import EndWhenAsked, Forgiving, NoteLoss, Refresh
 
     # Tune unpickles these for every trial that it starts: they hold as little as possible.
     shares = {trial.name: (trial.resources.cpus, trial.resources.gpus) for trial in trials}
@@ -403,7 +408,7 @@ def _told_before(trial: TrialSpec, store: Store) -> int:
     """
     folder = store.folder(trial)
     told = [one.iteration for one in folder.read_evaluations("valid")]
-    is_finished = folder.status().status == FINISHED
+    is_finished = folder.status().status == TrialState.FINISHED
     return max((iteration for iteration in told if is_finished or iteration < trial.max_iter), default=0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from agropest.sweep.budget import Budget
+from agropest.sweep.sections.budget import Budget
 from agropest.sweep.trial import TrialSpec
 
 

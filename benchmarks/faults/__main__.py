@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from agropest.sweep.stop_rule import RACE
+from agropest.sweep.sections.stop_rule import RACE
 from benchmarks.faults.course import disturb
 from benchmarks.faults.disturbed_sweep import DisturbedSweep, write_sweep
 from benchmarks.faults.figures import Figures

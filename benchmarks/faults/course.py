@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from agropest.results.store import ENDED_WELL
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
 from benchmarks.faults.kinds import ENDING, IN_FLIGHT, damage, running_writer
 from benchmarks.faults.launched import Launch
@@ -36,7 +35,7 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float, end: float)
         sweep.require(not launch.left_over(), "processes are left after the launch ended")
         text = launch.log.read_text(errors="replace")
         sweep.require("Traceback" not in text, f"a traceback in {launch.log.name}: {text[-400:]}")
-        if code == 0 and all(folder.status().status in ENDED_WELL for folder in sweep.trials()):
+        if code == 0 and all(folder.status().status.ended_well for folder in sweep.trials()):
             wanted = len(sweep.hit) < num_faults and time.monotonic() < deadline
             if wanted and sweep.hit.count(DAMAGE_AFTERWARDS) < 2 and damage(sweep, None):
                 sweep.add(DAMAGE_AFTERWARDS)  # one more launch has to make it whole

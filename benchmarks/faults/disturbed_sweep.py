@@ -10,8 +10,9 @@ import sys
 import uuid
 from pathlib import Path
 
-from agropest.data.demo import draw_demo_dataset
-from agropest.results.store import FINISHED, RUNNING, TrialFolder
+from agropest.data.demo.draw import draw_demo_dataset
+from agropest.store.records import TrialState
+from agropest.store.trial_folder import TrialFolder
 from benchmarks.faults.figures import Figures
 from benchmarks.faults.launched import MARK, Launch
 
@@ -96,7 +97,7 @@ class DisturbedSweep:
     def note_finished(self) -> None:
         """Remembers how long the log of every finished trial is: no training may be added to it."""
         for folder in self.trials():
-            if folder.path.name not in self.finished_logs and folder.status().status == FINISHED:
+            if folder.path.name not in self.finished_logs and folder.status().status == TrialState.FINISHED:
                 self.finished_logs[folder.path.name] = folder.log.stat().st_size if folder.log.exists() else 0
 
     def note_damage(self, path: Path) -> None:
@@ -117,7 +118,7 @@ class DisturbedSweep:
         """Remembers the newest checkpoint of every trial that runs: it may lose nothing before that."""
         for folder in self.trials():
             kept = [int(path.stem) for path in folder.checkpoints.glob("*.json") if path.stem.isdecimal()]
-            if folder.status().status == RUNNING and kept and folder.log.exists():
+            if folder.status().status == TrialState.RUNNING and kept and folder.log.exists():
                 self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
 
     def went_back(self) -> list[str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agropest.results.store import RUNNING
+from agropest.store.records import TrialState
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
 from benchmarks.faults.launched import Launch, kill, marked
 
@@ -22,7 +22,7 @@ def running_writer(sweep: DisturbedSweep) -> int | None:
             pid = int(json.loads((folder.path / "writer.json").read_text())["pid"])
         except (OSError, ValueError, KeyError):
             continue
-        if folder.status().status == RUNNING and Path(f"/proc/{pid}").is_dir():
+        if folder.status().status == TrialState.RUNNING and Path(f"/proc/{pid}").is_dir():
             return pid
     return None
 

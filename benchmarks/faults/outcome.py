@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agropest.results.store import ENDED_WELL, FINISHED, NEW, STOPPED, TrialFolder
+from agropest.store.records import TrialState
+from agropest.store.trial_folder import TrialFolder
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
 
 # The undisturbed sweep has every evaluation here; both must be the same to the last bit.
@@ -44,10 +45,12 @@ def judge(sweep: DisturbedSweep, undisturbed: Outcome, whole: Outcome) -> None:
         whole: of the undisturbed sweep that stops nothing: it has every evaluation that a trial may ever have.
     """
     found, figures = outcome(sweep.results), sweep.figures
-    ends = [(found.ends.get(name, NEW), end) for name, end in undisturbed.ends.items()]
+    ends = [(found.ends.get(name, TrialState.NEW), end) for name, end in undisturbed.ends.items()]
     again, needed = sweep.run_again()
-    lost = sum(end not in ENDED_WELL or (end, expected) == (STOPPED, FINISHED) for end, expected in ends)
-    further = sum((end, expected) == (FINISHED, STOPPED) for end, expected in ends)
+    lost = not sum(
+        end.ended_well or (end, expected) == (TrialState.STOPPED, TrialState.FINISHED) for end, expected in ends
+    )
+    further = sum((end, expected) == (TrialState.FINISHED, TrialState.STOPPED) for end, expected in ends)
     differing = sum(content != whole.evaluations.get(name) for name, content in found.evaluations.items())
     missing = len(undisturbed.evaluations.keys() - found.evaluations.keys())
     for trial in sweep.went_back():

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agropest.results.kept_replicates import keep_replicates
-from agropest.results.store import FINISHED, EvaluationRecord, Status, TrialFolder
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import read_targets
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.replicate_cache import keep_replicates
+from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
-from agropest.training.setting import Setting
+from agropest.training.run_context import Setting
 
 
 def run_trial(
@@ -32,6 +33,6 @@ def run_trial(
             on_evaluation(record)
         truth = GroundTruth.from_coco(setting.splits[split][0])
         keep_replicates(folder, record, read_targets(truth), setting.metric, trial.config)
-    status = Status(FINISHED, trial.max_iter, 0.001)
+    status = Status(TrialState.FINISHED, trial.max_iter, 0.001)
     folder.write_status(status)
     return status

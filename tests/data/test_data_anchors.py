@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from agropest.data.anchor_config import read_anchor_config
-from agropest.data.anchors import AnchorGrid, anchor_coverage, cell_anchors, fit_anchors, iou_kmeans
-from agropest.data.coverage import anchor_snippet, dataset_coverage, fitted_grid
-from agropest.data.statistics import Boxes
+from agropest.data.anchors.config import read_anchor_config
+from agropest.data.anchors.coverage import anchor_snippet, dataset_coverage, fitted_grid
+from agropest.data.anchors.fit import AnchorGrid, anchor_coverage, cell_anchors, fit_anchors, iou_kmeans
+from agropest.data.inspection.statistics import Boxes
 from agropest.detectron2_ready import make_importable
 from agropest.errors import DataError
 

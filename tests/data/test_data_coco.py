@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from agropest.data.coco import find_coco_files
 from agropest.data.convert import convert, find_source
+from agropest.data.formats.coco import find_coco_files
 from agropest.errors import DataError
 
 Fixture = Callable[..., Any]

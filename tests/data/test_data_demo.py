@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from agropest.data.convert import convert, find_source
-from agropest.data.demo import draw_demo_dataset
-from agropest.data.insects import CLASS_NAMES
+from agropest.data.demo.draw import draw_demo_dataset
+from agropest.data.demo.insects import CLASS_NAMES
 from agropest.errors import DataError
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agropest.data.labels import corners_in, fit_box, read_label_line, read_lines
+from agropest.data.formats.labels import corners_in, fit_box, read_label_line, read_lines
 
 W, H = 200, 100
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from agropest.data.contact_sheet import draw_contact_sheet, worst_offenders
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.demo import draw_demo_dataset
+from agropest.data.demo.draw import draw_demo_dataset
 from agropest.data.health import read_findings
-from agropest.data.similarity import HashedPicture, Pair, find_pairs, hash_file, hash_pictures
+from agropest.data.inspection.contact_sheet import draw_contact_sheet, worst_offenders
+from agropest.data.inspection.similarity import HashedPicture, Pair, find_pairs, hash_file, hash_pictures
 
 
 @pytest.fixture(scope="module")

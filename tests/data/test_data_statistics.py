@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.statistics import box_scales, class_statistics, read_boxes, repeat_factors, resize_factors
+from agropest.data.inspection.statistics import box_scales, class_statistics, read_boxes, repeat_factors, resize_factors
 from agropest.detectron2_ready import make_importable
 
 Fixture = Callable[..., Any]

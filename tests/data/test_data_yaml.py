@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agropest.data.convert import data_root, find_source
-from agropest.data.data_yaml import read_data_yaml
+from agropest.data.formats.data_yaml import read_data_yaml
 from agropest.errors import DataError
 
 BOX = "0 0.5 0.5 0.2 0.4\n"

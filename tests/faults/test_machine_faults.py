@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from agropest.report.markdown import plain
-from agropest.results.store import FAILED, FINISHED, TrialFolder
+from agropest.report.tables.markdown import plain
+from agropest.store.records import TrialState
+from agropest.store.trial_folder import TrialFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 INJECTED = Path(__file__).parent / "injected"
@@ -42,22 +43,22 @@ def test_faults_of_the_machine_are_survived_and_a_loss_that_is_not_finite_is_not
 
     for label, reason in (("worker", "DataLoader worker"), ("disk", "No space left on device")):
         status = folders[label].status()
-        assert status.status == FINISHED
+        assert status.status == TrialState.FINISHED
         assert len(status.notes) == 1
         assert "attempt 1 ended" in status.notes[0]
         assert reason in status.notes[0]
 
     status = folders["memory"].status()
-    assert (status.status, status.gpu_share) == (FINISHED, 0.8)
+    assert (status.status, status.gpu_share) == (TrialState.FINISHED, 0.8)
     assert [note.split("; ")[1] for note in status.notes] == ["went on with 0.4", "went on with 0.8"]
     assert "memory/s1 ran out of GPU memory: again with 0.4 of a card" in result.stdout
 
     status = folders["diverges"].status()
-    assert status.status == FAILED
+    assert status.status == TrialState.FAILED
     assert status.notes == ()
     assert "expected finite losses" in status.reason
     table = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv").set_index("label")
-    assert table.loc["diverges", "status"] == FAILED
+    assert table.loc["diverges", "status"] == TrialState.FAILED
     assert plain(status.reason) in (tmp_path / "r" / "tiny" / "ranking.md").read_text()
     assert f"diverges/s1 failed: {status.reason[:60]}" in result.stdout
     assert status.reason.startswith("iteration ")
@@ -80,4 +81,4 @@ def test_a_disk_that_stays_full_ends_the_launch_and_costs_no_trial(
     result = launch(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     (folder,) = map(TrialFolder, (tmp_path / "r" / "trials").glob("*-*"))
-    assert folder.status().status == FINISHED
+    assert folder.status().status == TrialState.FINISHED

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import launch
-from agropest.data.data_yaml import read_data_yaml
+from agropest.data.formats.data_yaml import read_data_yaml
 from agropest.errors import DataError
 from tests.faults.mutations import spoilt
 

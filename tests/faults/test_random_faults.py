@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agropest.results.store import ENDED_WELL, TrialFolder
+from agropest.store.trial_folder import TrialFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,6 @@ def test_a_lost_node_and_random_faults_cost_nothing_that_was_stored(tmp_path: Pa
         assert shown[name] == "0"
     assert '"kill -9 of a node": 1' in shown["by kind"]
     for folder in map(TrialFolder, (tmp_path / "cluster" / "results" / "trials").glob("*-*")):
-        assert folder.status().status in ENDED_WELL
+        assert folder.status().status.ended_well
     notes = [TrialFolder(path).status().notes for path in (tmp_path / "cluster" / "results" / "trials").glob("*-*")]
     assert any("its process or machine was lost after iteration" in note for its in notes for note in its)

@@ -10,14 +10,16 @@ import pytest
 from PIL import Image
 
 from agropest import files
-from agropest.results.initial_weights import WeightsReport, write_weights_report
-from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
-from agropest.results.sweep_record import SplitRecord, SweepRecord, read_sweep_record, write_sweep_record
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.evaluation import evaluate_all
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.store.sweep_record import SplitRecord, SweepRecord, read_sweep_record, write_sweep_record
+from agropest.store.trial_folder import TrialFolder
+from agropest.store.weights_report import WeightsReport, write_weights_report
 from agropest.sweep.factors import APPLIED, BASE_LEVEL
-from agropest.sweep.guard import Guard
-from agropest.sweep.reference import Reference
+from agropest.sweep.sections.guard import Guard
+from agropest.sweep.sections.reference import Reference
 from agropest.sweep.trial import TrialSpec
 
 HOSTILE = '</script><script>alert("x")</script>'
@@ -88,21 +90,26 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         splits[name] = SplitRecord(path, pictures, len(truth.images), len(truth.annotations))
     trials = []
     for number, (label, status, noise) in enumerate(
-        [("base", FINISHED, 6), ("good", FINISHED, 1), ("slow", STOPPED, 5), ("bad", FAILED, 5)]
+        [
+            ("base", TrialState.FINISHED, 6),
+            ("good", TrialState.FINISHED, 1),
+            ("slow", TrialState.STOPPED, 5),
+            ("bad", TrialState.FAILED, 5),
+        ]
     ):
         changed = {"SOLVER.BASE_LR": 0.01 * (number + 1), "MODEL.WEIGHTS": f"{HOSTILE}{label}"}
         overrides = changed if number else {}
         trial = TrialSpec(label, 1, {**CONFIG, **overrides}, data="f" * 64, overrides=overrides)
         folder = store.folder(trial).claim()
         folder.write_spec(trial)
-        count = {FINISHED: 3, STOPPED: 1, FAILED: 0}[status]
+        count = {TrialState.FINISHED: 3, TrialState.STOPPED: 1, TrialState.FAILED: 0}[status]
         for step in range(1, count + 1):
             put(folder, "valid", 10 * step, truths["valid"], detect(random, truths["valid"], noise * (5 - step) / 2))
-        if status == FINISHED:
+        if status == TrialState.FINISHED:
             put(folder, "test", 30, truths["test"], detect(random, truths["test"], noise))
         if number == 1:
             write_weights_report(folder, WeightsReport(("a.weight",), ("rpn.b.weight (3,) -> (9,)",), (HOSTILE,), ()))
-        reason = f"the loss is NaN {HOSTILE}" if status == FAILED else ""
+        reason = f"the loss is NaN {HOSTILE}" if status == TrialState.FAILED else ""
         folder.write_status(Status(status, 10 * count, 4.0 * count + 1, reason))
         trials.append(trial)
     record = SweepRecord(
@@ -141,7 +148,7 @@ def large_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = store.folder(trial).claim()
         folder.write_spec(trial)
         put(folder, "valid", 30, truth, detect(random, truth, 4 + number / 10))
-        folder.write_status(Status(FINISHED, 30, 13.0, ""))
+        folder.write_status(Status(TrialState.FINISHED, 30, 13.0, ""))
         trials.append(trial)
     record = SweepRecord(
         name="large",
@@ -174,7 +181,7 @@ def factorial_sweep(sweep: Path) -> Path:
         folder = store.folder(trial).claim()
         folder.write_spec(trial)
         put(folder, "valid", 30, truth, detect(random, truth, noise))
-        folder.write_status(Status(FINISHED, 30, 4.0))
+        folder.write_status(Status(TrialState.FINISHED, 30, 4.0))
         trials.append(trial)
     valid = {"valid": record.splits["valid"]}
     told = replace(

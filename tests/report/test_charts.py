@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agropest.report.charts import IntervalRow, Line, interval_chart, line_chart
-from agropest.report.page_charts import difference_chart, difference_row, effects_chart
-from agropest.report.page_tables import confusion_table, effect_table, heat_map
-from agropest.report.svg import Axis, axis_around, tick_text
-from agropest.results.comparison import ComparedVariant, Comparison, Effect
-from agropest.statistics.confusion import ConfusionMatrix
+from agropest.analysis.comparison import ComparedVariant, Comparison, Effect
+from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
+from agropest.report.page.figures import difference_chart, difference_row, effects_chart
+from agropest.report.page.sections import confusion_table, effect_table, heat_map
+from agropest.report.page.svg import Axis, axis_around, tick_text
+from agropest.statistics.diagnosis.confusion import ConfusionMatrix
 from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
 
 HOSTILE = "\"/><script>alert(1)</script>&'<"

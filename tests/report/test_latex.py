@@ -10,29 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from agropest.report.class_tables import ClassTable
+from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.guards import GuardResult
 from agropest.report.export import export_sweep
-from agropest.report.latex import escaped, per_class_latex, ranking_latex
-from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.guarded import GuardResult
-from agropest.results.store import FINISHED, STOPPED
+from agropest.report.tables.classes import ClassTable
+from agropest.report.tables.latex import escaped, per_class_latex, ranking_latex
 from agropest.statistics.inference import BETTER, Difference, Estimate, Interval
+from agropest.store.records import TrialState
 
 LONG = "multi_scale_anchor_generator+focal_loss_alpha_quarter+repeat_factor_sampling_0.08"[:78]
 WIDEST = Difference(-99.06, Interval(-100.0, 100.0), 1e-5, 0.0123, BETTER, 99.9)
 
 
-def variant(number: int, label: str, status: str = FINISHED) -> ComparedVariant:
+def variant(number: int, label: str, status: str = TrialState.FINISHED) -> ComparedVariant:
     return ComparedVariant(
         label,
         Estimate(43.56, Interval(33.62, 49.20)),
-        number + 1 if status == FINISHED else None,
+        number + 1 if status == TrialState.FINISHED else None,
         status,
         seeds=(1, 2, 3),
         ap_deployed=34.0,
         seed_spread=12.34,
         difference=WIDEST if number else None,
-        equal_iterations=() if status == FINISHED else (10,),
+        equal_iterations=() if status == TrialState.FINISHED else (10,),
         ties_with_best=number < 3,
         guards=(GuardResult("Grasshoppers", 2.0, Estimate(-9.0, Interval(-12.0, -6.0)), "broken"),) if number else (),
         test=Estimate(39.91, Interval(31.05, 44.89)),
@@ -42,7 +42,9 @@ def variant(number: int, label: str, status: str = FINISHED) -> ComparedVariant:
 def many(length: int) -> Comparison:
     """Returns 50 variants with names of ``length`` letters and two more; every fifth was stopped."""
     labels = [f"{LONG[:length]}{number:02}" for number in range(50)]
-    variants = [variant(n, label, STOPPED if n % 5 == 4 else FINISHED) for n, label in enumerate(labels)]
+    variants = [
+        variant(n, label, TrialState.STOPPED if n % 5 == 4 else TrialState.FINISHED) for n, label in enumerate(labels)
+    ]
     return Comparison("AP-Caterpillars", labels[0], 12345, 1234, 123456, 2000, 0.95, tuple(variants), "")
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agropest.report.long_names import broken, pieces, shortened
+from agropest.report.tables.long_names import broken, pieces, shortened
 
 NAME = "multi_scale_anchors+focal_loss=0.25"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from agropest.analysis.ranking import RankedTrial
 from agropest.report.notes import notes_by_text
-from agropest.results.ranking import RankedTrial
 
 
 def row(label: str, *notes: str) -> RankedTrial:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from agropest.analysis.sweep_comparison import compare_trials
 from agropest.report.export import export_sweep
-from agropest.report.page import write_page
-from agropest.results.store import Store
-from agropest.results.sweep_comparison import compare_trials
-from agropest.results.sweep_record import read_sweep_record
+from agropest.report.page.document import write_page
+from agropest.store.store import Store
+from agropest.store.sweep_record import read_sweep_record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "br", "wbr"}

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from agropest.analysis.comparison import ComparedVariant, Comparison, Effect
+from agropest.analysis.ranking import RankedTrial
+from agropest.analysis.sweep_comparison import ONE_SEED
 from agropest.csv_text import to_csv
-from agropest.report.latex import ranking_latex
 from agropest.report.observations import observations
-from agropest.report.page_tables import effect_table, variant_table
-from agropest.report.sweep_table import (
+from agropest.report.page.sections import effect_table, variant_table
+from agropest.report.tables.latex import ranking_latex
+from agropest.report.tables.variants import (
     comparison_rows,
     comparison_table,
     effect_rows,
@@ -20,11 +23,8 @@ from agropest.report.sweep_table import (
     verdict,
 )
 from agropest.report.verdicts import headline, remarks, seed_intervals
-from agropest.results.comparison import ComparedVariant, Comparison, Effect
-from agropest.results.ranking import RankedTrial
-from agropest.results.store import STOPPED
-from agropest.results.sweep_comparison import ONE_SEED
 from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
+from agropest.store.records import TrialState
 
 BETTER_BY_FIVE = Difference(5.0, Interval(1.5, 8.5), 0.00396, 0.0123, BETTER, 4.96)
 UNCLEAR = Difference(0.004, Interval(-0.004, 0.012), 0.5, 0.7, INCONCLUSIVE, 1.0)
@@ -42,7 +42,7 @@ GOOD = ComparedVariant(
 SLOW = ComparedVariant(
     "slow",
     Estimate(30.0, None),
-    status=STOPPED,
+    status=TrialState.STOPPED,
     seeds=(1,),
     iterations=(10,),
     equal_iterations=(10,),

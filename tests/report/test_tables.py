@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pandas as pd
 
+from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv
-from agropest.report.class_tables import class_changes
-from agropest.report.sweep_table import comparison_rows, table_texts
-from agropest.report.tables import per_class_rows, ranking_rows, to_markdown
-from agropest.results.comparison import ComparedVariant, Comparison
-from agropest.results.ranking import RankedTrial
+from agropest.report.tables.classes import class_changes
+from agropest.report.tables.trials import per_class_rows, ranking_rows, to_markdown
+from agropest.report.tables.variants import comparison_rows, table_texts
 from agropest.statistics.inference import Difference, Estimate, Interval
 
 BEST = RankedTrial(

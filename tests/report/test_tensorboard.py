@@ -9,7 +9,8 @@ import pytest
 
 from agropest import files
 from agropest.report.tensorboard import _masked_crc, write_tensorboard
-from agropest.results.store import FINISHED, RUNNING, EvaluationRecord, Status, Store
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec, differing_keys
 
 
@@ -18,7 +19,7 @@ def make(store: Store, label: str, rate: float, sizes: list[list[int]], status: 
     trial = TrialSpec(label, 7, config, "d")
     folder = store.folder(trial).claim()
     for number, score in enumerate(scores, start=1):
-        for split in ("valid", *(["test"] if number == len(scores) and status == FINISHED else [])):
+        for split in ("valid", *(["test"] if number == len(scores) and status == TrialState.FINISHED else [])):
             record = EvaluationRecord(split, 10 * number, {"AP": score, "APs": None}, 1, 1, 0.1)
             folder.write_evaluation(record, lambda path: files.write_bytes(path, b"boxes"))
     folder.write_status(Status(status, 10 * len(scores)))
@@ -29,9 +30,9 @@ def make(store: Store, label: str, rate: float, sizes: list[list[int]], status: 
 def sweep(tmp_path: Path) -> Path:
     store = Store(tmp_path)
     trials = [
-        make(store, "baseline", 0.01, [[8], [16]], FINISHED, 20.0, 30.5),
-        make(store, "anchors", 0.01, [[8, 12], [16, 24]], RUNNING, 25.0),
-        make(store, "unseen", 0.02, [[8], [16]], RUNNING),
+        make(store, "baseline", 0.01, [[8], [16]], TrialState.FINISHED, 20.0, 30.5),
+        make(store, "anchors", 0.01, [[8, 12], [16, 24]], TrialState.RUNNING, 25.0),
+        make(store, "unseen", 0.02, [[8], [16]], TrialState.RUNNING),
     ]
     assert differing_keys(trials) == ["MODEL.ANCHOR_GENERATOR.SIZES", "SOLVER.BASE_LR"]
     folder = store.sweep_folder("s") / "tensorboard"
@@ -111,8 +112,8 @@ def test_the_checksum_is_crc_32c() -> None:
 
 def test_a_variant_that_was_taken_out_leaves_the_page(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    stays = make(store, "baseline", 0.01, [[8], [16]], RUNNING, 20.0)
-    out = make(store, "anchors", 0.01, [[8, 12], [16, 24]], RUNNING, 25.0)
+    stays = make(store, "baseline", 0.01, [[8], [16]], TrialState.RUNNING, 20.0)
+    out = make(store, "anchors", 0.01, [[8, 12], [16, 24]], TrialState.RUNNING, 25.0)
     folder = tmp_path / "s" / "tensorboard"
     write_tensorboard([stays, out], store, folder, "AP")
     files.write_text(folder / "notes" / "mine.txt", "kept")

@@ -8,12 +8,13 @@ import pytest
 
 from agropest import files
 from agropest.errors import StoreError
-from agropest.report.plan import plan_word
-from agropest.results import again
-from agropest.results.again import describe_fresh, go_on_with_stopped, retry_failed, start_afresh, stop_again
-from agropest.results.completeness import incomplete, is_done
-from agropest.results.store import FAILED, FINISHED, INTERRUPTED, NEW, RUNNING, STOPPED, EvaluationRecord, Status, Store
-from agropest.sweep.stop_rule import StopRule
+from agropest.report.tables.plan import plan_word
+from agropest.store import restart as again
+from agropest.store.completeness import incomplete, is_done
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.restart import describe_fresh, go_on_with_stopped, retry_failed, start_afresh, stop_again
+from agropest.store.store import Store
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 
@@ -40,8 +41,8 @@ def store_of(root: Path, sweep: str = "mine") -> Store:
         EvaluationRecord("test", 5, {"AP": 1.5}, 1, 1, 0.1),
     ):
         done.write_evaluation(record, save_boxes)
-    done.write_status(Status(FINISHED, 10, 20.0))
-    failed.write_status(Status(FAILED, 7, 5.0, "iteration 7: expected finite losses"))
+    done.write_status(Status(TrialState.FINISHED, 10, 20.0))
+    failed.write_status(Status(TrialState.FAILED, 7, 5.0, "iteration 7: expected finite losses"))
     return store
 
 
@@ -53,17 +54,17 @@ def test_fresh_sets_aside_what_there_was_and_names_the_other_sweep(tmp_path: Pat
         (tmp_path / sweep / "ranking.csv").write_text(table)
     words = "2 trials start again (1 finished, 1 failed: 17 iterations, 25 s of training)"
     assert words in describe_fresh(TRIALS, store, "mine")
-    assert store.folder(TRIALS[0]).status().status == FINISHED
+    assert store.folder(TRIALS[0]).status().status == TrialState.FINISHED
     text = start_afresh(TRIALS, store, "mine")
     assert words in text
     assert "1 of them are in the sweep 'theirs', too" in text
     assert "'mine'" not in text
-    assert all(store.folder(trial).status().status == NEW for trial in TRIALS)
+    assert all(store.folder(trial).status().status == TrialState.NEW for trial in TRIALS)
     [aside] = (tmp_path / "aside").iterdir()
     assert str(aside) in text
     assert {path.name for path in aside.iterdir()} == {trial.folder_name for trial in TRIALS[:2]}
     (aside / TRIALS[0].folder_name).rename(tmp_path / "trials" / TRIALS[0].folder_name)
-    assert Store(tmp_path).folder(TRIALS[0]).status().status == FINISHED
+    assert Store(tmp_path).folder(TRIALS[0]).status().status == TrialState.FINISHED
     assert "nothing is stored" in start_afresh([TRIALS[2]], store, "mine")
 
 
@@ -71,9 +72,9 @@ def test_retry_failed_lets_only_failed_trials_go_on(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     assert "1 trials are tried again: focal/s1" in retry_failed(TRIALS, store)
     status = store.folder(TRIALS[1]).status()
-    assert (status.status, status.iteration, status.reason) == (INTERRUPTED, 7, "")
+    assert (status.status, status.iteration, status.reason) == (TrialState.INTERRUPTED, 7, "")
     assert status.notes == ("failed, and tried again on request: iteration 7: expected finite losses",)
-    assert store.folder(TRIALS[0]).status().status == FINISHED
+    assert store.folder(TRIALS[0]).status().status == TrialState.FINISHED
     assert "none failed" in retry_failed(TRIALS, store)
 
 
@@ -87,7 +88,7 @@ def test_a_plan_says_where_a_trial_is_reused_from(tmp_path: Path) -> None:
     assert plan_word(TRIALS[2], store, MINE) == "new"
     assert plan_word(TRIALS[1], store, THEIRS) == "failed"
     folder = store.folder(TRIALS[1])
-    folder.claim().write_status(Status(INTERRUPTED, 7))
+    folder.claim().write_status(Status(TrialState.INTERRUPTED, 7))
     assert plan_word(TRIALS[1], store, THEIRS) == "unfinished"
 
 
@@ -95,7 +96,7 @@ def test_what_another_sweep_has_stopped_early_goes_on_here_and_stays_stopped_the
     store = store_of(tmp_path)
     folder, trial = store.folder(TRIALS[2]).claim(), TRIALS[2]
     folder.write_evaluation(EvaluationRecord("valid", 5, {"AP": 1.0}, 1, 1, 0.1), save_boxes)
-    folder.write_status(Status(STOPPED, 5, 9.0, "stopped early: worse", stopped_for=(THEIRS,)))
+    folder.write_status(Status(TrialState.STOPPED, 5, 9.0, "stopped early: worse", stopped_for=(THEIRS,)))
     assert is_done(trial, store, "AP", SPLITS, THEIRS)
     assert not is_done(trial, store, "AP", SPLITS, MINE)
     assert plan_word(trial, store, THEIRS) == "done (stopped early)"
@@ -103,30 +104,30 @@ def test_what_another_sweep_has_stopped_early_goes_on_here_and_stays_stopped_the
     assert go_on_with_stopped(TRIALS, store, THEIRS) == []
     assert go_on_with_stopped(TRIALS, store, MINE) == [f"{trial.name} (from the start: no checkpoint was kept)"]
     status = folder.status()
-    assert (status.status, status.iteration, status.reason, status.time_s) == (INTERRUPTED, 5, "", 9.0)
+    assert (status.status, status.iteration, status.reason, status.time_s) == (TrialState.INTERRUPTED, 5, "", 9.0)
     assert status.notes == ("stopped early: worse (race in theirs); went on for mine",)
     assert is_done(trial, store, "AP", SPLITS, THEIRS)
     assert not is_done(trial, store, "AP", SPLITS, MINE)
-    store.folder(trial).claim().write_status(replace(status, status=STOPPED))
+    store.folder(trial).claim().write_status(replace(status, status=TrialState.STOPPED))
     folder.checkpoints.mkdir()
     for suffix in (".json", ".pth"):
         (folder.checkpoints / f"00000005{suffix}").write_text("{}")
     assert go_on_with_stopped(TRIALS, store, MINE) == [trial.name]
-    store.folder(trial).claim().write_status(replace(status, status=FINISHED))
+    store.folder(trial).claim().write_status(replace(status, status=TrialState.FINISHED))
     assert not is_done(trial, store, "AP", SPLITS, THEIRS)  # it says that it has finished, and holds no evaluation
 
 
 def test_what_this_sweep_has_stopped_reads_as_stopped_here_though_another_was_training_it(tmp_path: Path) -> None:
     """The other sweep's launch was killed on its way."""
     store, trial = store_of(tmp_path), TRIALS[2]
-    store.folder(trial).claim().write_status(Status(RUNNING, 7, 9.0, stopped_for=(THEIRS,)))
+    store.folder(trial).claim().write_status(Status(TrialState.RUNNING, 7, 9.0, stopped_for=(THEIRS,)))
     stop_again(TRIALS, store, MINE)
-    assert store.folder(trial).status().status == RUNNING
+    assert store.folder(trial).status().status == TrialState.RUNNING
     stop_again(TRIALS, store, THEIRS)
     status = store.folder(trial).status()
-    assert (status.status, status.iteration, status.stopped_for) == (STOPPED, 7, (THEIRS,))
+    assert (status.status, status.iteration, status.stopped_for) == (TrialState.STOPPED, 7, (THEIRS,))
     assert status.reason == "stopped early by race in theirs; another sweep has trained it further since"
-    assert store.folder(TRIALS[0]).status().status == FINISHED
+    assert store.folder(TRIALS[0]).status().status == TrialState.FINISHED
     assert not is_done(trial, store, "AP", SPLITS, MINE)
 
 
@@ -174,32 +175,32 @@ def test_fresh_waits_for_a_process_that_still_saves(tmp_path: Path, monkeypatch:
     """A killed launch has left it behind; what it saves is not taken for the new trial's."""
     store = store_of(tmp_path)
     folder = store.folder(TRIALS[2]).claim()
-    folder.write_status(Status(RUNNING, 3))
+    folder.write_status(Status(TrialState.RUNNING, 3))
     said: list[str] = []
 
     def say(text: str) -> None:
         said.append(text)
-        folder.write_status(Status(INTERRUPTED, 4))  # it has saved
+        folder.write_status(Status(TrialState.INTERRUPTED, 4))  # it has saved
 
     start_afresh(TRIALS, store, "mine", say)
     assert said == ["--fresh: waiting for the last checkpoint of anchors/s1"]
-    assert store.folder(TRIALS[2]).status().status == NEW
+    assert store.folder(TRIALS[2]).status().status == TrialState.NEW
 
     folder = store.folder(TRIALS[2]).claim()
-    folder.write_status(Status(RUNNING, 3))
+    folder.write_status(Status(TrialState.RUNNING, 3))
     monkeypatch.setattr(again, "WRITER_WAIT_S", 0.0)
     said.clear()
     start_afresh(TRIALS, store, "again", said.append)
     assert said == ["--fresh: not waiting any longer for anchors/s1"]
-    assert store.folder(TRIALS[2]).status().status == NEW
+    assert store.folder(TRIALS[2]).status().status == TrialState.NEW
 
     folder = store.folder(TRIALS[2]).claim()
-    folder.write_status(Status(RUNNING, 3))
+    folder.write_status(Status(TrialState.RUNNING, 3))
     owner = files.read_json(folder.path / "writer.json")
     files.write_json(folder.path / "writer.json", {**owner, "host": "another-machine"})
     start_afresh(TRIALS, store, "elsewhere", said.append)  # of which nothing is known
     assert len(said) == 1
-    assert store.folder(TRIALS[2]).status().status == NEW
+    assert store.folder(TRIALS[2]).status().status == TrialState.NEW
 
 
 def test_who_saves_after_fresh_has_taken_its_folder_leaves_no_checkpoint(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_who_saves_after_fresh_has_taken_its_folder_leaves_no_checkpoint(tmp_pat
     for number, begins_again in enumerate((False, True)):
         store = store_of(tmp_path / str(number))
         orphan = store.folder(TRIALS[2]).claim()
-        orphan.write_status(Status(INTERRUPTED, 3))
+        orphan.write_status(Status(TrialState.INTERRUPTED, 3))
         start_afresh(TRIALS, store, "mine")
         if begins_again:
             store.folder(TRIALS[2]).claim()

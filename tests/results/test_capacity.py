@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agropest.results.capacity import misfits, node_of
-from agropest.results.machine import Card, Machine
-from agropest.sweep.resources import Resources
+from agropest.machine import Card, Machine
+from agropest.planning.capacity import misfits, node_of
+from agropest.sweep.sections.resources import Resources
 from agropest.sweep.trial import TrialSpec
 
 

@@ -13,22 +13,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agropest.report.sweep_table import comparison_rows, table_texts, verdict
+from agropest.analysis.comparison import Candidate, Comparison, Drawn, compare_candidates
+from agropest.analysis.guards import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, guarded
+from agropest.analysis.prediction_comparison import compare_detectors
+from agropest.analysis.ranking import DAMAGED, rank_trials
+from agropest.analysis.sweep_comparison import compare_trials
+from agropest.report.tables.variants import comparison_rows, table_texts, verdict
 from agropest.report.verdicts import remarks
-from agropest.results import kept_replicates
-from agropest.results.comparison import Candidate, Comparison, Drawn, compare_candidates
-from agropest.results.guarded import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, guarded
-from agropest.results.prediction_comparison import compare_detectors
-from agropest.results.ranking import DAMAGED, rank_trials
-from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store
-from agropest.results.sweep_comparison import compare_trials
 from agropest.statistics.average_precision import AP, evaluate
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.inference import INCONCLUSIVE, WORSE, Estimate, Interval
 from agropest.statistics.matching import read_targets
 from agropest.statistics.metric import BASES, F1_DEPLOYED
-from agropest.sweep.guard import Guard
+from agropest.store import replicate_cache as kept_replicates
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.sweep.sections.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
 NUM_IMAGES, SIDE = 40, 100.0
@@ -160,7 +161,7 @@ def put(
     config = {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10, "LABEL": label, "SEED": seed}
     trial = TrialSpec(label=label, seed=seed, config=config, data="d", levels=levels)
     folder = store.folder(trial).claim()
-    splits = ["valid", "test"] if status == FINISHED else ["valid"]
+    splits = ["valid", "test"] if status == TrialState.FINISHED else ["valid"]
     for iteration, quality in by_iteration.items():
         for split in splits if iteration == max(by_iteration) else ["valid"]:
             boxes = detect(TRUTH[split], seed, quality)
@@ -177,10 +178,10 @@ def compared(trials: list[TrialSpec], store: Store) -> Comparison:
 def test_a_stopped_trial_is_compared_at_equal_iterations_and_has_no_rank(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trials = [
-        put(store, "baseline", 1, FINISHED, {10: 0.3, 20: 0.5, 100: 0.9}),
-        put(store, "stopped", 1, STOPPED, {10: 0.1, 20: 0.5}),
-        put(store, "better", 1, FINISHED, {10: 0.3, 100: 0.9}),
-        put(store, "failed", 1, FAILED, {}),
+        put(store, "baseline", 1, TrialState.FINISHED, {10: 0.3, 20: 0.5, 100: 0.9}),
+        put(store, "stopped", 1, TrialState.STOPPED, {10: 0.1, 20: 0.5}),
+        put(store, "better", 1, TrialState.FINISHED, {10: 0.3, 100: 0.9}),
+        put(store, "failed", 1, TrialState.FAILED, {}),
     ]
     comparison = compared(trials, store)
     found = variants(comparison)
@@ -203,10 +204,10 @@ def test_a_stopped_trial_is_compared_at_equal_iterations_and_has_no_rank(tmp_pat
 def test_what_was_not_evaluated_in_common_with_the_baseline_is_not_compared(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trials = [
-        put(store, "baseline", 1, FINISHED, {10: 0.3, 100: 0.9}),
-        put(store, "elsewhere", 1, STOPPED, {7: 0.1}),
-        put(store, "another-seed", 2, STOPPED, {10: 0.1}),
-        put(store, "better", 1, FINISHED, {10: 0.3, 100: 0.95}),
+        put(store, "baseline", 1, TrialState.FINISHED, {10: 0.3, 100: 0.9}),
+        put(store, "elsewhere", 1, TrialState.STOPPED, {7: 0.1}),
+        put(store, "another-seed", 2, TrialState.STOPPED, {10: 0.1}),
+        put(store, "better", 1, TrialState.FINISHED, {10: 0.3, 100: 0.95}),
     ]
     found = variants(compared(trials, store))
     for label in ("elsewhere", "another-seed"):
@@ -221,8 +222,8 @@ def test_what_was_not_evaluated_in_common_with_the_baseline_is_not_compared(tmp_
 def test_a_baseline_that_has_not_finished_is_met_at_equal_iterations(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trials = [
-        put(store, "baseline", 1, STOPPED, {10: 0.5}),
-        put(store, "whole", 1, FINISHED, {10: 0.5, 100: 0.9}),
+        put(store, "baseline", 1, TrialState.STOPPED, {10: 0.5}),
+        put(store, "whole", 1, TrialState.FINISHED, {10: 0.5, 100: 0.9}),
     ]
     whole = variants(compared(trials, store))["whole"]
     assert (whole.rank, whole.iterations, whole.equal_iterations) == (1, (100,), (10,))
@@ -232,28 +233,37 @@ def test_a_baseline_that_has_not_finished_is_met_at_equal_iterations(tmp_path: P
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"?" * path.stat().st_size), Path.unlink])
 def test_a_trial_that_is_damaged_later_counts_as_interrupted(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     store = Store(tmp_path)
-    trials = [put(store, label, 1, FINISHED, {10: 0.4, 100: 0.8}) for label in ("baseline", "tested", "lost")]
+    trials = [
+        put(store, label, 1, TrialState.FINISHED, {10: 0.4, 100: 0.8}) for label in ("baseline", "tested", "lost")
+    ]
     tested, lost = (store.folder(trial).evaluations for trial in trials[1:])
     for path in (tested / "test-00000100.npz", lost / "valid-00000100.npz"):
         damage(path)
     comparison = compared(trials, store)
     found = variants(comparison)
     rows = {row.label: row for row in rank_trials(trials, store, AP, comparison.damaged)}
-    assert (found["baseline"].status, found["baseline"].rank) == (FINISHED, 1)
-    assert (rows["baseline"].status, rows["baseline"].rank) == (FINISHED, 1)
+    assert (found["baseline"].status, found["baseline"].rank) == (TrialState.FINISHED, 1)
+    assert (rows["baseline"].status, rows["baseline"].rank) == (TrialState.FINISHED, 1)
     for label, iterations in (("tested", (100,)), ("lost", (10,))):
         one = found[label]
-        assert (one.status, one.rank, one.test, one.equal_iterations) == (INTERRUPTED, None, None, iterations)
+        assert (one.status, one.rank, one.test, one.equal_iterations) == (
+            TrialState.INTERRUPTED,
+            None,
+            None,
+            iterations,
+        )
         assert DAMAGED in one.notes
-        assert (rows[label].status, rows[label].rank, rows[label].test) == (INTERRUPTED, None, {})
+        assert (rows[label].status, rows[label].rank, rows[label].test) == (TrialState.INTERRUPTED, None, {})
         assert rows[label].reason == DAMAGED
 
 
 def test_several_seeds(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    trials = [put(store, label, seed, FINISHED, {100: 0.8}) for label in ("baseline", "same") for seed in (1, 2, 3)]
-    trials.append(put(store, "partly", 1, FINISHED, {100: 0.8}))
-    trials.append(put(store, "partly", 2, FAILED, {}))
+    trials = [
+        put(store, label, seed, TrialState.FINISHED, {100: 0.8}) for label in ("baseline", "same") for seed in (1, 2, 3)
+    ]
+    trials.append(put(store, "partly", 1, TrialState.FINISHED, {100: 0.8}))
+    trials.append(put(store, "partly", 2, TrialState.FAILED, {}))
     found = variants(compared(trials, store))
     values = [evaluate(TRUTH["valid"], detect(TRUTH["valid"], seed, 0.8))[AP] for seed in (1, 2, 3)]
     assert found["baseline"].seeds == (1, 2, 3)
@@ -267,9 +277,9 @@ def test_several_seeds(tmp_path: Path) -> None:
 
 def test_the_seeds_that_finish_do_not_speak_for_those_that_were_stopped(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    trials = [put(store, "baseline", seed, FINISHED, {10: 0.3, 100: 0.8}) for seed in (1, 2, 3)]
-    trials.append(put(store, "lucky", 1, FINISHED, {10: 0.5, 100: 0.9}))
-    trials += [put(store, "lucky", seed, STOPPED, {10: 0.05}) for seed in (2, 3)]
+    trials = [put(store, "baseline", seed, TrialState.FINISHED, {10: 0.3, 100: 0.8}) for seed in (1, 2, 3)]
+    trials.append(put(store, "lucky", 1, TrialState.FINISHED, {10: 0.5, 100: 0.9}))
+    trials += [put(store, "lucky", seed, TrialState.STOPPED, {10: 0.05}) for seed in (2, 3)]
     comparison = compared(trials, store)
     lucky = variants(comparison)["lucky"]
     assert (lucky.rank, lucky.status, lucky.seeds, lucky.test) == (None, "1 of 3 finished", (1, 2, 3), None)
@@ -290,8 +300,11 @@ def test_the_seeds_that_finish_do_not_speak_for_those_that_were_stopped(tmp_path
 
 def test_a_baseline_of_which_some_seeds_were_stopped_has_no_rank(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    trials = [put(store, "baseline", 1, FINISHED, {10: 0.3, 100: 0.8}), put(store, "baseline", 2, STOPPED, {10: 0.3})]
-    trials += [put(store, "whole", seed, FINISHED, {10: 0.3, 100: 0.8}) for seed in (1, 2)]
+    trials = [
+        put(store, "baseline", 1, TrialState.FINISHED, {10: 0.3, 100: 0.8}),
+        put(store, "baseline", 2, TrialState.STOPPED, {10: 0.3}),
+    ]
+    trials += [put(store, "whole", seed, TrialState.FINISHED, {10: 0.3, 100: 0.8}) for seed in (1, 2)]
     found = variants(compared(trials, store))
     assert (found["baseline"].rank, found["baseline"].status) == (None, "1 of 2 finished")
     assert (found["whole"].rank, found["whole"].equal_iterations) == (1, (100, 10))
@@ -301,7 +314,9 @@ def test_a_baseline_of_which_some_seeds_were_stopped_has_no_rank(tmp_path: Path)
 def test_the_first_in_rank_is_compared_on_test(tmp_path: Path) -> None:
     store = Store(tmp_path)
     qualities = {"baseline": 0.4, "best": 0.95, "second": 0.8}
-    trials = [put(store, label, seed, FINISHED, {100: q}) for label, q in qualities.items() for seed in (1, 2)]
+    trials = [
+        put(store, label, seed, TrialState.FINISHED, {100: q}) for label, q in qualities.items() for seed in (1, 2)
+    ]
     found = variants(compared(trials, store))
     told = found["best"].test_difference
 
@@ -311,8 +326,8 @@ def test_the_first_in_rank_is_compared_on_test(tmp_path: Path) -> None:
     assert told.value == pytest.approx(np.mean([ap(seed, 0.95) - ap(seed, 0.4) for seed in (1, 2)]), abs=1e-5)
     assert found["best"].rank == 1
     assert [found[label].test_difference for label in ("baseline", "second")] == [None, None]
-    trials = [put(store, "baseline", seed, FINISHED, {100: 0.99}) for seed in (3, 4)]
-    trials += [put(store, "second", seed, FINISHED, {100: 0.3}) for seed in (3, 4)]
+    trials = [put(store, "baseline", seed, TrialState.FINISHED, {100: 0.99}) for seed in (3, 4)]
+    trials += [put(store, "second", seed, TrialState.FINISHED, {100: 0.3}) for seed in (3, 4)]
     assert all(one.test_difference is None for one in compared(trials, store).variants)
 
 
@@ -324,7 +339,7 @@ def test_the_gap_to_test_counts_the_seeds() -> None:
         return Replicates(BASES[F1_DEPLOYED], np.array([value]), samples, halves, ("x",), 500, np.array([500]))
 
     shown = Drawn((1, 2), (100, 100), (made(50.0), made(54.0)))
-    candidate = Candidate("a", FINISHED, shown, test=(made(47.0), made(45.0)))
+    candidate = Candidate("a", TrialState.FINISHED, shown, test=(made(47.0), made(45.0)))
     [one] = compare_candidates([candidate], F1_DEPLOYED, "a", read_targets(TRUTH["valid"])).variants
     assert one.gap is not None
     assert one.gap.value == pytest.approx(6)
@@ -336,7 +351,7 @@ def test_factor_effects_come_with_intervals(tmp_path: Path) -> None:
     store = Store(tmp_path)
     cells = {"baseline": 0.4, "a": 0.9, "b": 0.4, "a+b": 0.9}
     trials = [
-        put(store, label, 1, FINISHED, {100: quality}, a="on" if "a" in label.split("+") else "base",
+        put(store, label, 1, TrialState.FINISHED, {100: quality}, a="on" if "a" in label.split("+") else "base",
             b="on" if "b" in label.split("+") else "base")
         for label, quality in cells.items()
     ]  # fmt: skip
@@ -360,7 +375,7 @@ def test_replicates_are_computed_once_and_again_where_they_are_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path)
-    trials = [put(store, label, 1, FINISHED, {100: 0.8}) for label in ("baseline", "other")]
+    trials = [put(store, label, 1, TrialState.FINISHED, {100: 0.8}) for label in ("baseline", "other")]
     first = compared(trials, store)
     kept = sorted(tmp_path.glob("trials/*/replicates/*.npz"))
     assert len(kept) == 4

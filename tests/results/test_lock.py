@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import StoreError
-from agropest.results import lock
-from agropest.results.lock import LOCK, STALE_S, held_alone, only_launch
+from agropest.store import lock
+from agropest.store.lock import LOCK, STALE_S, held_alone, only_launch
 
 HOLD = """
 import sys
 from pathlib import Path
-from agropest.results.lock import only_launch
+from agropest.store.lock import only_launch
 with only_launch(Path(sys.argv[1]), "sweeps/other.yaml"):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agropest.results.losses import note_loss, note_losses
-from agropest.results.store import FINISHED, INTERRUPTED, RUNNING, Status, Store
+from agropest.store.lost_trials import note_loss, note_losses
+from agropest.store.records import Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 
 TRIAL = TrialSpec("baseline", 1, {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10}, "data", "")
@@ -30,7 +31,7 @@ def dead_process() -> int:
 
 def running(store: Store, **owner: object) -> None:
     folder = store.folder(TRIAL).claim()
-    folder.write_status(Status(RUNNING, 40, 5.0))
+    folder.write_status(Status(TrialState.RUNNING, 40, 5.0))
     path = folder.path / "writer.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **owner}))
 
@@ -40,7 +41,7 @@ def test_a_trial_of_a_killed_launch_is_interrupted_and_noted(store: Store) -> No
     assert not store.folder(TRIAL).is_being_written()
     note_losses([TRIAL], store)
     status = store.folder(TRIAL).status()
-    assert status.status == INTERRUPTED
+    assert status.status == TrialState.INTERRUPTED
     assert status.iteration == 40
     assert status.notes == ("its process or machine was lost after iteration 40; went on from its last checkpoint",)
 
@@ -50,17 +51,17 @@ def test_one_that_may_be_writing_still_is_left_alone(store: Store, owner: dict[s
     running(store, **owner)
     assert store.folder(TRIAL).is_being_written()
     note_losses([TRIAL], store)
-    assert store.folder(TRIAL).status() == Status(RUNNING, 40, 5.0)
+    assert store.folder(TRIAL).status() == Status(TrialState.RUNNING, 40, 5.0)
 
 
 def test_a_lost_node_is_noted_also_where_its_trial_could_save_a_checkpoint(store: Store) -> None:
     running(store)
     folder = store.folder(TRIAL).claim()
-    folder.write_status(replace(folder.status(), status=INTERRUPTED))
+    folder.write_status(replace(folder.status(), status=TrialState.INTERRUPTED))
     note_loss(store.folder(TRIAL))
     assert len(store.folder(TRIAL).status().notes) == 1
     folder = store.folder(TRIAL).claim()
-    folder.write_status(replace(folder.status(), status=FINISHED))
+    folder.write_status(replace(folder.status(), status=TrialState.FINISHED))
     note_loss(store.folder(TRIAL))
-    assert store.folder(TRIAL).status().status == FINISHED
+    assert store.folder(TRIAL).status().status == TrialState.FINISHED
     assert len(store.folder(TRIAL).status().notes) == 1

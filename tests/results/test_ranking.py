@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agropest import files
-from agropest.results.ranking import rank_trials
-from agropest.results.store import FAILED, FINISHED, STOPPED, VALID_AUGMENTED, EvaluationRecord, Status, Store
+from agropest.analysis.ranking import rank_trials
+from agropest.store.records import VALID_AUGMENTED, EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 
 
@@ -29,10 +30,10 @@ def record(folder: object, split: str, iteration: int, score: float | None) -> N
 def test_only_finished_trials_have_a_rank(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trials = [
-        put(store, "failed", Status(FAILED, 5, reason="NaN")),
-        put(store, "stopped", Status(STOPPED, 10), 90.0),
-        put(store, "low", Status(FINISHED, 100), 10.0, 20.0, test=19.0),
-        put(store, "high", Status(FINISHED, 100), 30.0, 25.0, test=28.0),
+        put(store, "failed", Status(TrialState.FAILED, 5, reason="NaN")),
+        put(store, "stopped", Status(TrialState.STOPPED, 10), 90.0),
+        put(store, "low", Status(TrialState.FINISHED, 100), 10.0, 20.0, test=19.0),
+        put(store, "high", Status(TrialState.FINISHED, 100), 30.0, 25.0, test=28.0),
     ]
     rows = rank_trials(trials, store, "AP")
     assert [(row.rank, row.label) for row in rows] == [(1, "high"), (2, "low"), (None, "stopped"), (None, "failed")]
@@ -43,14 +44,17 @@ def test_only_finished_trials_have_a_rank(tmp_path: Path) -> None:
 
 def test_of_equal_evaluations_the_first_counts_and_zero_is_a_value(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    trials = [put(store, "zero", Status(FINISHED, 100), 0.0, 0.0), put(store, "none", Status(FINISHED, 100), None)]
+    trials = [
+        put(store, "zero", Status(TrialState.FINISHED, 100), 0.0, 0.0),
+        put(store, "none", Status(TrialState.FINISHED, 100), None),
+    ]
     rows = rank_trials(trials, store, "AP")
     assert [(row.label, row.val_iteration) for row in rows] == [("zero", 10), ("none", None)]
 
 
 def test_the_augmented_validation_is_what_is_ranked(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    trial = put(store, "tta", Status(FINISHED, 100), 30.0, 40.0)
+    trial = put(store, "tta", Status(TrialState.FINISHED, 100), 30.0, 40.0)
     folder = store.folder(trial).claim()
     record(folder, VALID_AUGMENTED, 20, 43.0)
     assert rank_trials([trial], store, "AP")[0].valid["AP"] == 43.0

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from agropest import files
-from agropest.results.standing import Standing, Standings, best_standing, count_by_status, time_left_s
-from agropest.results.store import FINISHED, RUNNING, EvaluationRecord, Heartbeat, Status, Store, TrialFolder
+from agropest.analysis.progress import Standing, Standings, best_standing, count_by_status, time_left_s
+from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState
+from agropest.store.store import Store
+from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
 
 
@@ -26,7 +28,7 @@ def test_a_trial_is_compared_with_the_baseline_of_its_seed_at_its_iteration(tmp_
     store = Store(tmp_path)
     made = [make(store, label, seed) for label in ("baseline", "focal") for seed in (1, 2)]
     for (trial, folder), scores in zip(made, [(10.0, 30.0), (20.0,), (15.0,), (0.0, 5.0)], strict=True):
-        folder.write_status(Status(RUNNING, trial.eval_period_iters * len(scores)))
+        folder.write_status(Status(TrialState.RUNNING, trial.eval_period_iters * len(scores)))
         for number, score in enumerate(scores, start=1):
             evaluate(folder, 10 * number, score)
     standings = Standings([trial for trial, _ in made], store, "AP", "baseline").read()
@@ -43,7 +45,7 @@ def test_what_changes_is_seen_and_zero_is_a_value(tmp_path: Path) -> None:
     trial, folder = make(store, "baseline")
     reader = Standings([trial], store, "AP", "baseline")
     assert (reader.read()[0].status, reader.read()[0].value, reader.read()[0].left_s) == ("new", None, None)
-    folder.write_status(Status(RUNNING, 0))
+    folder.write_status(Status(TrialState.RUNNING, 0))
     evaluate(folder, 10, 0.0)
     assert (reader.read()[0].value, reader.read()[0].iteration) == (0.0, 10)
     evaluate(folder, 20, None)
@@ -63,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_time_left_follows_from_the_heartbeats_of_this_launch(clock: None, tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial, folder = make(store, "baseline")
-    folder.write_status(Status(RUNNING, 0))
+    folder.write_status(Status(TrialState.RUNNING, 0))
     reader = Standings([trial], store, "AP", "baseline")
     assert reader.read()[0].left_s is None
     for iteration, at in ((10, NOW - 40), (30, NOW)):  # 20 iterations in 40 s
@@ -72,7 +74,7 @@ def test_the_time_left_follows_from_the_heartbeats_of_this_launch(clock: None, t
     one = reader.read()[0]
     assert one.left_s == 70 * 2.0
     assert (one.iteration, one.images_per_s, one.gpu_memory_gib) == (30, 8.0, 2.7)
-    folder.write_status(Status(FINISHED, 100, 200.0))
+    folder.write_status(Status(TrialState.FINISHED, 100, 200.0))
     ended = reader.read()[0]
     assert (ended.left_s, ended.images_per_s, ended.gpu_memory_gib) == (0.0, 0.0, 0.0)
 
@@ -80,7 +82,7 @@ def test_the_time_left_follows_from_the_heartbeats_of_this_launch(clock: None, t
 def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(clock: None, tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial, folder = make(store, "baseline")
-    folder.write_status(Status(RUNNING, 0))
+    folder.write_status(Status(TrialState.RUNNING, 0))
     folder.write_heartbeat(Heartbeat(10, NOW - 86400))
     reader = Standings([trial], store, "AP", "baseline")
     reader.read()

@@ -7,17 +7,9 @@ import pytest
 
 from agropest import files
 from agropest.errors import StoreError
-from agropest.results.store import (
-    FINISHED,
-    NEW,
-    RUNNING,
-    STOPPED,
-    EvaluationRecord,
-    LostClaim,
-    Status,
-    Store,
-    TrialFolder,
-)
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.store.trial_folder import LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
 
 TRIAL = TrialSpec(label="baseline", seed=1, config={"SOLVER.MAX_ITER": 10, "TEST.EVAL_PERIOD": 5}, data="d")
@@ -35,19 +27,19 @@ def claimed(tmp_path: Path) -> TrialFolder:
 def test_a_trial_nobody_ran_is_new(tmp_path: Path) -> None:
     folder = Store(tmp_path).folder(TRIAL)
     assert folder.status() == Status()
-    assert folder.status().status == NEW
+    assert folder.status().status == TrialState.NEW
     assert folder.read_evaluations() == []
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     folder = claimed(tmp_path)
     folder.write_spec(TRIAL)
-    folder.write_status(Status(FINISHED, 10, 1.5, "", ("a note",)))
+    folder.write_status(Status(TrialState.FINISHED, 10, 1.5, "", ("a note",)))
     for_test = EvaluationRecord("test", 10, {"AP": 1.0}, num_boxes=1, num_images=1, time_s=0.1)
     for record in (RECORD, for_test):
         folder.write_evaluation(record, lambda path: (path.parent.mkdir(exist_ok=True), save_boxes(path)))
     again = Store(tmp_path).folder(TRIAL)
-    assert again.status() == Status(FINISHED, 10, 1.5, "", ("a note",))
+    assert again.status() == Status(TrialState.FINISHED, 10, 1.5, "", ("a note",))
     assert again.read_evaluations() == [RECORD]
     assert [record.split for record in again.read_evaluations("test")] == ["test"]
     assert "MAX_ITER: 10" in (again.path / "config.yaml").read_text()
@@ -62,14 +54,14 @@ def test_the_trial_of_another_sweep_is_found_by_its_signature(tmp_path: Path) ->
 def test_only_the_last_to_claim_may_write(tmp_path: Path) -> None:
     first = claimed(tmp_path)
     second = first.claim()
-    second.write_status(Status(RUNNING, 5))
+    second.write_status(Status(TrialState.RUNNING, 5))
     with pytest.raises(LostClaim, match="another one took over"):
-        first.write_status(Status(FINISHED, 10))
+        first.write_status(Status(TrialState.FINISHED, 10))
     with pytest.raises(LostClaim):
         first.write_evaluation(RECORD, save_boxes)
     with pytest.raises(LostClaim):
-        Store(tmp_path).folder(TRIAL).write_status(Status(FINISHED, 10))
-    assert second.status().status == RUNNING
+        Store(tmp_path).folder(TRIAL).write_status(Status(TrialState.FINISHED, 10))
+    assert second.status().status == TrialState.RUNNING
 
 
 @pytest.mark.parametrize("damage", ["", "{", '["a"]', '{"status": "flying"}', '{"unknown": 1}', "\ufffd\x00"])
@@ -99,7 +91,7 @@ def test_a_claim_waits_until_the_status_before_it_is_written(tmp_path: Path, mon
     first, write = claimed(tmp_path), files.write_json
 
     def stop() -> None:
-        Store(tmp_path).folder(TRIAL).claim().write_status(Status(STOPPED, 5))
+        Store(tmp_path).folder(TRIAL).claim().write_status(Status(TrialState.STOPPED, 5))
 
     stopping = threading.Thread(target=stop)
 
@@ -110,11 +102,11 @@ def test_a_claim_waits_until_the_status_before_it_is_written(tmp_path: Path, mon
         write(path, content)
 
     monkeypatch.setattr(files, "write_json", write_late)
-    first.write_status(Status(RUNNING, 5))
+    first.write_status(Status(TrialState.RUNNING, 5))
     stopping.join()
-    assert first.status().status == STOPPED
+    assert first.status().status == TrialState.STOPPED
     with pytest.raises(LostClaim):
-        first.write_status(Status(RUNNING, 10))
+        first.write_status(Status(TrialState.RUNNING, 10))
 
 
 def test_an_evaluation_whose_boxes_came_too_late_is_none(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from agropest.data.dataset import Dataset
-from agropest.results.machine import Machine
-from agropest.results.paces import DEVICE, THREADS, Paces
-from agropest.results.probes import ProbeShelf
-from agropest.results.store import FINISHED, EvaluationRecord, Status, Store
-from agropest.results.sweep_forecast import (
+from agropest.machine import Machine
+from agropest.planning.measurement import Measurement
+from agropest.planning.measurement_cache import ProbeShelf
+from agropest.planning.speeds import DEVICE, THREADS, Paces
+from agropest.planning.sweep_forecast import (
     add_actual,
     against_actual,
     duration,
@@ -24,10 +24,11 @@ from agropest.results.sweep_forecast import (
     write_forecast,
 )
 from agropest.statistics.boxes import Boxes
-from agropest.sweep.measurement import Measurement
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.spec import load_sweep
-from agropest.sweep.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
 MACHINE = Machine("EPYC", 2)
@@ -105,7 +106,7 @@ def test_what_has_ended_is_not_counted_and_the_actual_is_written(trials: list[Tr
     assert first["actual"] is None
     assert [trial["name"] for trial in first["trials"]] == [trial.name for trial in trials]
     assert first["stopped_early_wall_s"] < first["wall_s"]
-    store.folder(trials[0]).claim().write_status(Status(FINISHED, 4, 12.0))
+    store.folder(trials[0]).claim().write_status(Status(TrialState.FINISHED, 4, 12.0))
     add_actual(tmp_path / "s", trials, store, {trials[0].name: 2.0}, 30.0)
     content = read_forecast(tmp_path / "s")
     assert content is not None

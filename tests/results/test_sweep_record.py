@@ -7,8 +7,8 @@ import pytest
 
 from agropest.data.dataset import Dataset
 from agropest.errors import StoreError
-from agropest.results.store import Store
-from agropest.results.sweep_record import describe_sweep, read_sweep_record, write_sweep_record
+from agropest.store.store import Store
+from agropest.store.sweep_record import describe_sweep, read_sweep_record, write_sweep_record
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 

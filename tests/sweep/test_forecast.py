@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agropest.sweep.forecast import Capacity, Pace, assumption, ends, expected_share, makespan, trial_seconds
-from agropest.sweep.stop_rule import StopRule
+from agropest.planning.forecast import Capacity, Pace, assumption, ends, expected_share, makespan, trial_seconds
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
 PACE = Pace(step_s=0.5, evaluation_image_s=0.1, start_s=2.0, source="probe")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import SweepFileError
-from agropest.sweep.guard import Guard, require_guards
+from agropest.sweep.sections.guard import Guard, require_guards
 from agropest.sweep.spec import SweepSpec, load_sweep
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from agropest.errors import SweepFileError
 from agropest.sweep.detectron2_keys import default_config
-from agropest.sweep.distributions import Distribution
 from agropest.sweep.plan import expand_trials
-from agropest.sweep.population import Member, first_generation, next_generation, perturbed, quantiles
-from agropest.sweep.search import MUTABLE_KEYS, SearchRule
+from agropest.sweep.sections.distributions import Distribution
+from agropest.sweep.sections.population import Member, first_generation, next_generation, perturbed, quantiles
+from agropest.sweep.sections.search import MUTABLE_KEYS, SearchRule
 from agropest.sweep.spec import SweepSpec, Variant, load_sweep
 from agropest.sweep.trial import Leg, TrialSpec
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from agropest.analysis.ranking import RankedTrial
 from agropest.errors import SweepFileError
-from agropest.report.published import published_rows, published_table, published_texts
-from agropest.results.ranking import RankedTrial
-from agropest.sweep.reference import Reference
+from agropest.report.tables.published import published_rows, published_table, published_texts
+from agropest.sweep.sections.reference import Reference
 from agropest.sweep.spec import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agropest.sweep.resources import MEASURABLE, Resources, read_resources
-from agropest.sweep.section import Section
+from agropest.sweep.sections.resources import MEASURABLE, Resources, read_resources
+from agropest.sweep.sections.section import Section
 
 
 def read(content: object) -> tuple[Resources, str]:

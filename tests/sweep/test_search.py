@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from agropest.errors import SweepFileError
-from agropest.sweep import search
-from agropest.sweep.budget import Budget
-from agropest.sweep.distributions import Distribution, draw_point
 from agropest.sweep.plan import expand_trials
+from agropest.sweep.sections import search
+from agropest.sweep.sections.budget import Budget
+from agropest.sweep.sections.distributions import Distribution, draw_point
 from agropest.sweep.spec import SweepSpec, load_sweep
 
 

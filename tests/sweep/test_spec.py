@@ -6,7 +6,7 @@ import pytest
 
 from agropest.errors import AgropestError, SweepFileError
 from agropest.sweep.plan import expand_trials
-from agropest.sweep.resources import Resources
+from agropest.sweep.sections.resources import Resources
 from agropest.sweep.spec import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import EnvironmentFault
-from agropest.sweep.section import Section
+from agropest.sweep.sections.section import Section
+from agropest.sweep.sections.tracking import Tracker, read_trackers
 from agropest.sweep.spec import load_sweep
-from agropest.sweep.tracking import Tracker, read_trackers
-from agropest.tuning.trackers import require_trackers
+from agropest.tuning.watch.trackers import require_trackers
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from agropest.errors import EnvironmentFault, SweepFileError
 from agropest.sweep.plan import expand_trials
-from agropest.sweep.resources import Resources
+from agropest.sweep.sections.resources import Resources
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec, weights_identity
 

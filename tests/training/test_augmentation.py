@@ -20,10 +20,10 @@ with warnings.catch_warnings():  # fvcore calls torch.jit.script as it is import
     from detectron2.config import get_cfg
     from detectron2.structures import BoxMode
 
-    from agropest.training.augmentation import Photometric, RandomPhotometric, Rotation, train_augmentations
-    from agropest.training.batches import BatchStream
-    from agropest.training.copy_paste import BoxedImage, CopyPaste, blend, chosen_classes, cut
-    from agropest.training.mapper import TestMapper
+    from agropest.training.input.augmentation import Photometric, RandomPhotometric, Rotation, train_augmentations
+    from agropest.training.input.batches import BatchStream
+    from agropest.training.input.copy_paste import BoxedImage, CopyPaste, blend, chosen_classes, cut
+    from agropest.training.input.mapper import TestMapper
 
 
 def config(*overrides: Any) -> Any:
@@ -232,7 +232,7 @@ def test_the_evaluation_mapper_resizes_and_keeps_what_the_image_is(records: list
 def test_corners_are_detectron2s_to_the_last_bit() -> None:
     from detectron2.structures import BoxMode
 
-    from agropest.training.mapper import _corners
+    from agropest.training.input.mapper import _corners
 
     boxes = np.random.default_rng(0).uniform(0, 700, (200, 4)).round(3).tolist()
     annotations = [{"bbox": box, "bbox_mode": BoxMode.XYWH_ABS} for box in boxes]

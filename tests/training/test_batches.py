@@ -29,8 +29,8 @@ with warnings.catch_warnings():  # fvcore calls torch.jit.script as it is import
     from detectron2.data import DatasetMapper
     from detectron2.structures import BoxMode
 
-    from agropest.training.batches import Batch, BatchStream
-    from agropest.training.mapper import ImageReader
+    from agropest.training.input.batches import Batch, BatchStream
+    from agropest.training.input.mapper import ImageReader
 
 ALL_AUGMENTATIONS = [
     *("INPUT.COPY_PASTE.PROB", 0.7, "INPUT.ROTATION_DEGREES", 15.0, "INPUT.CROP.ENABLED", True),

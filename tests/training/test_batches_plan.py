@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agropest.modeling.config import SAMPLERS
-from agropest.training.batch_plan import BatchPlan
-from agropest.training.samplers import EpochSampler, make_sampler
+from agropest.training.input.batch_plan import BatchPlan
+from agropest.training.input.samplers import EpochSampler, make_sampler
 
 
 def walked(sampler: EpochSampler, batch_size: int, groups: list[int], num_batches: int) -> list[list[int]]:

@@ -11,22 +11,15 @@ import pytest
 
 from agropest import files
 from agropest.data.dataset import Dataset
-from agropest.results.completeness import incomplete, is_done
-from agropest.results.store import (
-    FINISHED,
-    INTERRUPTED,
-    STOPPED,
-    EvaluationRecord,
-    LostClaim,
-    Status,
-    Store,
-    TrialFolder,
-)
+from agropest.store.completeness import incomplete, is_done
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.store.trial_folder import LostClaim, TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.setting import Setting
+from agropest.training.run_context import Setting
 from agropest.training.trial import run_trial
 
 # After six iterations AP is 0 at every evaluation, and the first of equals is the best: not the last one, so that its
@@ -68,7 +61,7 @@ def whole(trial: TrialSpec, setting: Setting, tmp_path_factory: pytest.TempPathF
     """The results of the undisturbed trial."""
     results = tmp_path_factory.mktemp("whole")
     status, folder = run(trial, results, setting)
-    assert status.status == FINISHED
+    assert status.status == TrialState.FINISHED
     assert sorted(checkpoints.iterations(folder.checkpoints)) == [BEST, ITERATIONS]
     assert [record.iteration for record in folder.read_evaluations("test")] == [BEST]
     return results
@@ -129,7 +122,7 @@ def test_damage_costs_work_and_never_a_number(
     if any(name.startswith("evaluations") for name in names):
         assert metrics(folder) != expected
     status, folder = run(trial, copied, setting)
-    assert (status.status, status.iteration) == (FINISHED, ITERATIONS)
+    assert (status.status, status.iteration) == (TrialState.FINISHED, ITERATIONS)
     assert metrics(folder) == expected
 
 
@@ -150,7 +143,7 @@ def test_a_stopped_trial_is_made_whole_and_not_trained_further(
     run_trial(trial, folder, setting, lambda record: record.iteration == 4)
     expected, stopped = metrics(folder), replace(folder.status(), reason="stopped early: worse", stopped_for=("mine",))
     folder.write_status(stopped)
-    assert (stopped.status, stopped.iteration, len(expected)) == (STOPPED, 4, 2)
+    assert (stopped.status, stopped.iteration, len(expected)) == (TrialState.STOPPED, 4, 2)
     assert is_done(trial, store, "AP", trial_splits := tuple(setting.splits), "mine")
     for name in names:
         flip(folder.path / name)
@@ -184,14 +177,14 @@ def test_the_last_evaluation_of_a_stopped_trial_is_made_again_without_its_checkp
     assert not is_done(trial, store, "AP", tuple(setting.splits), "mine")
     told: list[int] = []
     status, folder = run(trial, tmp_path, setting, told)
-    assert (status.status, status.iteration) == (STOPPED, 5)
+    assert (status.status, status.iteration) == (TrialState.STOPPED, 5)
     assert metrics(folder) == expected
     assert max(told) == 4
     assert is_done(trial, store, "AP", tuple(setting.splits), "mine")
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, remove], ids=["flip", "truncate", "remove"])
-@pytest.mark.parametrize("ended", [FINISHED, STOPPED])
+@pytest.mark.parametrize("ended", [TrialState.FINISHED, TrialState.STOPPED])
 def test_a_damaged_status_does_not_bring_an_ended_trial_back(
     trial: TrialSpec, copied: Path, damage: Callable[[Path], None], ended: str
 ) -> None:
@@ -200,7 +193,7 @@ def test_a_damaged_status_does_not_bring_an_ended_trial_back(
     before = folder.status()
     damage(folder.path / "status.json")
     assert folder.status() == before
-    folder.write_status(replace(before, status=INTERRUPTED))
+    folder.write_status(replace(before, status=TrialState.INTERRUPTED))
     damage(folder.path / "status.json")
     assert folder.status() == Status()  # the copy spoke of an end that has been taken back
 
@@ -218,7 +211,7 @@ def test_no_checkpoint_stays_where_none_is_wanted(trial: TrialSpec, setting: Set
     run(trial, copied, replace(setting, keep_checkpoints=False))
     folder = Store(copied).folder(trial)
     assert list(folder.checkpoints.iterdir()) == []
-    assert folder.status().status == FINISHED
+    assert folder.status().status == TrialState.FINISHED
 
 
 def test_another_metric_tests_the_checkpoint_that_it_chooses(
@@ -232,7 +225,7 @@ def test_another_metric_tests_the_checkpoint_that_it_chooses(
     assert files.read_json(path)["metrics"]["AP50"] == 99.0
     told: list[int] = []
     status, folder = run(trial, copied, replace(setting, metric="AP50"), told)
-    assert status.status == FINISHED
+    assert status.status == TrialState.FINISHED
     assert told == [2, 4, 6]
     assert [record.iteration for record in folder.read_evaluations("test")] == [BEST, 4]
     assert sorted(checkpoints.iterations(folder.checkpoints)) == [4, ITERATIONS]
@@ -249,7 +242,7 @@ def test_who_has_lost_the_trial_leaves_what_the_new_writer_has(
     def take_over() -> None:
         claimed = folder.claim()
         checkpoints.save(claimed.checkpoints, 5, {})
-        claimed.write_status(Status(INTERRUPTED, 5, 1.0, "another's"))
+        claimed.write_status(Status(TrialState.INTERRUPTED, 5, 1.0, "another's"))
         kept.extend(sorted(path.name for path in folder.checkpoints.iterdir()))
 
     def tell(record: EvaluationRecord) -> bool:
@@ -269,4 +262,4 @@ def test_who_has_lost_the_trial_leaves_what_the_new_writer_has(
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == kept
     assert "00000005.json" in kept
     assert ("00000004.json" in kept) == (moment != "saving")
-    assert folder.status() == Status(INTERRUPTED, 5, 1.0, "another's")
+    assert folder.status() == Status(TrialState.INTERRUPTED, 5, 1.0, "another's")

@@ -15,15 +15,17 @@ import torch
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EXIT_FAILED, EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError
-from agropest.results.store import FINISHED, Store, TrialFolder
+from agropest.store.records import TrialState
+from agropest.store.store import Store
+from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints, distributed
-from agropest.training.batches import BatchStream
 from agropest.training.distributed import require_equal_parts
-from agropest.training.records import load_records
-from agropest.training.setting import Setting
+from agropest.training.input.batches import BatchStream
+from agropest.training.input.records import load_records
+from agropest.training.run_context import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
 
@@ -45,7 +47,7 @@ def trial(tiny_sweep: Path, tiny_dataset: Dataset) -> TrialSpec:
 def run(trial: TrialSpec, dataset: Dataset, results: Path, num_processes: int) -> TrialFolder:
     folder = Store(results).folder(trial).claim()
     setting = Setting(dataset.paths, num_processes=num_processes, loader_workers=num_processes - 1)
-    assert run_trial(trial, folder, setting, lambda record: None).status == FINISHED
+    assert run_trial(trial, folder, setting, lambda record: None).status == TrialState.FINISHED
     return folder
 
 

@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from agropest.data.dataset import Dataset
-from agropest.results.store import FINISHED, Store
+from agropest.store.records import TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import evaluation
 from agropest.training.evaluation import detect
-from agropest.training.mapper import TestMapper
-from agropest.training.records import load_records
-from agropest.training.setting import Setting
+from agropest.training.input.mapper import TestMapper
+from agropest.training.input.records import load_records
+from agropest.training.run_context import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
 
@@ -56,7 +57,7 @@ def test_mixed_precision_trains_close_to_full_precision(
         start = {name: tensor.clone() for name, tensor in trainer.model.named_parameters()}
         folder = Store(tmp_path / str(number)).folder(trial).claim()
         status = run_trial(trial, folder, Setting(tiny_dataset.paths), lambda _: None)
-        assert status.status == FINISHED, status.reason
+        assert status.status == TrialState.FINISHED, status.reason
         [path] = sorted(folder.checkpoints.glob("*4.pth"))
         content = torch.load(path, weights_only=True)
         ends.append(torch.cat([(content["model"][name] - start[name]).flatten() for name in start]))

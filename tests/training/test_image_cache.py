@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 
 import agropest.training  # noqa: F401
-from agropest.training.image_cache import ImageCache, limit, open_cache
-from agropest.training.mapper import ImageReader, read_image
+from agropest.training.input.image_cache import ImageCache, limit, open_cache
+from agropest.training.input.mapper import ImageReader, read_image
 
 SIZES = [(40, 60), (60, 40), (33, 7), (64, 64)]
 

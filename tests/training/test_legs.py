@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agropest.data.dataset import Dataset
-from agropest.results.store import FINISHED, STOPPED
+from agropest.store.records import TrialState
 from agropest.sweep.trial import Leg, TrialSpec
 from agropest.training import checkpoints
 from tests.training.test_run_trial import run, trial_of, weights
@@ -40,11 +40,11 @@ def test_with_unchanged_settings_it_is_as_if_it_had_trained_through(
     _, through = run(whole, tiny_dataset, tmp_path / "whole")
     first, second = legs_of(whole)
     status, before = run(first, tiny_dataset, tmp_path / "legs")
-    assert (status.status, status.iteration) == (STOPPED, 2)
+    assert (status.status, status.iteration) == (TrialState.STOPPED, 2)
     assert "generation ends at iteration 2 of 4" in status.reason
     assert before.read_evaluations("test") == []
     status, folder = run(second, tiny_dataset, tmp_path / "legs")
-    assert (status.status, status.iteration) == (FINISHED, 4)
+    assert (status.status, status.iteration) == (TrialState.FINISHED, 4)
     assert [record.iteration for record in folder.read_evaluations("valid")] == [4]
     same_state(checkpoints.load(through.checkpoints, 4), checkpoints.load(folder.checkpoints, 4))
     assert folder.read_evaluations("valid")[0].metrics == through.read_evaluations("valid")[-1].metrics
@@ -80,7 +80,7 @@ def test_other_settings_count_from_there_on_even_where_parameters_are_grouped_ot
     asked = iter([False, True])
     _, folder = run(second, tiny_dataset, tmp_path / "r", should_stop=lambda: next(asked, True))
     status, folder = run(second, tiny_dataset, tmp_path / "r")
-    assert status.status == FINISHED
+    assert status.status == TrialState.FINISHED
     start, end = checkpoints.load(before.checkpoints, 2), checkpoints.load(folder.checkpoints, 4)
     assert start is not None
     assert end is not None

@@ -11,8 +11,8 @@ from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
-from agropest.training.effects import find_effects
-from agropest.training.remembered_effects import idle_overrides
+from agropest.training.dry_run.effects import find_effects
+from agropest.training.dry_run.remembered_effects import idle_overrides
 
 # Overrides that count only where something else is switched on, each with what switches it on.
 COUPLED = {

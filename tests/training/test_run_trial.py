@@ -14,14 +14,16 @@ import torch
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.modeling.build import build
-from agropest.results.initial_weights import read_weights_report
-from agropest.results.store import FAILED, FINISHED, INTERRUPTED, STOPPED, EvaluationRecord, Status, Store, TrialFolder
 from agropest.statistics.boxes import Boxes
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.store.trial_folder import TrialFolder
+from agropest.store.weights_report import read_weights_report
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.setting import Setting
+from agropest.training.run_context import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
 from agropest.training.weights import load_weights
@@ -60,7 +62,7 @@ def test_a_trial_leaves_everything(tiny_sweep: Path, tiny_dataset: Dataset, tmp_
     trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
     seen: list[EvaluationRecord] = []
     status, folder = run(trial, tiny_dataset, tmp_path / "r", seen.append)
-    assert (status.status, status.iteration) == (FINISHED, 4)
+    assert (status.status, status.iteration) == (TrialState.FINISHED, 4)
     assert status.time_s > 0
     assert [record.iteration for record in seen] == [2, 4]
     assert folder.read_evaluations("valid") == seen
@@ -129,10 +131,10 @@ def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
     _, whole = run(trial, tiny_dataset, tmp_path / "whole")
     asked = iter([False, True])
     stopped, _ = run(trial, tiny_dataset, tmp_path / "parts", should_stop=lambda: next(asked, True))
-    assert stopped.status == INTERRUPTED
+    assert stopped.status == TrialState.INTERRUPTED
     assert stopped.iteration < 4
     status, parts = run(trial, tiny_dataset, tmp_path / "parts")
-    assert status.status == FINISHED
+    assert status.status == TrialState.FINISHED
     require_equal(weights(whole, 4), weights(parts, 4))
     one, two = (folder.read_evaluations("valid") + folder.read_evaluations("test") for folder in (whole, parts))
     assert [record.metrics for record in one] == [record.metrics for record in two]
@@ -151,9 +153,9 @@ def test_a_damaged_checkpoint_costs_only_the_work_since_the_one_before(
     for path in folder.evaluations.glob("*-00000004.*"):
         path.unlink()
     assert checkpoints.load(folder.checkpoints, 4) is None
-    folder.write_status(replace(folder.status(), status=INTERRUPTED))
+    folder.write_status(replace(folder.status(), status=TrialState.INTERRUPTED))
     status, folder = run(trial, tiny_dataset, tmp_path / "parts")
-    assert status.status == FINISHED
+    assert status.status == TrialState.FINISHED
     assert [record.metrics for record in folder.read_evaluations()] == [r.metrics for r in whole.read_evaluations()]
     require_equal(weights(whole, 4), weights(folder, 4))
 
@@ -161,7 +163,7 @@ def test_a_damaged_checkpoint_costs_only_the_work_since_the_one_before(
 def test_a_truthy_answer_stops_the_trial(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     trial = trial_of(tiny_sweep, tiny_dataset, "baseline")
     status, folder = run(trial, tiny_dataset, tmp_path / "r", lambda record: True)
-    assert (status.status, status.iteration) == (STOPPED, 2)
+    assert (status.status, status.iteration) == (TrialState.STOPPED, 2)
     assert "iteration 2" in status.reason
     assert folder.read_evaluations("test") == []
 
@@ -171,7 +173,7 @@ def test_a_loss_that_is_not_finite_fails_with_its_iteration(
 ) -> None:
     settings = ("SOLVER.BASE_LR=1e18", "SOLVER.CLIP_GRADIENTS.ENABLED=false", "SOLVER.WARMUP_FACTOR=1.0")
     status, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline", *settings), tiny_dataset, tmp_path / "r")
-    assert status.status == FAILED
+    assert status.status == TrialState.FAILED
     assert "iteration" in status.reason
     assert folder.status() == status
 
@@ -195,7 +197,7 @@ def test_no_checkpoint_holds_a_loss_that_is_not_finite(
     monkeypatch.setattr(TrialTrainer, "run_step", diverges)
     monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 0)
     status, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline"), tiny_dataset, tmp_path / "r")
-    assert status.status == FAILED
+    assert status.status == TrialState.FAILED
     assert status.reason.startswith("iteration 1: expected finite losses, got 'loss_cls'")
     assert checkpoints.iterations(folder.checkpoints) == []
 
@@ -206,7 +208,7 @@ def test_augmented_evaluation_is_stored_beside_the_plain_one(
 ) -> None:
     settings = (setting, "TEST.AUG.MIN_SIZES=[48, 64]", "SOLVER.MAX_ITER=2")
     status, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline", *settings), tiny_dataset, tmp_path / "r")
-    assert status.status == FINISHED
+    assert status.status == TrialState.FINISHED
     assert [record.iteration for record in folder.read_evaluations("valid")] == [2]
     assert [record.iteration for record in folder.read_evaluations("valid_augmented")] == [2]
 
@@ -221,5 +223,5 @@ def test_loader_workers_do_not_change_the_weights(tiny_sweep: Path, tiny_dataset
     for loader_workers in (1, 4):
         folder = Store(tmp_path / str(loader_workers)).folder(trial).claim()
         status = run_trial(trial, folder, Setting(splits, loader_workers=loader_workers), lambda record: None)
-        assert status.status == FINISHED
+        assert status.status == TrialState.FINISHED
         require_equal(expected, weights(folder, 20))

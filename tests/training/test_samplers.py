@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agropest.modeling.config import SAMPLERS
-from agropest.training.samplers import (
+from agropest.training.input.samplers import (
     class_repeat_factors,
     image_frequency,
     image_repeat_factors,

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from agropest.data.dataset import Dataset
-from agropest.results.store import INTERRUPTED, EvaluationRecord, Status, Store
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
-from agropest.training.setting import Setting
-from agropest.tuning import child, warm_server
-from agropest.tuning.warm_server import warm_server_for_all
+from agropest.training.run_context import Setting
+from agropest.tuning.workers import child, warm_server
+from agropest.tuning.workers.warm_server import warm_server_for_all
 
 
 def test_a_process_whose_trial_was_taken_over_says_so_and_ends(
@@ -25,9 +26,9 @@ def test_a_process_whose_trial_was_taken_over_says_so_and_ends(
         process, connection = child.start(child.Job(trial, folder.path, Setting(tiny_dataset.paths)))
         kind, record = connection.recv()
         assert (kind, type(record)) == ("evaluation", EvaluationRecord)
-        folder.claim().write_status(Status(INTERRUPTED, 2, 1.0, "another's"))
+        folder.claim().write_status(Status(TrialState.INTERRUPTED, 2, 1.0, "another's"))
         connection.send(child.GO_ON)
         assert connection.recv() == ("end", child.LOST, "another process has taken this trial over", 0)
         process.join(60)
     assert process.exitcode == 0
-    assert folder.status() == Status(INTERRUPTED, 2, 1.0, "another's")
+    assert folder.status() == Status(TrialState.INTERRUPTED, 2, 1.0, "another's")

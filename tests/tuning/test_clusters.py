@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agropest.results.store import TrialFolder
+from agropest.store.trial_folder import TrialFolder
 from tests.test_docs_run import TINY_DEMO
 from tests.tuning.conftest import LIMIT_S, ROOT, Running
 

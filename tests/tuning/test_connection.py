@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agropest.errors import EnvironmentFault
-from agropest.tuning import connection
-from agropest.tuning.connection import RayOptions, connected
+from agropest.tuning.ray import connection
+from agropest.tuning.ray.connection import RayOptions, connected
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_logs_page_has_every_trials_log(running: Running) -> None:
     listed = {name for names in logs.values() for name in names}
     assert listed == {"trial-baseline-s1.log", "trial-focal-s1.log"}
     text = get(f"{base}/api/v0/logs/file?node_id={node}&filename=trial-focal-s1.log&lines=1000", secret)
-    assert "agropest.tuning.child: process" in text
+    assert "agropest.tuning.workers.child: process" in text
 
 
 def sweep_metrics(text: str) -> dict[tuple[str, str], float]:

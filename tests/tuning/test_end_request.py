@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agropest.tuning.end_request import EndRequest
+from agropest.tuning.shutdown import EndRequest
 
 
 class Console:

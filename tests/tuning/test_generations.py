@@ -13,13 +13,14 @@ import pytest
 
 from agropest import files
 from agropest.errors import SweepFileError
-from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
-from agropest.results.sweep_record import read_sweep_record
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.store.sweep_record import read_sweep_record
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.generations import Population
-from agropest.tuning.suggestions import opened
+from agropest.tuning.search.generations import Population
+from agropest.tuning.search.suggestions import opened
 from launch import main
 from tests.sweep.test_population import PBT, RATE
 from tests.tuning.test_suggestions import NO_BOXES, ROOT
@@ -48,11 +49,11 @@ def train(search: Population, store: Store, value_of: Callable[[TrialSpec], floa
         folder, value = store.folder(trial).claim(), value_of(trial)
         folder.write_spec(trial)
         if value is None:
-            folder.write_status(Status(FAILED, trial.start_iter, reason="diverged"))
+            folder.write_status(Status(TrialState.FAILED, trial.start_iter, reason="diverged"))
             continue
         folder.write_evaluation(EvaluationRecord("valid", trial.max_iter, {"AP": value}, 0, 1, 0.1), NO_BOXES.save)
         files.write_text(folder.checkpoints / f"{trial.max_iter:08d}.json", "{}")
-        folder.write_status(Status(FINISHED if trial.ends_schedule else STOPPED, trial.max_iter))
+        folder.write_status(Status(TrialState.FINISHED if trial.ends_schedule else TrialState.STOPPED, trial.max_iter))
     return trials
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 CODE = """
 import os, sys
 from pathlib import Path
-from agropest.tuning.library_output import library_output_to
+from agropest.tuning.ray.library_output import library_output_to
 print("before")
 try:
     with library_output_to(Path(sys.argv[1]) / "a" / "launch.log") as console:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import EnvironmentFault
-from agropest.tuning import connection
-from agropest.tuning.connection import RayOptions, exposure_warning, is_loopback, require_token
+from agropest.tuning.ray import connection
+from agropest.tuning.ray.connection import RayOptions, exposure_warning, is_loopback, require_token
 from tests.tuning.conftest import Running
 
 LISTEN = "0A"

@@ -15,27 +15,18 @@ import pandas as pd
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
+from agropest.analysis.sweep_comparison import compare_trials
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.demo import draw_demo_dataset
-from agropest.results.completeness import is_stopped
-from agropest.results.store import (
-    FAILED,
-    FINISHED,
-    INTERRUPTED,
-    OUT_OF_MEMORY,
-    RUNNING,
-    STOPPED,
-    EvaluationRecord,
-    Status,
-    Store,
-)
-from agropest.results.sweep_comparison import compare_trials
+from agropest.data.demo.draw import draw_demo_dataset
 from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.store.completeness import is_stopped
+from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.lockstep import Lockstep
-from agropest.tuning.standings import Standings, open_standings
+from agropest.tuning.stopping.lockstep import Lockstep
+from agropest.tuning.stopping.stopping_state import Standings, open_standings
 from launch import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +112,7 @@ def evaluate(store: Store, trial: TrialSpec, dataset: Dataset, iteration: int, s
         np.full(len(some), 0.9, dtype=np.float32),
     )
     folder = store.folder(trial).claim()
-    folder.write_status(Status(RUNNING, iteration))
+    folder.write_status(Status(TrialState.RUNNING, iteration))
     record = EvaluationRecord("valid", iteration, {"AP": 100 * share}, len(boxes), len(truth.images), 0.1)
     folder.write_evaluation(record, boxes.save)
 
@@ -141,7 +132,7 @@ def test_the_race_is_read_from_the_store_and_the_next_launch_begins_with_its_sto
     assert stop.std_error > 1
     assert standings.still_in([good, bad]) == [good]
     status = store.folder(bad).status()
-    assert (status.status, status.iteration) == (STOPPED, 400)
+    assert (status.status, status.iteration) == (TrialState.STOPPED, 400)
     assert "stopped early: worse than good at iteration 200" in status.reason
 
 
@@ -201,7 +192,7 @@ def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(hundred: Dataset
     second.status = "RUNNING"
     evaluate(store, bad, hundred, 200, 0.2)
     assert scheduler.on_trial_result(controller, second, {"iteration": 200}) == TrialScheduler.STOP
-    assert store.folder(bad).status().status == STOPPED
+    assert store.folder(bad).status().status == TrialState.STOPPED
     second.status = "TERMINATED"
     scheduler.on_trial_complete(controller, second, {})
     assert scheduler.choose_trial_to_run(controller) is first
@@ -239,9 +230,9 @@ def test_a_paused_trial_that_is_out_is_ended_where_it_waits(hundred: Dataset, tm
     assert scheduler.on_trial_result(controller, running, {"iteration": 200}) == TrialScheduler.CONTINUE
     assert waiting.status == "TERMINATED"
     status = store.folder(bad).status()
-    assert (status.status, status.iteration) == (STOPPED, 200)
+    assert (status.status, status.iteration) == (TrialState.STOPPED, 200)
     assert not math.isnan(status.time_s)
-    assert store.folder(good).status().status != FINISHED
+    assert store.folder(good).status().status != TrialState.FINISHED
 
 
 def test_a_trial_whose_node_was_lost_is_still_ended_when_it_is_out(hundred: Dataset, tmp_path: Path) -> None:
@@ -259,7 +250,7 @@ def test_a_trial_whose_node_was_lost_is_still_ended_when_it_is_out(hundred: Data
     scheduler.on_trial_add(controller, lost)
     evaluate(store, good, hundred, 200, 0.9)
     assert scheduler.on_trial_result(controller, running, {"iteration": 200}) == TrialScheduler.CONTINUE
-    assert (lost.status, store.folder(bad).status().status) == ("TERMINATED", STOPPED)
+    assert (lost.status, store.folder(bad).status().status) == ("TERMINATED", TrialState.STOPPED)
 
 
 def test_what_a_failed_trial_had_stored_still_counts(hundred: Dataset, tmp_path: Path) -> None:
@@ -267,7 +258,7 @@ def test_what_a_failed_trial_had_stored_still_counts(hundred: Dataset, tmp_path:
     evaluate(store, good, hundred, 200, 0.9)
     evaluate(store, bad, hundred, 200, 0.2)
     before = Standings(spec, [good, bad], set(), hundred, store).decide()
-    store.folder(good).claim().write_status(Status(FAILED, 200))
+    store.folder(good).claim().write_status(Status(TrialState.FAILED, 200))
     assert Standings(spec, [good, bad], set(), hundred, store).decide() == before
     assert set(before) == {"bad"}
 
@@ -285,8 +276,8 @@ def test_nobody_waits_for_a_trial_that_lacks_gpu_memory(hundred: Dataset, tmp_pa
         store.folder(late).claim().write_status(status)
         return set(Standings(spec, [good, bad, late], set(), hundred, store).decide())
 
-    assert out(Status(INTERRUPTED, 200, reason="its process was killed")) == set()
-    assert out(Status(INTERRUPTED, 200, reason=OUT_OF_MEMORY)) == {"bad"}
+    assert out(Status(TrialState.INTERRUPTED, 200, reason="its process was killed")) == set()
+    assert out(Status(TrialState.INTERRUPTED, 200, reason=OUT_OF_MEMORY)) == {"bad"}
 
 
 def test_a_variant_is_not_judged_without_the_seeds_that_a_launch_leaves_out(hundred: Dataset, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from agropest.results.machine import Card, Machine, parse_cards
-from agropest.tuning.packing import (
+from agropest.machine import Card, Machine, parse_cards
+from agropest.planning.packing import (
     MAX_PER_CARD,
     MEMORY_MARGIN,
     CpuLayout,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agropest.results.store import INTERRUPTED, OUT_OF_MEMORY, STOPPED, EvaluationRecord, Status, Store
+from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
@@ -33,7 +34,7 @@ def test_a_share_that_was_too_small_is_raised_for_the_next_launch(
     calls: list[int] = []
 
     def fit(*_: Any) -> None:
-        store.folder(trials[0]).claim().write_status(Status(INTERRUPTED, 7, 1.0, OUT_OF_MEMORY))
+        store.folder(trials[0]).claim().write_status(Status(TrialState.INTERRUPTED, 7, 1.0, OUT_OF_MEMORY))
         calls.append(1)
 
     class End(SimpleNamespace):
@@ -64,8 +65,8 @@ def test_a_stopped_trial_keeps_its_best_and_its_last_checkpoint(tmp_path: Path, 
             checkpoints.save(folder.checkpoints, iteration, {})
         checkpoints.save(folder.checkpoints, 50, {})
     (folders[0].checkpoints / "00000045.pth").write_bytes(b"its writer lost the claim before the seal")
-    folders[0].write_status(Status(STOPPED, 40))
-    folders[1].write_status(Status(INTERRUPTED, 40))
+    folders[0].write_status(Status(TrialState.STOPPED, 40))
+    folders[1].write_status(Status(TrialState.INTERRUPTED, 40))
     run._remove_checkpoints_of_stopped(spec, trials, store)
     assert sorted(folders[0].checkpointed()) == left
     assert sorted(path.name for path in folders[0].checkpoints.glob("*.pth")) == [f"{i:08d}.pth" for i in left]

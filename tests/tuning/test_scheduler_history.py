@@ -10,11 +10,12 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from agropest import files
-from agropest.results.store import FINISHED, RUNNING, STOPPED, EvaluationRecord, Status, Store
-from agropest.sweep.stop_rule import ASHA, MEDIAN, StopRule
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
+from agropest.sweep.sections.stop_rule import ASHA, MEDIAN, StopRule
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.schedulers import build_scheduler, read_history
-from agropest.tuning.trainable import flat_metrics
+from agropest.tuning.stopping.schedulers import build_scheduler, read_history
+from agropest.tuning.workers.trainable import flat_metrics
 
 MAX_ITER, PERIOD = 12, 2
 TRIALS = [
@@ -50,19 +51,19 @@ def run(rule: StopRule, store: Store, order: list[tuple[TrialSpec, int, float]],
     decider = scheduler(rule, store)
     for step, (trial, iteration, value) in enumerate(order):
         folder = store.folder(trial)
-        if folder.status().status in (STOPPED, FINISHED):
+        if folder.status().status in (TrialState.STOPPED, TrialState.FINISHED):
             continue
         record = EvaluationRecord("valid", iteration, {"AP": value}, 1, 1, 0.1, stored_at=1000.0 + step)
         claimed = folder.claim()
         claimed.write_evaluation(record, lambda path: (path.parent.mkdir(exist_ok=True), path.write_bytes(b"x")))
-        claimed.write_status(Status(RUNNING, iteration))
+        claimed.write_status(Status(TrialState.RUNNING, iteration))
         if step in kill_at:  # between the evaluation and what the scheduler makes of it
             decider = scheduler(rule, store)
-            if folder.status().status == STOPPED:
+            if folder.status().status == TrialState.STOPPED:
                 continue
         its_trial = SimpleNamespace(trial_id=f"{trial.label}-{len(kill_at)}", config={"trial": trial.name})
         if iteration == MAX_ITER:
-            claimed.write_status(Status(FINISHED, iteration))
+            claimed.write_status(Status(TrialState.FINISHED, iteration))
             decider.on_trial_complete(Nobody(), its_trial, flat_metrics(record, "AP"))
         else:
             decider.on_trial_result(Nobody(), its_trial, flat_metrics(record, "AP"))
@@ -79,7 +80,7 @@ def test_stops_after_kills_are_those_of_an_undisturbed_sweep(method: str, tmp_pa
         undisturbed = run(rule, Store(tmp_path / f"{seed}-whole"), order, frozenset())
         killed = run(rule, Store(tmp_path / f"{seed}-killed"), order, kills)
         assert killed == undisturbed
-        stopped += sum(outcome.startswith(STOPPED) for outcome in killed)
+        stopped += sum(outcome.startswith(TrialState.STOPPED) for outcome in killed)
     assert stopped > 6
 
 
@@ -90,12 +91,12 @@ def test_a_trial_that_went_on_is_not_stopped_afterwards(tmp_path: Path) -> None:
         claimed = store.folder(trial).claim()
         record = EvaluationRecord("valid", iteration, {"AP": value}, 1, 1, 0.1, stored_at=float(step))
         claimed.write_evaluation(record, lambda path: (path.parent.mkdir(exist_ok=True), path.write_bytes(b"x")))
-        claimed.write_status(Status(RUNNING, iteration))
+        claimed.write_status(Status(TrialState.RUNNING, iteration))
     decider = scheduler(StopRule(method=ASHA, grace_period_iters=2), store)
     told = SimpleNamespace(trial_id="new", config={"trial": TRIALS[0].name})
     for iteration in (2, 4):
         assert decider.on_trial_result(Nobody(), told, {"AP": 1.0, "iteration": iteration}) == TrialScheduler.CONTINUE
-    assert store.folder(TRIALS[0]).status().status == RUNNING
+    assert store.folder(TRIALS[0]).status().status == TrialState.RUNNING
 
 
 @pytest.mark.parametrize("method", [ASHA, MEDIAN])
@@ -109,25 +110,25 @@ def test_the_baseline_and_what_another_sweep_finished_are_heard_of_and_never_sto
         decider = scheduler(rule, store, baseline)
         for iteration in range(PERIOD, MAX_ITER, PERIOD):
             for number, trial in enumerate(TRIALS):
-                if store.folder(trial).status().status == STOPPED:
+                if store.folder(trial).status().status == TrialState.STOPPED:
                     continue
                 record = EvaluationRecord("valid", iteration, {"AP": 50.0 - number}, 1, 1, 0.1, stored_at=iteration)
                 claimed = store.folder(trial).claim()
                 claimed.write_evaluation(record, lambda path: files.write_bytes(path, b"x"))
-                claimed.write_status(Status(RUNNING, iteration))
+                claimed.write_status(Status(TrialState.RUNNING, iteration))
                 told = SimpleNamespace(trial_id=trial.label, config={"trial": trial.name})
                 decider.on_trial_result(Nobody(), told, flat_metrics(record, "AP"))
         stopped = store.folder(worst).status()
         if baseline == worst.label:
-            assert (stopped.status, stopped.iteration) == (RUNNING, MAX_ITER - PERIOD)
+            assert (stopped.status, stopped.iteration) == (TrialState.RUNNING, MAX_ITER - PERIOD)
             continue
-        assert stopped.status == STOPPED
+        assert stopped.status == TrialState.STOPPED
         assert stopped.stopped_for == ("tiny: rule",)
         # Another sweep trains it to its end; then this one is launched again, and the rule hears of all of it.
         claimed = store.folder(worst).claim()
         for iteration in range(stopped.iteration + PERIOD, MAX_ITER + 1, PERIOD):
             record = EvaluationRecord("valid", iteration, {"AP": 1.0}, 1, 1, 0.1, stored_at=100.0 + iteration)
             claimed.write_evaluation(record, lambda path: files.write_bytes(path, b"x"))
-        claimed.write_status(Status(FINISHED, MAX_ITER))
+        claimed.write_status(Status(TrialState.FINISHED, MAX_ITER))
         scheduler(rule, store, baseline)
-        assert store.folder(worst).status().status == FINISHED
+        assert store.folder(worst).status().status == TrialState.FINISHED

@@ -9,20 +9,20 @@ import pytest
 
 from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault
-from agropest.results.machine import Card, Machine
-from agropest.results.paces import Paces
-from agropest.results.probes import ProbeShelf
-from agropest.results.store import Store
-from agropest.sweep.measurement import Measurement, similar_key, work_key
+from agropest.machine import Card, Machine
+from agropest.planning.measurement import Measurement, similar_key, work_key
+from agropest.planning.measurement_cache import ProbeShelf
+from agropest.planning.speeds import Paces
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
-from agropest.sweep.resources import Resources
+from agropest.sweep.sections.resources import Resources
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.training.probe import Probe, largest_evaluated
-from agropest.training.setting import Setting
+from agropest.training.dry_run.probe import Probe, largest_evaluated
+from agropest.training.run_context import Setting
 from agropest.training.trial import detectron2_config
-from agropest.tuning.probing import ProbeError, ProbeJob, run_together
-from agropest.tuning.sizing import Sizing
+from agropest.tuning.workers.probing import ProbeError, ProbeJob, run_together
+from agropest.tuning.workers.sizing import Sizing
 
 GIB = 1 << 30
 CARDS = Machine("EPYC", 16, (Card("simulated", 24 * GIB),) * 2)

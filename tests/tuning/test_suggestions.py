@@ -12,15 +12,16 @@ import pandas as pd
 import pytest
 
 from agropest.errors import EnvironmentFault, StoreError
-from agropest.results.sealed import write_twice
-from agropest.results.store import FAILED, FINISHED, STOPPED, EvaluationRecord, Status, Store
 from agropest.statistics.boxes import Boxes
-from agropest.sweep.distributions import Distribution
+from agropest.store.checksummed import write_twice
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
+from agropest.sweep.sections.distributions import Distribution
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning import suggestions
-from agropest.tuning.suggestions import Observation, Suggestions, opened, suggest
+from agropest.tuning.search import suggestions
+from agropest.tuning.search.suggestions import Observation, Suggestions, opened, suggest
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = {
@@ -51,7 +52,7 @@ def load(tmp_path: Path, *settings: str, name: str = "a") -> SweepSpec:
     return load_sweep(path, settings)
 
 
-def end(store: Store, trial: TrialSpec, value: float, status: str = FINISHED) -> None:
+def end(store: Store, trial: TrialSpec, value: float, status: str = TrialState.FINISHED) -> None:
     folder = store.folder(trial).claim()
     folder.write_spec(trial)
     record = EvaluationRecord("valid", 100, {"AP": value}, 0, 1, 0.1)
@@ -115,8 +116,8 @@ def test_finished_trials_of_the_store_are_told_those_of_another_setting_are_not(
     (origin,) = expand(replace(spec, seeds=(1,)))
     fitting = replace(origin, config={**origin.config, "SOLVER.BASE_LR": 0.25, "SEED": 9})
     end(store, fitting, 33.0)
-    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 0.5}), 20.0, STOPPED)
-    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 0.6}), 20.0, FAILED)
+    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 0.5}), 20.0, TrialState.STOPPED)
+    end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 0.6}), 20.0, TrialState.FAILED)
     end(store, replace(fitting, config={**fitting.config, "SOLVER.BASE_LR": 2.5}), 99.0)  # outside the space
     end(store, replace(fitting, config={**fitting.config, "SOLVER.MAX_ITER": 7}), 99.0)
     end(store, replace(fitting, data="data-2"), 99.0)
@@ -130,7 +131,7 @@ def test_finished_trials_of_the_store_are_told_those_of_another_setting_are_not(
     search = Suggestions(spec, expand, store)
     assert search.next_round()
     point = {"SOLVER.BASE_LR": 0.25, "MODEL.ROI_BOX_HEAD.CLS_LOSS": "cross_entropy"}
-    assert sorted((one.status, one.value) for one in told) == [(FINISHED, 33.0), (STOPPED, 20.0)]
+    assert sorted((one.status, one.value) for one in told) == [(TrialState.FINISHED, 33.0), (TrialState.STOPPED, 20.0)]
     assert point in [one.point for one in told]
     before = list(told)
     run_round(search, store)
@@ -142,7 +143,7 @@ def test_finished_trials_of_the_store_are_told_those_of_another_setting_are_not(
 def test_suggestions_go_where_it_was_good() -> None:
     told = [
         Observation({"SOLVER.BASE_LR": 10**-e, "MODEL.ANCHOR_GENERATOR.SIZES": [[16]], "SOLVER.WARMUP_ITERS": n % 5},
-                    FINISHED, 50 - 10 * abs(e - 2))
+                    TrialState.FINISHED, 50 - 10 * abs(e - 2))
         for n, e in enumerate([0.2 * i for i in range(1, 20)])
     ]  # fmt: skip
     points = suggest(SPACE, told, 8, [0, 1])
@@ -156,7 +157,7 @@ def test_suggestions_go_where_it_was_good() -> None:
 
 def test_no_point_is_suggested_twice() -> None:
     few = {"SEED": Distribution("choice", (1, 2, 3))}
-    told = [Observation({"SEED": 1}, FINISHED, 1.0), Observation({"SEED": 2}, FAILED)]
+    told = [Observation({"SEED": 1}, TrialState.FINISHED, 1.0), Observation({"SEED": 2}, TrialState.FAILED)]
     assert suggest(few, told, 4, [0, 0]) == [{"SEED": 3}]
 
 

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from agropest import files
-from agropest.results.store import FINISHED, INTERRUPTED, EvaluationRecord, Status, Store
+from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.hooks import Forgiving
+from agropest.tuning.ray.hooks import Forgiving
 from agropest.tuning.run import _told_before
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_what_an_earlier_launch_told_is_read_from_the_store(tmp_path: Path) -> N
     for iteration in (2, 4):
         record = EvaluationRecord("valid", iteration, {"AP": 1.0}, 1, 1, 0.1)
         folder.write_evaluation(record, lambda path: files.write_bytes(path, b"boxes"))
-    folder.write_status(Status(INTERRUPTED, 4))
+    folder.write_status(Status(TrialState.INTERRUPTED, 4))
     assert _told_before(trial, store) == 2  # the last evaluation is told when the trial has been tested
-    folder.write_status(Status(FINISHED, 4))
+    folder.write_status(Status(TrialState.FINISHED, 4))
     assert _told_before(trial, store) == 4

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from agropest.tuning import child, warm_server
-from agropest.tuning.warm_server import ADDRESS, warm_server_for_all
+from agropest.tuning.workers import child, warm_server
+from agropest.tuning.workers.warm_server import ADDRESS, warm_server_for_all
 
 
 @pytest.fixture(autouse=True)

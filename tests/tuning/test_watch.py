@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from agropest import files
-from agropest.results.standing import Standing
-from agropest.results.store import FINISHED, NEW, RUNNING, EvaluationRecord, Heartbeat, Status, Store
+from agropest.analysis.progress import Standing
+from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState
+from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.progress import Progress, duration, most_telling
-from agropest.tuning.watch import Rewritten, Watch
+from agropest.tuning.watch.progress import Progress, duration, most_telling
+from agropest.tuning.watch.watch import Rewritten, Watch
 
 
 @pytest.fixture
@@ -26,17 +27,21 @@ def spec(tiny_sweep: Path) -> SweepSpec:
 def trials_of(store: Store) -> list[TrialSpec]:
     """A baseline that has finished, a trial that runs and one that waits."""
     made = []
-    for label, status, scores in (("baseline", FINISHED, (20.0, 30.0)), ("focal", RUNNING, (25.0,)), ("late", NEW, ())):
+    for label, status, scores in (
+        ("baseline", TrialState.FINISHED, (20.0, 30.0)),
+        ("focal", TrialState.RUNNING, (25.0,)),
+        ("late", TrialState.NEW, ()),
+    ):
         trial = TrialSpec(label, 1, {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 50, "LABEL": label}, "d")
         made.append(trial)
-        if status == NEW:
+        if status == TrialState.NEW:
             continue
         folder = store.folder(trial).claim()
         for number, score in enumerate(scores, start=1):
             record = EvaluationRecord("valid", 50 * number, {"AP": score}, 1, 1, 0.1)
             folder.write_evaluation(record, lambda path: files.write_bytes(path, b"boxes"))
         folder.write_status(Status(status, 50 * len(scores), 100.0))
-        if status == RUNNING:
+        if status == TrialState.RUNNING:
             folder.write_heartbeat(Heartbeat(60, 0.0, images_per_s=12.34))
     return made
 
@@ -123,7 +128,7 @@ def test_what_cannot_be_written_at_the_end_is_said_and_nothing_else_stops() -> N
 def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
     written: list[int] = []
     page = Rewritten("the page", lambda: written.append(1), period_s=0)
-    standing = Standing(TrialSpec("a", 1, {}, "d"), RUNNING, "", 10, 5.0, 10, None, 5.0, 1.0, 0.0, None)
+    standing = Standing(TrialSpec("a", 1, {}, "d"), TrialState.RUNNING, "", 10, 5.0, 10, None, 5.0, 1.0, 0.0, None)
     for standings in ([standing], [standing], []):
         page._next = 0.0  # however long the last writing took
         page(standings)
@@ -139,10 +144,10 @@ def test_most_telling_keeps_the_sweeps_order(tmp_path: Path) -> None:
         return Standing(TrialSpec(label, 1, {}, "d"), status, "", 0, best, None, None, best, 0.0, 0.0, None)
 
     trials = [
-        standing("a", NEW, None),
-        standing("b", FINISHED, 1.0),
-        standing("c", FINISHED, 2.0),
-        standing("d", RUNNING, 0.0),
+        standing("a", TrialState.NEW, None),
+        standing("b", TrialState.FINISHED, 1.0),
+        standing("c", TrialState.FINISHED, 2.0),
+        standing("d", TrialState.RUNNING, 0.0),
     ]
     assert [one.trial.label for one in most_telling(trials, 4)] == ["a", "b", "c", "d"]
     assert [one.trial.label for one in most_telling(trials, 3)] == ["c", "d"]

@@ -2,7 +2,7 @@
 
 Each rule is a function from :class:`Subject` to the texts of its remarks; :data:`RULES` names them, and
 ``silence: [name]`` in the sweep file turns one off. They warn, and never refuse: what cannot be trained at all is
-refused by ``sweep.plan`` and ``training.effects``.
+refused by ``sweep.plan`` and ``training.dry_run.effects``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.data.statistics import box_scales, class_statistics, read_split
+from agropest.data.inspection.statistics import box_scales, class_statistics, read_split
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.trial import TrialSpec
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from agropest.data.dataset import Dataset
-from agropest.data.statistics import ClassStatistics, class_statistics
-from agropest.sweep.search import is_drawn
+from agropest.data.inspection.statistics import ClassStatistics, class_statistics
+from agropest.sweep.sections.search import is_drawn
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 

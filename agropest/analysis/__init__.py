@@ -1,0 +1,1 @@
+"""What the stored evaluations say: ranking, comparison, guards, live progress. No torch, no ray."""

@@ -1,0 +1,211 @@
+"""The comparison of a sweep's variants, from what the store holds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agropest.analysis.comparison import Candidate, Comparison, Drawn, compare_candidates
+from agropest.analysis.ranking import DAMAGED
+from agropest.errors import DataError
+from agropest.statistics.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.bootstrap import RESAMPLES, Replicates
+from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.matching import Targets, read_targets
+from agropest.statistics.metric import Basis, basis_of
+from agropest.store.chosen import chosen_evaluation
+from agropest.store.completeness import is_whole
+from agropest.store.records import EvaluationRecord, TrialState
+from agropest.store.replicate_cache import TEST, read_replicates
+from agropest.store.store import Store
+from agropest.sweep.sections.guard import Guard
+from agropest.sweep.trial import TrialSpec
+
+APART = "nothing of it was evaluated at the same seed and iteration as the baseline: not compared"
+ONE_SEED = "one seed: the interval is of image sampling only"
+STATUS_ORDER = (
+    TrialState.FINISHED,
+    TrialState.STOPPED,
+    TrialState.RUNNING,
+    TrialState.INTERRUPTED,
+    TrialState.NEW,
+    TrialState.FAILED,
+)
+
+
+def compare_trials(
+    trials: Sequence[TrialSpec],
+    store: Store,
+    ground_truths: Mapping[str, GroundTruth],
+    metric: str = AP,
+    baseline: str = "baseline",
+    guards: Sequence[Guard] = (),
+    resamples: int = RESAMPLES,
+    design: str = "",
+) -> Comparison:
+    """Returns what the sweep can say so far.
+
+    A finished trial of which something was damaged after the launch had found it whole counts as interrupted.
+
+    Args:
+        trials: of the sweep, in any state.
+        ground_truths: split name ("valid", and "test" where there is one) to its ground truth.
+        metric: of the sweep.
+        baseline: label of the variant that the others are compared with.
+        guards: of the sweep.
+        resamples: of the bootstrap.
+        design: of the sweep's factors.
+    """
+    targets = {name: read_targets(truth) for name, truth in ground_truths.items()}
+    reader = functools.partial(_Reader, store, targets, metric, resamples)
+    try:
+        return _compare(trials, reader(doubts_boxes=False), baseline, guards, design)
+    except DataError:  # once more with every file read and checked, which takes its time
+        return _compare(trials, reader(doubts_boxes=True), baseline, guards, design)
+
+
+def _compare(
+    trials: Sequence[TrialSpec], reader: _Reader, baseline: str, guards: Sequence[Guard], design: str
+) -> Comparison:
+    read = [reader.read(trial) for trial in trials]
+    by_label: dict[str, list[_Read]] = {}
+    for one in read:
+        by_label.setdefault(one.trial.label, []).append(one)
+    base = by_label.get(baseline, [])
+    candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
+    told = compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
+    return replace(told, damaged=tuple(one.trial.name for one in read if one.is_damaged))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the store holds of one trial.
+
+    Attributes:
+        chosen: what a finished trial is ranked by; None while it has not finished.
+        valid: iteration to evaluation.
+        test: of the chosen checkpoint.
+        is_damaged: whether it has finished, and what it is ranked by is no longer as it was written.
+    """
+
+    trial: TrialSpec
+    status: str
+    chosen: EvaluationRecord | None
+    valid: Mapping[int, EvaluationRecord]
+    test: EvaluationRecord | None
+    is_damaged: bool = False
+
+    @property
+    def seed(self) -> int:
+        return self.trial.seed
+
+    @property
+    def shown(self) -> EvaluationRecord | None:
+        """The chosen evaluation, or the last one of a trial that has not finished."""
+        return self.chosen or (self.valid[max(self.valid)] if self.valid else None)
+
+
+class _Reader:
+    """Reads evaluations and their replicates from the store.
+
+    Args:
+        doubts_boxes: whether all boxes are read and checked first; else those of finished trials that have the right
+            size are taken for whole, which the launch has found them to be.
+    """
+
+    def __init__(
+        self, store: Store, targets: Mapping[str, Targets], metric: str, resamples: int, doubts_boxes: bool
+    ) -> None:
+        self.store, self.targets, self.metric, self.resamples = store, targets, metric, resamples
+        self.doubts_boxes = doubts_boxes
+
+    def read(self, trial: TrialSpec) -> _Read:
+        """Returns what there is of a trial."""
+        folder = self.store.folder(trial)
+        status = folder.status().status
+        chosen = chosen_evaluation(folder, self.metric) if status == TrialState.FINISHED else None
+        if status == TrialState.FINISHED and chosen is None:
+            status = TrialState.FAILED  # not one evaluation has the metric
+        is_damaged = status == TrialState.FINISHED and not is_whole(
+            trial, folder, self.metric, self.targets, self.doubts_boxes
+        )
+        if is_damaged:
+            status, chosen = TrialState.INTERRUPTED, None
+        tests = folder.read_evaluations(TEST) if chosen and TEST in self.targets else []
+        test = next((record for record in tests if chosen and record.iteration == chosen.iteration), None)
+        whole = folder.read_evaluations("valid", check_boxes=self.doubts_boxes or status != TrialState.FINISHED)
+        valid = {record.iteration: record for record in whole}
+        return _Read(trial, status, chosen, valid, test, is_damaged)
+
+    def candidate(self, trials: Sequence[_Read], base: Sequence[_Read]) -> Candidate:
+        """Returns a variant by its chosen evaluations where all seeds have finished, else as far as they have got."""
+        finished = sum(one.chosen is not None for one in trials)
+        complete = finished == len(trials)
+        fair = complete and all(one.chosen for one in base)
+        against = None if not base or fair else self._equal(trials, base)
+        is_apart = bool(base) and not fair and against is None and trials[0].trial.label != base[0].trial.label
+        own = [(one.trial, record) for one in trials if (record := one.shown)]
+        shown = against[0] if against and not complete else self._drawn(own)
+        tests = [(one.trial, one.test) for one in trials if one.test] if complete else []
+        tests = tests if len(tests) == len(trials) else []
+        wanted = basis_of(self.metric)
+        return Candidate(
+            label=trials[0].trial.label,
+            status=_status([one.status for one in trials], finished),
+            shown=shown,
+            against=against,
+            test=tuple(self._replicates(*one, wanted) for one in tests),
+            test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
+            notes=(
+                *_notes(finished, len(trials), len(shown.seeds), bool(against), any(one.is_damaged for one in trials)),
+                *([APART] if is_apart and own else []),
+            ),
+            levels=trials[0].trial.levels,
+            is_apart=is_apart,
+        )
+
+    def _equal(self, trials: Sequence[_Read], base: Sequence[_Read]) -> tuple[Drawn, Drawn] | None:
+        """Returns both sides at the last iteration that both have evaluated, for every seed that both have."""
+        opponents = {one.seed: one for one in base}
+        ours, theirs = [], []
+        for one in trials:
+            other = opponents.get(one.seed)
+            common = max(one.valid.keys() & other.valid.keys(), default=None) if other else None
+            if other is not None and common is not None:
+                ours.append((one.trial, one.valid[common]))
+                theirs.append((other.trial, other.valid[common]))
+        return (self._drawn(ours), self._drawn(theirs)) if ours else None
+
+    def _drawn(self, evaluations: Sequence[tuple[TrialSpec, EvaluationRecord]]) -> Drawn:
+        wanted, ap = basis_of(self.metric), basis_of(AP)
+        of_metric = tuple(self._replicates(*one, wanted) for one in evaluations)
+        return Drawn(
+            seeds=tuple(trial.seed for trial, _ in evaluations),
+            iterations=tuple(record.iteration for _, record in evaluations),
+            metric=of_metric,
+            by_class=of_metric if wanted == ap else tuple(self._replicates(*one, ap) for one in evaluations),
+            deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in evaluations),
+        )
+
+    def _replicates(self, trial: TrialSpec, record: EvaluationRecord, basis: Basis) -> Replicates:
+        targets = self.targets[TEST if record.split == TEST else "valid"]
+        return read_replicates(self.store.folder(trial), record, targets, basis, trial.config, self.resamples)
+
+
+def _status(statuses: Sequence[str], num_finished: int) -> str:
+    """Returns the status of a variant; FINISHED only where every seed has, so that no survivor speaks for all."""
+    if 0 < num_finished < len(statuses):
+        return f"{num_finished} of {len(statuses)} {TrialState.FINISHED}"
+    return min(statuses, key=STATUS_ORDER.index)
+
+
+def _notes(num_finished: int, num_trials: int, num_shown: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
+    notes = [DAMAGED] if is_damaged else []
+    if num_shown == 1:
+        notes.append(ONE_SEED)
+    if 0 < num_finished < num_trials:
+        notes.append(f"{num_finished} of {num_trials} seeds have finished")
+    if at_equal:
+        notes.append("compared with the baseline at equal iterations, not by the best evaluation")
+    return tuple(notes)

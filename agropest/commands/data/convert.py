@@ -1,0 +1,41 @@
+"""``python -m agropest convert SRC``: a YOLO export or COCO folder to checked COCO JSON."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "convert a YOLO export or a COCO folder to checked COCO JSON, and report what is wrong with it"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="SRC", help="a YOLO export or a COCO folder; never written to")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (results/data/NAME-FINGERPRINT)")
+    parser.add_argument("--processes", type=int, metavar="N", help="that decode images (one a core)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from agropest.data.convert import convert, data_root, find_source
+    from agropest.data.dataset import refuse_inside, write_conversion
+    from agropest.data.health import read_findings
+    from agropest.data.inspection.tables import health_table, split_table
+    from agropest.data.opening import image_progress, open_dataset
+
+    if arguments.out is None:
+        dataset = open_dataset(arguments.data, arguments.processes)
+    else:
+        root = data_root(arguments.data)
+        refuse_inside(arguments.out, root)
+        source = find_source(root)
+        with image_progress("reading images") as on_image:
+            conversion = convert(source, arguments.processes, on_image(len(source.pictures)))
+        dataset = write_conversion(conversion, arguments.out)
+    findings = read_findings(dataset.health)
+    console = Console()
+    console.print(split_table(dataset))
+    console.print(health_table(findings) if findings else "Everything was taken as it stands.")
+    print(f"fingerprint {dataset.fingerprint}")
+    print(f"written to {dataset.health.parent}")
+    return 0

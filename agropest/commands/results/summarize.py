@@ -1,0 +1,50 @@
+"""``python -m agropest summarize PREDICTIONS.json``: what a COCO results file of any framework holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "tell what is in a COCO results file; with --gt: COCO metrics, calibration, error types (TIDE), confusion"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS.json", help="a COCO results file")
+    parser.add_argument("--gt", type=Path, metavar="GT.json", help="the COCO annotations of the same images")
+    parser.add_argument("--threshold", type=float, default=0.5, metavar="T", help="deployed score threshold (0.5)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import json
+
+    from rich.console import Console
+
+    from agropest.errors import DataError, fault
+    from agropest.report.tables.predictions import summarize_predictions, summary_content, summary_tables
+    from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
+
+    if not 0 <= arguments.threshold <= 1:
+        raise DataError(
+            fault("--threshold", "expected a score from 0 to 1", arguments.threshold, "give one such as 0.5")
+        )
+    boxes = Boxes.from_coco_results(arguments.predictions)
+    ground_truth = GroundTruth.from_coco(arguments.gt) if arguments.gt else None
+    if ground_truth:
+        image_ids = [image["id"] for image in ground_truth.images]
+        require_known_images(boxes, image_ids, str(arguments.predictions))
+    summary = summarize_predictions(boxes, ground_truth, arguments.threshold)
+    if arguments.json:
+        print(json.dumps(summary_content(summary), indent=1, allow_nan=False, ensure_ascii=False))
+        return 0
+    console = Console()
+    if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
+        console.width = 200
+    for heading, table in summary_tables(summary):
+        console.print(heading, style="bold", markup=False, highlight=False)
+        console.print(table)
+    if summary.evaluated and summary.evaluated.unknown:
+        print(
+            f"{summary.evaluated.unknown} boxes of categories that the ground truth lacks are left out of the metrics."
+        )
+    return 0

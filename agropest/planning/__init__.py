@@ -1,0 +1,1 @@
+"""What a sweep will need: speeds, forecast, packing arithmetic, capacity. No torch, no ray."""

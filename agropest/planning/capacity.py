@@ -1,0 +1,39 @@
+"""Whether trials fit where they are to run: Ray would wait for ever for what no node has."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+
+from agropest.errors import fault
+from agropest.machine import Machine
+from agropest.sweep.trial import TrialSpec
+
+Node = Mapping[str, float]
+
+
+def node_of(machine: Machine) -> Node:
+    """Returns a machine as Ray counts it: with what RAY_OVERRIDE_RESOURCES says of it."""
+    counted = {"CPU": float(machine.num_cores), "GPU": float(len(machine.cards))}
+    try:
+        told = json.loads(os.environ.get("RAY_OVERRIDE_RESOURCES") or "{}")
+        return counted | {kind: float(told[kind]) for kind in counted if kind in told}
+    except (TypeError, ValueError):  # Ray has its own words for that
+        return counted
+
+
+def misfits(trials: Sequence[TrialSpec], nodes: Sequence[Node]) -> list[str]:
+    """Returns a fault for every demand of the trials that no node could ever meet; ``auto`` demands nothing yet."""
+    faults = []
+    for wanted in dict.fromkeys(trial.resources for trial in trials):
+        if any(node.get("CPU", 0) >= wanted.cpus and node.get("GPU", 0) >= wanted.gpus for node in nodes):
+            continue
+        most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
+        rule = f"a trial asks for {wanted.cpus:g} CPUs and {wanted.gpus:g} GPUs"
+        if wanted.gpus > most["GPU"]:
+            fix = "run it on a machine with a GPU, or train on the CPU (slow!) with --set resources.gpus=0"
+        else:
+            fix = f"ask for less: --set resources.cpus={most['CPU']:g}"
+        faults.append(fault("resources", rule, most, fix))
+    return faults

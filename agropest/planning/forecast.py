@@ -1,0 +1,163 @@
+"""How long a sweep takes: arithmetic on measured paces. No measurement is made here.
+
+trial    = start + iterations x step + evaluations x images x seconds per image
+sweep    = the trials in order, each as soon as its cores and its share of a card are free
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agropest.sweep.sections.stop_rule import ASHA, HYPERBAND, MEDIAN, NONE, RACE, StopRule
+from agropest.sweep.trial import TrialSpec
+
+# Share of trials that the median rule is taken to stop, each at the first evaluation it may be stopped at.
+MEDIAN_STOPS = 0.5
+# Share of the iterations that these train in the simulated sweeps of benchmarks/bench_stopping.py (docs/stopping.md),
+# of 8 variants, the baseline among them, which goes to its end.
+SIMULATED, SIMULATED_VARIANTS = {RACE: 0.72, HYPERBAND: 0.42}, 8
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a trial is expected to be.
+
+    Attributes:
+        step_s: seconds of an iteration.
+        evaluation_image_s: seconds for one evaluated image.
+        start_s: until the first iteration.
+        source: where these are from, in words.
+    """
+
+    step_s: float
+    evaluation_image_s: float
+    start_s: float
+    source: str
+
+
+@dataclass(frozen=True)
+class TrialForecast:
+    """What is expected of one trial that waits to be run.
+
+    Attributes:
+        seconds: to its end, from where it stands; None: nothing is known of its pace.
+        stopped_early_s: the same with early stopping as assumed.
+        source: of the pace, in words.
+        end_s: when it is done, from the start of the launch, with early stopping as assumed; None: not known.
+    """
+
+    name: str
+    seconds: float | None
+    stopped_early_s: float | None
+    source: str
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What there is to run on."""
+
+    num_cores: float
+    num_cards: float
+
+
+def trial_seconds(
+    trial: TrialSpec, pace: Pace, num_images: Mapping[str, int], done: int = 0, share: float = 1.0
+) -> float:
+    """Returns how long a trial takes from where it stands.
+
+    Args:
+        trial: the trial.
+        pace: how fast it is.
+        num_images: split name to its number of images; ``test`` may be missing.
+        done: iterations trained already.
+        share: of its iterations that it gets to train, (0, 1]; below 1 it is not tested.
+    """
+    last, done = round(trial.max_iter * share), max(done, trial.start_iter)
+    iterations = max(0, last - done)
+    period = trial.eval_period_iters
+    evaluations = max(0, last // period - done // period) + (last == trial.max_iter and last % period != 0)
+    images = evaluations * num_images.get("valid", 0)
+    if share >= 1.0 and trial.ends_schedule:
+        images += _final_images(trial, num_images)
+    return pace.start_s + iterations * pace.step_s + images * pace.evaluation_image_s
+
+
+def _final_images(trial: TrialSpec, num_images: Mapping[str, int]) -> int:
+    """Returns how many images are evaluated once a trial is trained: the test split; augmented ones count as often."""
+    if not trial.config["TEST.AUG.ENABLED"]:
+        return num_images.get("test", 0)
+    times = len(trial.config["TEST.AUG.MIN_SIZES"]) * (2 if trial.config["TEST.AUG.FLIP"] else 1)
+    return times * (num_images.get("test", 0) + num_images.get("valid", 0))
+
+
+def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> float:
+    """Returns the share of its iterations that an average trial trains under a rule; 1 where nothing is assumed.
+
+    Args:
+        rule: of early stopping.
+        trial: one of the sweep's.
+        baseline: label of the sweep's, which goes to its end unless the rule lets it go.
+
+    ASHA: at each rung 1 / reduction factor goes on (Li et al. 2020, section 3). The median rule: half the trials are
+    stopped at the first evaluation at which they may be. Race and HyperBand: as simulated.
+    """
+    if rule.keep_baseline and trial.label == baseline:
+        return 1.0
+    end = trial.max_iter
+    grace = min(rule.grace_period_iters or max(trial.eval_period_iters, end // 4), end)
+    if rule.method == MEDIAN:
+        return (MEDIAN_STOPS * grace + (1 - MEDIAN_STOPS) * end) / end
+    if rule.method in SIMULATED:
+        return _share_of_others(rule)
+    if rule.method != ASHA:
+        return 1.0
+    trained, alive, rung, before = 0.0, 1.0, float(grace), 0.0
+    while rung < end:
+        trained += alive * (rung - before)
+        alive, before, rung = alive / rule.reduction_factor, rung, rung * rule.reduction_factor
+    return (trained + alive * (end - before)) / end
+
+
+def _share_of_others(rule: StopRule) -> float:
+    """Returns the share of its iterations that a variant trained in the simulation, the baseline left out."""
+    return (SIMULATED[rule.method] * SIMULATED_VARIANTS - 1) / (SIMULATED_VARIANTS - 1)
+
+
+def assumption(rule: StopRule) -> str:
+    """Returns what the forecast takes early stopping to do, in words; empty without early stopping."""
+    if rule.method == NONE:
+        return ""
+    if rule.method == ASHA:
+        return f"asha lets 1 in {rule.reduction_factor:g} go on at each rung"
+    if rule.method == MEDIAN:
+        return "the median rule stops half the trials as soon as it may"
+    which = "every variant but the baseline" if rule.keep_baseline else "every variant"
+    return f"{rule.method} trains {_share_of_others(rule):.0%} of {which}, as in the simulation of docs/stopping.md"
+
+
+def makespan(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> float:
+    """Returns the seconds until all are done; see :func:`ends`."""
+    return max(ends(work, capacity), default=0.0)
+
+
+def ends(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> list[float]:
+    """Returns when each is done, in seconds, each started in order as soon as there is room.
+
+    Args:
+        work: of each trial seconds, cores, and share of a card or number of cards.
+        capacity: what they share; a trial that does not fit runs alone.
+    """
+    now, found = 0.0, []
+    cores, cards = capacity.num_cores, capacity.num_cards
+    running: list[tuple[float, float, float]] = []
+    for seconds, its_cores, its_cards in work:
+        while running and (its_cores > cores + 1e-9 or its_cards > cards + 1e-9):
+            now, freed_cores, freed_cards = heapq.heappop(running)
+            cores, cards = cores + freed_cores, cards + freed_cards
+        heapq.heappush(running, (now + seconds, its_cores, its_cards))
+        cores, cards = cores - its_cores, cards - its_cards
+        found.append(now + seconds)
+    return found

@@ -1,0 +1,218 @@
+"""The forecast of one sweep, and beside it what came of it: ``results/<sweep>/forecast.json``.
+
+    {"written": "...", "device": "...", "wall_s": 1234.5, "stopped_early_wall_s": 900.1, "assumption": "asha lets ...",
+     "trials": [{"name": "baseline/s42", "seconds": 410.0, "stopped_early_s": 256.2, "source": "probe"}, ...],
+     "actual": {"wall_s": 1280.0, "trials": {"baseline/s42": {"status": "finished", "seconds": 422.7}, ...}}}
+
+``wall_s`` is null where a trial's pace is unknown. ``actual`` is null until the launch has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agropest import files
+from agropest.machine import Machine
+from agropest.planning.forecast import (
+    Capacity,
+    TrialForecast,
+    assumption,
+    ends,
+    expected_share,
+    makespan,
+    trial_seconds,
+)
+from agropest.planning.speeds import Paces
+from agropest.store.records import TrialState
+from agropest.store.store import Store
+from agropest.sweep.sections.stop_rule import StopRule
+from agropest.sweep.trial import TrialSpec
+
+FILE = "forecast.json"
+
+
+@dataclass(frozen=True)
+class SweepForecast:
+    """What is expected of the trials that wait to be run.
+
+    Attributes:
+        wall_s: until all have ended, as many at a time as fit; None: the pace of some trial is unknown.
+        stopped_early_wall_s: the same with early stopping as in ``assumption``.
+    """
+
+    trials: tuple[TrialForecast, ...]
+    device: str
+    wall_s: float | None
+    stopped_early_wall_s: float | None
+    assumption: str
+
+    def of(self, name: str) -> TrialForecast | None:
+        """Returns one trial's forecast; None: it does not wait to be run."""
+        return next((trial for trial in self.trials if trial.name == name), None)
+
+
+def forecast_sweep(
+    rule: StopRule,
+    trials: Sequence[TrialSpec],
+    store: Store,
+    machine: Machine,
+    num_images: Mapping[str, int],
+    baseline: str = "",
+) -> SweepForecast:
+    """Returns the forecast for those trials that have not ended.
+
+    Args:
+        rule: early stopping.
+        trials: of the sweep, sized.
+        machine: what they run on.
+        num_images: split name to its number of images.
+        baseline: label of the sweep's.
+    """
+    on_gpu = any(trial.resources.gpus for trial in trials)
+    device = machine.device_name(on_gpu)
+    paces = Paces(store, device)
+    found, whole, early = [], [], []
+    for trial in trials:
+        status = store.folder(trial).status()
+        if status.status in (
+            TrialState.FINISHED,
+            TrialState.FAILED,
+        ):  # one that another sweep has stopped may still be run by this one
+            continue
+        pace = paces.of(trial)
+        if pace is None:
+            found.append(TrialForecast(trial.name, None, None, ""))
+            continue
+        seconds = trial_seconds(trial, pace, num_images, status.iteration)
+        share = expected_share(rule, trial, baseline)
+        stopped_early_s = trial_seconds(trial, pace, num_images, status.iteration, share)
+        found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), pace.source))
+        occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
+        whole.append((seconds, *occupied))
+        early.append((stopped_early_s, *occupied))
+    capacity = Capacity(machine.num_cores, len(machine.cards))
+    is_known = len(whole) == len(found)
+    ended = ends(early, capacity)
+    if is_known:
+        found = [replace(one, end_s=round(end, 1)) for one, end in zip(found, ended, strict=True)]
+    return SweepForecast(
+        tuple(found),
+        device,
+        round(makespan(whole, capacity), 1) if is_known else None,
+        round(max(ended, default=0.0), 1) if is_known else None,
+        assumption(rule),
+    )
+
+
+def in_words(forecast: SweepForecast, now: datetime | None = None) -> str:
+    """Returns the sweep's forecast in a line: hours, finish time, and what it rests on."""
+    if not forecast.trials:
+        return "forecast: nothing is left to run"
+    if forecast.wall_s is None or forecast.stopped_early_wall_s is None:
+        unknown = sum(trial.seconds is None for trial in forecast.trials)
+        return f"forecast: unknown for {unknown} of {len(forecast.trials)} trials: run with --plan --probe"
+    now = now or datetime.now().astimezone()
+    sources = ", ".join(dict.fromkeys(trial.source for trial in forecast.trials))
+    text = f"forecast: {duration(forecast.wall_s)}, done {clock(now, forecast.wall_s)}"
+    if forecast.assumption:
+        early = forecast.stopped_early_wall_s
+        text += f"; with early stopping {duration(early)}, done {clock(now, early)} (if {forecast.assumption})"
+    return f"{text} [{forecast.device}; from {sources}]"
+
+
+def against_actual(content: Mapping[str, Any] | None) -> str:
+    """Returns what the last launch was expected to take and what it took, in a sentence; empty where nothing is known.
+
+    Args:
+        content: of ``forecast.json`` (:func:`read_forecast`).
+    """
+    actual = (content or {}).get("actual")
+    if not content or not actual or content.get("wall_s") is None:
+        return ""
+    expected = f"{duration(content['wall_s'])}"
+    if content.get("stopped_early_wall_s") not in (None, content["wall_s"]):
+        expected += f" ({duration(content['stopped_early_wall_s'])} with early stopping)"
+    text = f"The last launch was forecast to take {expected} and took {duration(actual['wall_s'])}"
+    seconds = {one["name"]: one["seconds"] for one in content["trials"] if one["seconds"]}
+    ratios = sorted(
+        ran["seconds"] / seconds[name]
+        for name, ran in actual["trials"].items()
+        if ran["status"] == TrialState.FINISHED and name in seconds
+    )
+    if not ratios:
+        return f"{text}."
+    told = f"{ratios[len(ratios) // 2]:.2f} in the median ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return f"{text}; its finished trials took {told} of their forecasts."
+
+
+def duration(seconds: float) -> str:
+    """Returns e.g. ``45 s``, ``12 min`` or ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def clock(now: datetime, seconds: float) -> str:
+    """Returns when that is: the time of day, with the date unless it is today."""
+    then = now + timedelta(seconds=seconds)
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
+
+
+@contextlib.contextmanager
+def kept_beside_actual(
+    forecast: SweepForecast, folder: Path, trials: Sequence[TrialSpec], store: Store, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Says and writes what a launch is expected to take, and adds, when it has ended, what it took."""
+    write_forecast(folder, forecast)
+    if forecast.wall_s is not None:
+        say(in_words(forecast))
+    before = {trial.name: store.stands_at(trial).time_s for trial in trials}
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        add_actual(folder, trials, store, before, time.monotonic() - started)
+
+
+def write_forecast(folder: Path, forecast: SweepForecast) -> None:
+    """Writes the forecast of a launch into the sweep's folder; that of an earlier launch is replaced."""
+    written = datetime.now(UTC).isoformat(timespec="seconds")
+    files.write_json(folder / FILE, {"written": written, **asdict(forecast), "actual": None})
+
+
+def add_actual(
+    folder: Path, trials: Sequence[TrialSpec], store: Store, before: Mapping[str, float], wall_s: float
+) -> None:
+    """Adds what a launch really took, for the trials that it ran.
+
+    Args:
+        trials: of the sweep.
+        before: trial name to the seconds it had taken before this launch.
+        wall_s: of the launch, from the first trial's start to the last one's end.
+    """
+    content = read_forecast(folder)
+    if content is None:
+        return
+    ran: dict[str, Any] = {}
+    for trial in trials:
+        status = store.folder(trial).status()
+        seconds = status.time_s - before.get(trial.name, 0.0)
+        if seconds > 0:
+            ran[trial.name] = {"status": status.status, "seconds": round(seconds, 1)}
+    files.write_json(folder / FILE, {**content, "actual": {"wall_s": round(wall_s, 1), "trials": ran}})
+
+
+def read_forecast(folder: Path) -> dict[str, Any] | None:
+    """Returns the content of a sweep's ``forecast.json``, or None when there is none to read."""
+    try:
+        content = files.read_json(folder / FILE)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None

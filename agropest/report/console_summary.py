@@ -1,0 +1,51 @@
+"""What a launch ends with on the console: the ranking, what is known, and where to look closer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from agropest.analysis.comparison import Comparison
+from agropest.analysis.ranking import RankedTrial
+from agropest.report.notes import notes_by_text
+from agropest.report.page.document import NAME
+from agropest.report.tables.published import published_rows, published_table
+from agropest.report.tables.variants import comparison_table, effects_table
+from agropest.report.verdicts import remarks
+from agropest.store.records import TrialState
+from agropest.sweep.spec import SweepSpec
+
+
+def print_ending(
+    console: Console, spec: SweepSpec, rows: Sequence[RankedTrial], comparison: Comparison, folder: Path
+) -> None:
+    """Prints the tables, what stands beside them, and the files.
+
+    Args:
+        rows: of the trials.
+        comparison: of the variants.
+        folder: results/<sweep>.
+    """
+    console.print(comparison_table(comparison, rows, spec.question or spec.name, console.width))
+    if comparison.effects:
+        console.print(effects_table(comparison))
+    for line in (comparison.sentence, *remarks(comparison)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if spec.reference.runs:
+        console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))
+    for text, names in notes_by_text(rows):
+        console.print(f"{names}: {text}", markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        if row.reason and row.status in (TrialState.FAILED, TrialState.INTERRUPTED):
+            reason = f"{row.label}/s{row.seed} {row.status}: {row.reason}"
+            console.print(reason, markup=False, highlight=False, soft_wrap=True)
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    for line in (
+        f"Page: {shown / NAME}",
+        f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...",
+        f"TensorBoard runs: {shown / 'tensorboard'}",
+        f"Look closer: python -m webbrowser -t {(folder / NAME).as_uri()}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,101 @@
+"""The figures of a sweep's page: what is known of the sweep in, SVG out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agropest.analysis.comparison import Comparison
+from agropest.analysis.ranking import RankedTrial
+from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
+from agropest.report.page.details import Detail
+from agropest.statistics.diagnosis.curves import THRESHOLDS
+from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference
+from agropest.statistics.metric import metric_value
+from agropest.statistics.weighted import RECALL_POINTS
+from agropest.store.records import EvaluationRecord, TrialState
+
+VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down"), INCONCLUSIVE: ("unclear", "circle")}
+
+
+def ranking_chart(comparison: Comparison) -> str:
+    """Returns every variant's metric with its interval."""
+    rows = [
+        IntervalRow(
+            label=one.label,
+            value=one.estimate.value,
+            low=one.estimate.interval.low if one.estimate.interval else None,
+            high=one.estimate.interval.high if one.estimate.interval else None,
+            class_="baseline" if one.label == comparison.baseline else "tied" if one.ties_with_best else "mark",
+            shape="square" if one.label == comparison.baseline else "circle" if one.rank else "cross",
+            note="baseline" if one.label == comparison.baseline else one.status if one.rank is None else "",
+        )
+        for one in comparison.variants
+        if one.estimate.value is not None
+    ]
+    base = next((one.estimate.value for one in comparison.variants if one.label == comparison.baseline), None)
+    return interval_chart(rows, f"validation {comparison.metric}, 95 % interval", base, comparison.baseline)
+
+
+def difference_chart(comparison: Comparison) -> str:
+    """Returns every variant's difference to the baseline; empty where there is none."""
+    there = [(one, one.difference) for one in comparison.variants if one.difference is not None]
+    there.sort(key=lambda pair: (pair[0].rank is None, -pair[1].value))
+    rows = [difference_row(one.label, told, "" if one.rank else f" ({one.status})") for one, told in there]
+    label = f"{comparison.metric} minus that of {comparison.baseline}, percentage points, 95 % interval"
+    return interval_chart(rows, label, 0.0, comparison.baseline) if rows else ""
+
+
+def effects_chart(comparison: Comparison) -> str:
+    """Returns what each factor does; empty where the sweep has no factors, or their variants have not finished."""
+    rows = [
+        difference_row(" × ".join(effect.factors), effect.difference, f" ({effect.kind})")
+        for effect in comparison.effects
+    ]
+    return (
+        interval_chart(rows, f"{comparison.metric}, percentage points, 95 % interval", 0.0, "no effect") if rows else ""
+    )
+
+
+def difference_row(label: str, difference: Difference, remark: str = "") -> IntervalRow:
+    """Returns a difference as a row of an interval chart, its verdict as mark and in words."""
+    class_, shape = VERDICT_MARKS[difference.verdict]
+    interval = difference.interval
+    return IntervalRow(label, difference.value, interval.low, interval.high, class_, shape, difference.verdict + remark)
+
+
+def learning_curves(
+    rows: Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]], metric: str, shown: Sequence[str]
+) -> str:
+    """Returns validation metric over iterations; the variants in ``shown`` stand out, in that order."""
+    styles = {label: number for number, label in enumerate(shown)}
+    several = len({row.seed for row, _ in rows}) > 1
+    lines = [
+        Line(
+            f"{row.label} (seed {row.seed})" if several else row.label,
+            [(float(record.iteration), metric_value(record.metrics, metric)) for record in records],
+            styles.get(row.label),
+            row.status == TrialState.STOPPED,
+        )
+        for row, records in rows
+        if records
+    ]
+    lines.sort(key=lambda line: (line.style is None, line.style or 0))
+    return line_chart(lines, "iterations", f"validation {metric}") if lines else ""
+
+
+def precision_chart(details: Sequence[Detail]) -> str:
+    """Returns precision over recall at IoU 0.5."""
+    lines = [
+        Line(detail.name, list(zip(RECALL_POINTS.tolist(), detail.precision.tolist(), strict=True)), style)
+        for style, detail in enumerate(details)
+    ]
+    return line_chart(lines, "recall", "precision, IoU 0.5, mean of classes", (0, 1), (0, 1.02), marks=False)
+
+
+def threshold_chart(details: Sequence[Detail]) -> str:
+    """Returns AP over the score threshold."""
+    lines = [
+        Line(detail.name, list(zip(THRESHOLDS, detail.by_threshold, strict=True)), style)
+        for style, detail in enumerate(details)
+    ]
+    return line_chart(lines, "score threshold: only boxes at or above it count", "validation AP", marks=False)

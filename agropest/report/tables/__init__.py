@@ -1,0 +1,1 @@
+"""Rows for the console, CSV, Markdown and LaTeX: computed first, rendered later."""

@@ -1,0 +1,254 @@
+"""Tables for papers: LaTeX with booktabs, to be put in with ``\\input``.
+
+Compiles with pdflatex, XeLaTeX and LuaLaTeX; needs ``\\usepackage{booktabs}`` and nothing else. Fits the text of
+LaTeX's own article class (345 pt by 550 pt): long names are broken into lines, long tables into parts.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.guards import BROKEN
+from agropest.report.tables.classes import ClassTable
+from agropest.report.tables.long_names import broken, pieces
+from agropest.report.tables.variants import verdict
+from agropest.report.verdicts import number, probability
+from agropest.statistics.inference import Interval
+from agropest.store.records import TrialState
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "{''}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    "-": "-{}",  # two of them would become a dash
+    "[": "{[}",  # at the start of a row it would be an argument of \\
+    "]": "{]}",
+    "*": "{*}",  # likewise
+}
+# What every engine can set with LaTeX's default fonts.
+LETTERS = "ßæøåÆØÅœŒłŁ"
+ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
+NOTHING = "--"
+NAME, VERDICT, HEADING, CLASS = 19, 17, 12, 18  # letters in a line of these columns
+LINES = 36  # of a table, caption and headings apart
+VARIANTS_ACROSS = 4
+
+
+def escaped(text: str) -> str:
+    """Returns text as LaTeX shows it; letters that pdflatex has no font for are written as U+XXXX."""
+    return _escaped("".join(map(_letter, text)))
+
+
+def ranking_latex(comparison: Comparison, title: str) -> str:
+    """Returns the ranking by the metric with intervals, and the differences to the baseline with p values, verdicts."""
+    heights = [_height(one.label, NAME) for one in comparison.variants]
+    parts = [[comparison.variants[i] for i in part] for part in _parts(heights)]
+    tables = [_ranking(comparison, part, title, number) for number, part in enumerate(parts)]
+    heights = [max(_height(one.label, NAME), _height(verdict(one, comparison), VERDICT)) for one in comparison.variants]
+    parts = [[comparison.variants[i] for i in part if comparison.variants[i].difference] for part in _parts(heights)]
+    parts = [part for part in parts if part]
+    return "\n".join([*tables, *(_differences(comparison, part, title, number) for number, part in enumerate(parts))])
+
+
+def per_class_latex(tables: Sequence[ClassTable], baseline: str, title: str) -> str:
+    """Returns each table, cut into pieces of so many variants and classes as fit."""
+    told = []
+    for number_of_table, one in enumerate(tables):
+        names = list(one.base)
+        key = "per-class" + ("-deployed" if number_of_table else "")
+        heights = [_height(name, CLASS) for name in names]
+        cuts = [
+            (labels, part)
+            for labels in one.parts(VARIANTS_ACROSS)
+            for part in _parts(heights, max(_height(label, HEADING) for label in (baseline, *labels))) or [[]]
+        ]
+        for number_of_part, (labels, part) in enumerate(cuts):
+            headings = ["Class", _lines(baseline, HEADING, "br"), *(_lines(label, HEADING, "br") for label in labels)]
+            rows = [
+                [
+                    _lines(names[i], CLASS),
+                    number(one.base[names[i]]),
+                    *(_change(one, label, names[i]) for label in labels),
+                ]
+                for i in part
+            ]
+            caption = f"{_flowing(title)} {one.told}"
+            told.append(_table(headings, rows, "l" + "r" * (len(headings) - 1), caption, key, number_of_part))
+    return "\n".join(told)
+
+
+def _ranking(comparison: Comparison, variants: Sequence[ComparedVariant], title: str, part: int) -> str:
+    """Returns the variants with metric, interval, AP at the deployed threshold, seeds and test."""
+    tested = any(one.test for one in comparison.variants)
+    unfinished = any(one.status != TrialState.FINISHED for one in comparison.variants)
+    several = any(len(one.seeds) > 1 for one in comparison.variants)
+    metric = escaped(comparison.metric) if len(comparison.metric) <= NAME else "Metric"
+    headings = [r"\#", "Variant", f"{metric} (95\\,\\%)", _lines("AP deployed", HEADING, "br")]
+    headings += (["Seeds: sd"] if several else []) + (["Test"] if tested else []) + (["Status"] if unfinished else [])
+    rows = []
+    for one in variants:
+        spread = "" if one.seed_spread is None else f": {number(one.seed_spread)}"
+        cells = [
+            str(one.rank) if one.rank else NOTHING,
+            _lines(one.label, NAME, mark=r"$^{\dagger}$" if one.ties_with_best else ""),
+            _estimate(one.estimate.value, one.estimate.interval),
+            NOTHING if one.ap_deployed is None else number(one.ap_deployed),
+        ]
+        cells += [f"{len(one.seeds)}{spread}"] if several else []
+        cells += [number(one.test.value) if one.test else NOTHING] if tested else []
+        rows.append(cells + ([one.status] if unfinished else []))
+    sources = f" of {comparison.num_sources} sources" if comparison.num_sources < comparison.num_images else ""
+    sample = f"{comparison.num_images} images{sources} with {comparison.num_boxes} boxes"
+    notes = [
+        f"{_flowing(comparison.metric)} on validation ({sample}), percent",
+        f"intervals from a bootstrap of the images with {comparison.resamples} resamples",
+        "AP deployed: of the boxes that would be shown",
+        *(["Seeds: how many, and the standard deviation across them"] if several else []),
+        *_on_seeds(comparison),
+        *([f"Test: {_flowing(comparison.metric)} of the same checkpoints on the test split"] if tested else []),
+        r"$\dagger$: not distinguishable from the best",
+    ]
+    alignment = "rlrr" + "r" * (several + tested) + "l" * unfinished
+    return _table(headings, rows, alignment, f"{_flowing(title)} {'; '.join(notes)}.", "ranking", part)
+
+
+def _differences(comparison: Comparison, variants: Sequence[ComparedVariant], title: str, part: int) -> str:
+    """Returns the variants with their difference to the baseline, its p values and the verdict."""
+    headings = ["Variant", r"$\Delta$ (95\,\%)", "$p$", "$p$ adj.", "Det.", "Verdict"]
+    rows = [
+        [
+            _lines(one.label, NAME),
+            f"{_signed(told.value)} ({_signed(told.interval.low)} to {_signed(told.interval.high)})",
+            escaped(probability(told.p)),
+            escaped(probability(told.p_adjusted)),
+            NOTHING if told.detectable is None else f"{told.detectable:.1f}",
+            _lines(verdict(one, comparison), VERDICT),
+        ]
+        for one in variants
+        if (told := one.difference) is not None
+    ]
+    guarded = any(guard.state == BROKEN for one in comparison.variants for guard in one.guards)
+    notes = [
+        f"{_flowing(comparison.metric)} on validation minus that of {_flowing(comparison.baseline)}, percentage points",
+        f"paired bootstrap with {comparison.resamples} resamples, each interval of its comparison alone",
+        "$p$ adj.: adjusted for all comparisons, which the verdict goes by",
+        r"Det.: the smallest true difference that would have been called with 80\,\% probability",
+        *(["loses: a class drops by more than its guard allows"] if guarded else []),
+        *_on_seeds(comparison),
+    ]
+    return _table(headings, rows, "lrrrrl", f"{_flowing(title)} {'; '.join(notes)}.", "differences", part)
+
+
+def _on_seeds(comparison: Comparison) -> list[str]:
+    """Returns what intervals do not cover."""
+    counts = {len(one.seeds) for one in comparison.variants if one.seeds}
+    if 1 not in counts:
+        return []
+    whose = "one seed per variant" if counts == {1} else "variants with one seed"
+    return [f"{whose}: intervals cover image sampling only"]
+
+
+def _parts(heights: Sequence[int], headings: int = 1) -> list[list[int]]:
+    """Returns which rows go to which part, so that none has more lines than a page, those of the headings included."""
+    parts: list[list[int]] = []
+    room = 0
+    for i, height in enumerate(heights):
+        if height > room or not parts:
+            parts.append([])
+            room = LINES - headings
+        parts[-1].append(i)
+        room -= height
+    return parts
+
+
+def _flowing(text: str) -> str:
+    """Returns escaped text that may be broken within long names."""
+    return r"\allowbreak{}".join(map(escaped, pieces(text)))
+
+
+def _height(text: str, width: int) -> int:
+    return len(broken("".join(map(_letter, text)), width))
+
+
+def _lines(text: str, width: int, position: str = "tl", mark: str = "") -> str:
+    """Returns escaped text in lines of so many letters.
+
+    Args:
+        position: which line stands level with the row (``t`` or ``b``), and the alignment.
+        mark: LaTeX that goes behind it.
+    """
+    lines = [_escaped(line) for line in broken("".join(map(_letter, text)), width)]
+    lines[-1] += mark
+    if len(lines) == 1:
+        return lines[0]
+    return rf"\begin{{tabular}}[{position[0]}]{{@{{}}{position[1]}@{{}}}}" + r" \\ ".join(lines) + r"\end{tabular}"
+
+
+def _table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], alignment: str, caption: str, key: str, part: int
+) -> str:
+    if part:
+        caption, key = rf"Table~\ref{{tab:{key}}}, continued.", f"{key}-{part + 1}"
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{caption}}}",
+        rf"\label{{tab:{key}}}",
+        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"\toprule",
+        " & ".join(headings) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(SPECIAL.get(letter, letter) for letter in text)
+
+
+def _estimate(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "n/a"
+    told = [f"${edge:.2f}$" if edge < 0 else number(edge) for edge in (interval.low, interval.high)] if interval else []
+    return number(value) + (f" ({told[0]} to {told[1]})" if told else "")
+
+
+def _change(table: ClassTable, label: str, name: str) -> str:
+    if name not in table.changes[label]:
+        return NOTHING
+    value = table.changes[label][name]
+    return "n/a" if value is None else _signed(value)
+
+
+def _signed(value: float) -> str:
+    return "0.00" if round(value, 2) == 0 else f"${value:+.2f}$"
+
+
+def _letter(letter: str) -> str:
+    if letter in "\n\r\t":
+        return " "
+    base, mark = [*unicodedata.normalize("NFD", letter), "", ""][:2]
+    is_latin = letter < "\u0180" and base.isascii() and base.isalnum() and mark in ACCENTS
+    if is_latin or letter in LETTERS or (letter.isascii() and letter.isprintable()):
+        return letter
+    return f"U+{ord(letter):04X}"

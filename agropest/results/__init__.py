@@ -1,1 +1,0 @@
-"""What trials leave on disk, and what a sweep can say from it. No torch, no ray."""

@@ -1,0 +1,1 @@
+"""Descriptions of one detector's boxes: calibration, confusion, curves, error types."""

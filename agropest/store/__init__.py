@@ -1,0 +1,1 @@
+"""What trainings and evaluations leave on disk: records, folders, locks, checksums. No torch, no ray."""

@@ -1,0 +1,87 @@
+"""What a trial occupies: numbers from the sweep file, or ``auto``, which a probe turns into numbers before the launch.
+
+resources: {cpus: auto, gpus: auto, loader_workers: auto}
+resources: auto                                            # the same
+resources: {cpus: 4, gpus: 0.25, loader_workers: 3}        # fixed
+resources: {processes: 2}                                  # one trial in two processes (Detectron2's DDP)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from agropest.sweep.sections.section import Section
+
+AUTO = "auto"
+MEASURABLE = ("cpus", "gpus", "loader_workers")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial occupies.
+
+    Attributes:
+        cpus: cores.
+        threads: of torch, of each of its processes; 0: as many as it has cores.
+        gpus: below 1 a share of a card (of its memory, too); whole numbers above: that many cards.
+        loader_workers: processes that prepare batches, of each training process.
+        processes: that train together, each on its part of every batch (Detectron2's DDP); one for each card where
+            there are several.
+        auto: which of ``MEASURABLE`` a probe is to find; their numbers here are what holds until then.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    loader_workers: int = 0
+    processes: int = 1
+    threads: int = 0
+    auto: tuple[str, ...] = ()
+
+    @property
+    def num_threads(self) -> int:
+        """Torch's threads in each process, at least 1."""
+        return self.threads or max(1, int(self.cpus) // self.processes)
+
+    @property
+    def per_card(self) -> int:
+        """Such trials that share a card, at least 1."""
+        return int(1 / self.gpus + 1e-6) if 0 < self.gpus < 1 else 1
+
+    def in_words(self) -> str:
+        """Returns e.g. ``2 CPU, 0.25 GPU``, with ``auto`` for what is still to be measured."""
+        cpus, gpus = (AUTO if key in self.auto else f"{getattr(self, key):g}" for key in ("cpus", "gpus"))
+        parts = [f"{cpus} CPU", f"{gpus} GPU"]
+        if self.loader_workers and "loader_workers" not in self.auto:
+            parts.append(f"{self.loader_workers} loader workers")
+        if self.processes > 1:
+            parts.append(f"{self.processes} processes")
+        return ", ".join(parts)
+
+
+def read_resources(parent: Section, key: str = "resources") -> Resources:
+    """Returns the resources under ``key`` of a sweep file or a variant; faults go to the section."""
+    if parent.raw(key) == AUTO:
+        return Resources(auto=MEASURABLE)
+    section = parent.section(key)
+    auto = tuple(name for name in MEASURABLE if section.raw(name) == AUTO)
+    resources = Resources(
+        cpus=1.0 if "cpus" in auto else section.number("cpus", 1.0, low=0.01, high=4096),
+        gpus=0.0 if "gpus" in auto else section.number("gpus", 0.0, high=64),
+        loader_workers=0 if "loader_workers" in auto else section.integer("loader_workers", 0, high=256),
+        processes=section.integer("processes", 0, low=1, high=64) if "processes" in section.content else 1,
+        threads=section.integer("threads", 0, high=4096),
+        auto=auto,
+    )
+    section.refuse_unknown()
+    if resources.processes > 1 and auto:
+        section.fault(auto[0], "expected a number beside processes", AUTO, "what is measured is a trial of one process")
+    if resources.gpus <= 1:
+        return resources
+    if resources.gpus != int(resources.gpus):
+        section.fault("gpus", "expected a share below 1 or a whole number", resources.gpus, "Ray gives whole cards")
+    elif "processes" not in section.content:
+        return replace(resources, processes=int(resources.gpus))
+    elif resources.processes != resources.gpus:
+        rule = f"expected one process for each of the {resources.gpus:g} cards"
+        section.fault("processes", rule, resources.processes, "leave it out")
+    return resources

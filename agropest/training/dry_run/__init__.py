@@ -1,0 +1,1 @@
+"""Models and batches built to learn about a trial, and thrown away."""

@@ -1,0 +1,1 @@
+"""From pictures to batches: a pure function of seed and iteration."""

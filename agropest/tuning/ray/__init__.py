@@ -1,0 +1,1 @@
+"""The connection to Ray, and what Ray Tune calls back."""

@@ -1,0 +1,1 @@
+"""Rounds of trials that depend on earlier results: Optuna's suggestions, generations of a population."""

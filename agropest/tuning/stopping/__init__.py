@@ -1,0 +1,1 @@
+"""Early stopping under Ray Tune."""

@@ -1,0 +1,1 @@
+"""Everything that shows a running sweep: console, metrics, trackers, rewritten files."""

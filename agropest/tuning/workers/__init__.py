@@ -1,0 +1,1 @@
+"""The processes that train: a relaying Ray actor, the child that trains, the server it is forked from."""

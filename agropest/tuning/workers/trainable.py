@@ -1,0 +1,197 @@
+"""What Ray Tune runs: a thin relay between Tune and the trial's own process.
+
+Ray is the engine, the store is the truth: an evaluation is in the store before it is reported here, and everything a
+trial needs to go on is there. What earlier launches stored, the scheduler knows already
+(``agropest.tuning.stopping.schedulers``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from agropest.errors import EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
+from agropest.statistics.metric import metric_value
+from agropest.store.completeness import lacks_its_end, still_stopped
+from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
+from agropest.store.trial_folder import TrialFolder
+from agropest.tuning.ray.ray_names import announce_trial, show_trial
+from agropest.tuning.workers import child
+
+ITERATION = "iteration"
+# Under this key Tune hears of what only a person can mend.
+PROBLEM = "problem"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
+LEAVE_S = 1.5
+# Tune takes an actor that is free for the next trial, also where that trial's own is about to be there, which it then
+# ends. Trials that take a tenth of a second would go on with one actor, while another is started all the time: so none
+# is free before all that were asked for at the same time are there.
+SETTLED_S = 3.0
+_loaded_at = time.monotonic()
+# Before the second attempt at what the machine did not let it do; doubles with every further one.
+MACHINE_PAUSE_S = 1.0
+
+
+def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retries: int) -> None:
+    """Runs one trial and reports its evaluations to Tune (the function trainable); see :func:`_relay`."""
+    _relay(config, jobs, metric, retries)
+    time.sleep(max(0.0, _loaded_at + SETTLED_S - time.monotonic()))
+
+
+def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retries: int) -> None:
+    """Runs one trial in a child process and reports its evaluations.
+
+    Args:
+        config: ``trial``, the trial's name.
+        jobs: trial name to what the child is started with (:meth:`child.Job.packed`).
+        metric: a metric that every report holds.
+        retries: how often a trial whose process died is started again.
+    """
+    from ray import tune
+
+    job = child.Job.unpack(jobs[config["trial"]])
+    folder = TrialFolder(job.folder)
+    announce_trial(job.trial.name, folder.log)
+    mends = lacks_its_end(job.trial, folder)  # it was stopped early, and something was damaged since
+    # Its actor had died, and Tune starts it again.
+    if folder.status().status in (TrialState.STOPPED, TrialState.FAILED) and not mends:
+        for record in folder.read_evaluations("valid"):
+            tune.report(flat_metrics(record, metric))
+        return
+    told: set[int] = set()
+    for attempt in range(retries + 1):
+        end = _run_once(job, metric, told, is_decided=mends)
+        if end.is_final:
+            if end.unwritten:
+                claimed = folder.claim()
+                status = replace(claimed.status(), status=end.unwritten, reason=end.reason)
+                claimed.write_status(still_stopped(claimed.status(), end.reason) if mends else status)
+            return
+        lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
+        job = replace(job, note=lost)
+        if attempt < retries:
+            time.sleep(end.pause_s * 2**attempt)
+    if end.error_number in NO_ROOM:  # for no trial of this launch there is any
+        reached = max(told, default=0)
+        tune.report(
+            {metric: 0.0, ITERATION: reached, "timesteps_total": reached, PROBLEM: _no_room(folder, end.reason)}
+        )
+        return
+    claimed = folder.claim()
+    status = claimed.status()
+    reason = f"{end.reason}, {retries + 1} times; see {folder.log.name}; --retry-failed tries again"
+    if mends:
+        claimed.write_status(still_stopped(status, end.reason))
+        return
+    claimed.write_status(replace(status, status=TrialState.FAILED, reason=reason, notes=(*status.notes, job.note)))
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a child ended.
+
+    Attributes:
+        is_final: nothing is to be tried again by this launch on these resources.
+        reason: otherwise: what the machine did to it.
+        pause_s: before it is tried again: a full disk is not empty at once.
+        error_number: of the operating system, where that is what ended it; else 0.
+        unwritten: the state that its process could not write before it had to end; else None.
+    """
+
+    is_final: bool
+    reason: str = ""
+    pause_s: float = 0.0
+    error_number: int = 0
+    unwritten: TrialState | None = None
+
+
+def _no_room(folder: TrialFolder, reason: str) -> str:
+    fix = "make room there, and launch again: it goes on from what is stored"
+    return fault(str(folder.path), "expected to be able to write the trial's results", reason, fix)
+
+
+def _run_once(job: child.Job, metric: str, told: set[int], is_decided: bool) -> _End:
+    """Runs the child once.
+
+    Args:
+        told: iterations that Tune has heard of; is extended.
+        is_decided: whether nobody has to hear of its evaluations any more.
+    """
+    from ray import tune
+
+    process, connection = child.start(job)
+    show_trial(job.trial.name)
+    try:
+        last = None
+        for message in _messages(process, connection):
+            if isinstance(message, _End):
+                if last is not None and message.is_final:
+                    tune.report(flat_metrics(last, metric))
+                return message
+            if message.iteration == job.trial.max_iter:
+                # Nothing is left to stop, but a scheduler would (ASHA has a rung there), and the test with it:
+                # Tune hears of the last evaluation when the trial has ended.
+                last = message
+            elif message.iteration not in told and not is_decided:
+                told.add(message.iteration)
+                tune.report(flat_metrics(message, metric))  # raises SystemExit where Tune ends the trial
+                show_trial(job.trial.name)
+            with contextlib.suppress(OSError):  # it has just died: its end is read next
+                connection.send(child.GO_ON)
+        raise AssertionError("the messages end with an end")
+    finally:
+        with contextlib.suppress(OSError):
+            connection.close()  # to the child: interrupt, unless it has ended
+        process.join(LEAVE_S)
+
+
+def _messages(process: BaseProcess, connection: Connection) -> Iterator[EvaluationRecord | _End]:
+    """Yields evaluations, then how the child ended."""
+    while True:
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            process.join(LEAVE_S)
+            if process.exitcode == EXIT_OUT_OF_GPU_MEMORY:
+                yield _End(True, OUT_OF_MEMORY, unwritten=TrialState.INTERRUPTED)
+            elif process.exitcode == EXIT_FAILED:
+                yield _End(True, "a process that trained with it failed, as its log says", unwritten=TrialState.FAILED)
+            else:
+                yield _End(False, f"its process was killed ({_how(process.exitcode)})")
+            return
+        if message[0] == "end":
+            status, reason, error_number = message[1:]
+            by_the_machine = status == TrialState.INTERRUPTED and reason not in ("", OUT_OF_MEMORY)
+            yield _End(not by_the_machine, reason, MACHINE_PAUSE_S, error_number)
+            return
+        yield message[1]
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"
+
+
+def flat_metrics(record: EvaluationRecord, metric: str) -> dict[str, float]:
+    """Returns what Tune is told: finite numbers under flat keys, the metric always among them.
+
+    A missing key would end the whole sweep, and NaN is never stopped; a metric without ground truth is told as 0.
+    """
+    numbers = {name: value for name, value in record.metrics.items() if value is not None and math.isfinite(value)}
+    # The last is what trackers take as the step.
+    return {
+        **numbers,
+        metric: metric_value(numbers, metric) or 0.0,
+        ITERATION: record.iteration,
+        "timesteps_total": record.iteration,
+    }
