@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import launch
-from agropest.__main__ import build_parser
+from agropest.command_line import build_parser, command_parser
 from agropest.errors import SweepFileError
 from agropest.sweep.spec import load_sweep
 
@@ -70,7 +69,7 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize(("page", "text"), ALL, ids=[f"{page.name}: {text}" for page, text in ALL])
 def test_the_command_is_one(page: Path, text: str) -> None:
     if "[--" in text:  # a synopsis
-        known = launch.build_parser().format_help()
+        known = command_parser("launch", "launch.py").format_help()
         if "-m agropest" in text:
             known = agropest_help(text.split()[3])
         for flag in re.findall(r"--[a-z-]+", text):
@@ -106,7 +105,7 @@ def is_mention(words: list[str]) -> bool:
 
 def check_python(words: list[str]) -> None:
     if words[0] == "launch.py":
-        arguments = launch.build_parser().parse_args(words[1:])
+        arguments = command_parser("launch", "launch.py").parse_args(words[1:])
         if arguments.sweep.parts[0] != "sweeps":
             return  # a placeholder
         try:

@@ -24,14 +24,15 @@ from rich.console import Console
 from agropest import files
 from agropest.data.demo import draw as demo
 from agropest.errors import StoreError, fault
+from agropest.report.console import LOG_COLUMNS
+from agropest.report.tables.plan import print_remarks
 from agropest.store.records import TrialState
-from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.lint import Remark
-from agropest.sweep.spec import SweepSpec
+from agropest.tuning.launch import Launch as SweepLaunch
 from agropest.tuning.watch.watch import Rewritten
 from benchmarks.faults.launched import MARK, Launch
-from launch import LOG_COLUMNS, main, show_remarks
+from launch import main
 from tests.conftest import write_tiny_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +126,7 @@ def test_a_plan_says_what_is_new_and_starts_nothing(
 def test_a_line_for_a_log_file_is_not_wrapped() -> None:
     stream = io.StringIO()
     text = " ".join(["MODEL.ANCHOR_GENERATOR.FITTED: 1"] * 20)
-    show_remarks([Remark("no-effect", text)], Console(file=stream, width=LOG_COLUMNS))
+    print_remarks([Remark("no-effect", text)], Console(file=stream, width=LOG_COLUMNS))
     assert stream.getvalue().splitlines()[0] == f"lint: {text} [no-effect]"
 
 
@@ -407,13 +408,11 @@ def test_a_launch_that_ends_with_an_error_leaves_a_page_that_does_not_say_that_i
 ) -> None:
     page = tmp_path / "r" / "tiny" / "index.html"
 
-    def fails(
-        spec: SweepSpec, trials: object, dataset: object, store: Store, ray: object, live: list[Rewritten], *_: object
-    ) -> None:
-        for one in live:
+    def fails(started: SweepLaunch, onlookers: list[Rewritten], *_: object) -> None:
+        for one in onlookers:
             one.finish()  # as it is written while trials run
         assert 'http-equiv="refresh"' in page.read_text()
-        raise StoreError(fault(str(store.root), "expected room", "none", "make some"))
+        raise StoreError(fault(str(started.store.root), "expected room", "none", "make some"))
 
     monkeypatch.setattr("agropest.tuning.run.run_trials", fails)
     assert main([str(tiny_sweep), "--results", str(tmp_path / "r"), "--set", "silence=[no-effect]"]) == 2

@@ -23,7 +23,7 @@ def node_of(machine: Machine) -> Node:
         return counted
 
 
-def misfits(trials: Sequence[TrialSpec], nodes: Sequence[Node]) -> list[str]:
+def unplaceable(trials: Sequence[TrialSpec], nodes: Sequence[Node]) -> list[str]:
     """Returns a fault for every demand of the trials that no node could ever meet; ``auto`` demands nothing yet."""
     faults = []
     for wanted in dict.fromkeys(trial.resources for trial in trials):

@@ -18,7 +18,7 @@ from agropest.store.records import TrialState
 from agropest.sweep.spec import SweepSpec
 
 
-def print_ending(
+def print_summary(
     console: Console, spec: SweepSpec, rows: Sequence[RankedTrial], comparison: Comparison, folder: Path
 ) -> None:
     """Prints the tables, what stands beside them, and the files.

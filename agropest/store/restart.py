@@ -21,7 +21,7 @@ WRITER_WAIT_S = 90.0
 
 
 def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str:
-    """Returns what :func:`start_afresh` would set aside, and which other sweeps it is taken from."""
+    """Returns what :func:`start_fresh` would set aside, and which other sweeps it is taken from."""
     stored = _stored(trials, store)
     if not stored:
         return "--fresh: nothing is stored of these trials"
@@ -37,7 +37,7 @@ def describe_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str) -> str
     return text
 
 
-def start_afresh(trials: Sequence[TrialSpec], store: Store, sweep: str, say: Callable[[str], object] = print) -> str:
+def start_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str, say: Callable[[str], object] = print) -> str:
     """Moves what is stored of the trials to ``results/aside/``, and returns what was done in words.
 
     Nothing is deleted: a folder that is moved back into ``results/trials`` is found there again. A process that a

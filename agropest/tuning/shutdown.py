@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from agropest.tuning.watch.progress import Progress
 
 
-class EndRequest:
+class ShutdownRequest:
     """Set once, read by everyone who would otherwise go on.
 
     Args:
@@ -28,7 +28,7 @@ class EndRequest:
     def __bool__(self) -> bool:
         return self.interrupted or bool(self.problem)
 
-    def cannot_go_on(self, problem: str) -> None:
+    def cannot_continue(self, problem: str) -> None:
         """Asks for the end because of a fault that only a person can mend; the first one counts."""
         self.problem = self.problem or problem
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agropest.__main__ import main
+from agropest.command_line import main
 
 Files = dict[str, str]
 

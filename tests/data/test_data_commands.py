@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from agropest.__main__ import main
+from agropest.command_line import main
 from agropest.data.opening import open_dataset
 from agropest.sweep.lint import lint
 from agropest.sweep.plan import expand_trials
@@ -142,7 +142,7 @@ def test_faults_are_one_line_and_exit_code_2(
 
 def test_help_is_light() -> None:
     code = (
-        "import sys; from agropest.__main__ import build_parser; build_parser().format_help(); "
+        "import sys; from agropest.command_line import build_parser; build_parser().format_help(); "
         "print(sorted({'torch', 'ray', 'detectron2', 'matplotlib', 'PIL', 'numpy', 'rich'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

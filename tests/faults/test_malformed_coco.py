@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agropest.__main__ import main
+from agropest.command_line import main
 from tests.faults.mutations import spoilt
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agropest.__main__ import main
+from agropest.command_line import main
 from agropest.csv_text import to_csv
 from agropest.report.export import FORMATS, export_sweep
 from agropest.report.tables.markdown import code, plain

@@ -12,7 +12,7 @@ from agropest.report.tables.plan import plan_word
 from agropest.store import restart as again
 from agropest.store.completeness import incomplete, is_done
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.restart import describe_fresh, go_on_with_stopped, retry_failed, start_afresh, stop_again
+from agropest.store.restart import describe_fresh, go_on_with_stopped, retry_failed, start_fresh, stop_again
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
@@ -55,7 +55,7 @@ def test_fresh_sets_aside_what_there_was_and_names_the_other_sweep(tmp_path: Pat
     words = "2 trials start again (1 finished, 1 failed: 17 iterations, 25 s of training)"
     assert words in describe_fresh(TRIALS, store, "mine")
     assert store.folder(TRIALS[0]).status().status == TrialState.FINISHED
-    text = start_afresh(TRIALS, store, "mine")
+    text = start_fresh(TRIALS, store, "mine")
     assert words in text
     assert "1 of them are in the sweep 'theirs', too" in text
     assert "'mine'" not in text
@@ -65,7 +65,7 @@ def test_fresh_sets_aside_what_there_was_and_names_the_other_sweep(tmp_path: Pat
     assert {path.name for path in aside.iterdir()} == {trial.folder_name for trial in TRIALS[:2]}
     (aside / TRIALS[0].folder_name).rename(tmp_path / "trials" / TRIALS[0].folder_name)
     assert Store(tmp_path).folder(TRIALS[0]).status().status == TrialState.FINISHED
-    assert "nothing is stored" in start_afresh([TRIALS[2]], store, "mine")
+    assert "nothing is stored" in start_fresh([TRIALS[2]], store, "mine")
 
 
 def test_retry_failed_lets_only_failed_trials_go_on(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_fresh_waits_for_a_process_that_still_saves(tmp_path: Path, monkeypatch:
         said.append(text)
         folder.write_status(Status(TrialState.INTERRUPTED, 4))  # it has saved
 
-    start_afresh(TRIALS, store, "mine", say)
+    start_fresh(TRIALS, store, "mine", say)
     assert said == ["--fresh: waiting for the last checkpoint of anchors/s1"]
     assert store.folder(TRIALS[2]).status().status == TrialState.NEW
 
@@ -190,7 +190,7 @@ def test_fresh_waits_for_a_process_that_still_saves(tmp_path: Path, monkeypatch:
     folder.write_status(Status(TrialState.RUNNING, 3))
     monkeypatch.setattr(again, "WRITER_WAIT_S", 0.0)
     said.clear()
-    start_afresh(TRIALS, store, "again", said.append)
+    start_fresh(TRIALS, store, "again", said.append)
     assert said == ["--fresh: not waiting any longer for anchors/s1"]
     assert store.folder(TRIALS[2]).status().status == TrialState.NEW
 
@@ -198,7 +198,7 @@ def test_fresh_waits_for_a_process_that_still_saves(tmp_path: Path, monkeypatch:
     folder.write_status(Status(TrialState.RUNNING, 3))
     owner = files.read_json(folder.path / "writer.json")
     files.write_json(folder.path / "writer.json", {**owner, "host": "another-machine"})
-    start_afresh(TRIALS, store, "elsewhere", said.append)  # of which nothing is known
+    start_fresh(TRIALS, store, "elsewhere", said.append)  # of which nothing is known
     assert len(said) == 1
     assert store.folder(TRIALS[2]).status().status == TrialState.NEW
 
@@ -209,7 +209,7 @@ def test_who_saves_after_fresh_has_taken_its_folder_leaves_no_checkpoint(tmp_pat
         store = store_of(tmp_path / str(number))
         orphan = store.folder(TRIALS[2]).claim()
         orphan.write_status(Status(TrialState.INTERRUPTED, 3))
-        start_afresh(TRIALS, store, "mine")
+        start_fresh(TRIALS, store, "mine")
         if begins_again:
             store.folder(TRIALS[2]).claim()
         with pytest.raises(StoreError):

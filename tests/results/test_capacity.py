@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agropest.machine import Card, Machine
-from agropest.planning.capacity import misfits, node_of
+from agropest.planning.capacity import node_of, unplaceable
 from agropest.sweep.sections.resources import Resources
 from agropest.sweep.trial import TrialSpec
 
@@ -16,18 +16,18 @@ def trials(*resources: Resources) -> list[TrialSpec]:
 
 def test_what_no_node_has_is_named_with_what_fits() -> None:
     here = node_of(Machine("EPYC", 2))
-    [told] = misfits(trials(Resources(cpus=1), Resources(cpus=1, gpus=0.25), Resources(cpus=1, gpus=0.25)), [here])
+    [told] = unplaceable(trials(Resources(cpus=1), Resources(cpus=1, gpus=0.25), Resources(cpus=1, gpus=0.25)), [here])
     assert "a trial asks for 1 CPUs and 0.25 GPUs, got {'CPU': 2.0, 'GPU': 0.0}" in told
     assert "--set resources.gpus=0" in told
-    [told] = misfits(trials(Resources(cpus=4)), [here])
+    [told] = unplaceable(trials(Resources(cpus=4)), [here])
     assert "--set resources.cpus=2" in told
 
 
 def test_what_one_node_has_fits() -> None:
     card = node_of(Machine("EPYC", 4, (Card("card", 1 << 34),)))
-    assert misfits(trials(Resources(cpus=4, gpus=1)), [node_of(Machine("EPYC", 1)), card]) == []
-    assert misfits(trials(Resources(auto=("cpus", "gpus"))), [node_of(Machine("EPYC", 1))]) == []
-    assert misfits([], []) == []
+    assert unplaceable(trials(Resources(cpus=4, gpus=1)), [node_of(Machine("EPYC", 1)), card]) == []
+    assert unplaceable(trials(Resources(auto=("cpus", "gpus"))), [node_of(Machine("EPYC", 1))]) == []
+    assert unplaceable([], []) == []
 
 
 def test_what_ray_is_told_of_a_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agropest.tuning.shutdown import EndRequest
+from agropest.tuning.shutdown import ShutdownRequest
 
 
 class Console:
@@ -38,7 +38,7 @@ def test_the_first_asks_and_the_second_ends_at_once(console: Any, monkeypatch: p
     codes: list[int] = []
     monkeypatch.setattr("os._exit", codes.append)
     before = signal.getsignal(signal.SIGINT)
-    end = EndRequest(console)
+    end = ShutdownRequest(console)
     with end.on_signals():
         end.say()
         assert not end
@@ -57,7 +57,7 @@ def test_the_first_asks_and_the_second_ends_at_once(console: Any, monkeypatch: p
 
 
 def test_what_has_nothing_to_save_is_broken_off(console: Any) -> None:
-    end = EndRequest(console)
+    end = ShutdownRequest(console)
     with end.on_signals():
         with end.breaking_off():
             press_ctrl_c()
@@ -66,9 +66,9 @@ def test_what_has_nothing_to_save_is_broken_off(console: Any) -> None:
 
 
 def test_a_fault_of_the_machine_leaves_the_first_ctrl_c_a_first_one(console: Any) -> None:
-    end = EndRequest(console)
-    end.cannot_go_on("r: no room")
-    end.cannot_go_on("r: no room for another one either")
+    end = ShutdownRequest(console)
+    end.cannot_continue("r: no room")
+    end.cannot_continue("r: no room for another one either")
     assert end.problem == "r: no room"
     end.say()
     assert console.said == ["stopping: running trials save a checkpoint"]

@@ -20,7 +20,7 @@ from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.search.generations import Population
-from agropest.tuning.search.suggestions import opened
+from agropest.tuning.search.suggestions import open_search
 from launch import main
 from tests.sweep.test_population import PBT, RATE
 from tests.tuning.test_suggestions import NO_BOXES, ROOT
@@ -63,7 +63,7 @@ def checkpointed(trials: list[TrialSpec], store: Store) -> list[bool]:
 
 def test_generations_follow_each_other_and_a_new_launch_reads_them(tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
-    search = opened(load(tmp_path), expand, store)
+    search = open_search(load(tmp_path), expand, store)
     assert isinstance(search, Population)
     assert [v.name for v in search.sweep().variants] == ["baseline", "pbt-000", "pbt-001", "pbt-002", "pbt-003"]
     assert search.next_round()  # the first one is written

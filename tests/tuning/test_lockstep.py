@@ -26,7 +26,7 @@ from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.stopping.lockstep import Lockstep
-from agropest.tuning.stopping.stopping_state import Standings, open_standings
+from agropest.tuning.stopping.stopping_state import StoppingState, open_stopping_state
 from launch import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,12 +125,12 @@ def test_the_race_is_read_from_the_store_and_the_next_launch_begins_with_its_sto
     for iteration in (200, 400):
         evaluate(store, good, hundred, iteration, 0.9)
         evaluate(store, bad, hundred, iteration, 0.2)
-    standings = open_standings(spec, [good, bad], set(), hundred, store)
-    assert standings is not None
-    stop = standings.decide()["bad"]
+    stopping = open_stopping_state(spec, [good, bad], set(), hundred, store)
+    assert stopping is not None
+    stop = stopping.decide()["bad"]
     assert (stop.iteration, stop.rival) == (200, "good")
     assert stop.std_error > 1
-    assert standings.still_in([good, bad]) == [good]
+    assert stopping.still_in([good, bad]) == [good]
     status = store.folder(bad).status()
     assert (status.status, status.iteration) == (TrialState.STOPPED, 400)
     assert "stopped early: worse than good at iteration 200" in status.reason
@@ -146,9 +146,9 @@ def test_a_damaged_evaluation_is_not_there_and_stops_nothing(hundred: Dataset, t
     content = bytearray(boxes.read_bytes())
     content[len(content) // 2] ^= 1
     boxes.write_bytes(content)
-    standings = open_standings(spec, [good, bad], set(), hundred, store)
-    assert standings is not None
-    assert all(stop.iteration != 200 for stop in standings.decide().values())
+    stopping = open_stopping_state(spec, [good, bad], set(), hundred, store)
+    assert stopping is not None
+    assert all(stop.iteration != 200 for stop in stopping.decide().values())
     truth = {"valid": GroundTruth.from_coco(hundred.splits["valid"].annotations)}
     table = compare_trials([good, bad], store, truth, baseline="good")
     assert {one.label: one.equal_iterations for one in table.variants}["bad"] == (400,)
@@ -156,10 +156,10 @@ def test_a_damaged_evaluation_is_not_there_and_stops_nothing(hundred: Dataset, t
 
 def test_a_sweep_that_cannot_be_raced_is_not(hundred: Dataset, tiny_dataset: Dataset, tmp_path: Path) -> None:
     spec, trials, store = plan(tmp_path, hundred)
-    assert open_standings(spec, trials[:1], set(), hundred, store) is None
-    assert open_standings(spec, trials, set(), tiny_dataset, store) is None  # 6 validation images
+    assert open_stopping_state(spec, trials[:1], set(), hundred, store) is None
+    assert open_stopping_state(spec, trials, set(), tiny_dataset, store) is None  # 6 validation images
     spec, trials, store = plan(tmp_path, hundred, "stop: none\n")
-    assert open_standings(spec, trials, set(), hundred, store) is None
+    assert open_stopping_state(spec, trials, set(), hundred, store) is None
 
 
 class Controller:
@@ -183,7 +183,7 @@ def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(hundred: Dataset
     good, bad = trials
     controller = Controller(trials)
     first, second = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
+    scheduler = Lockstep(trials, StoppingState(spec, trials, set(), hundred, store))
     assert scheduler.choose_trial_to_run(controller) is first
     first.status = "RUNNING"
     evaluate(store, good, hundred, 200, 0.9)
@@ -208,7 +208,7 @@ def test_a_trial_that_ray_takes_up_again_is_waited_for_again(hundred: Dataset, t
     spec, trials, store = plan(tmp_path, hundred)
     controller = Controller(trials)
     first, second = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
+    scheduler = Lockstep(trials, StoppingState(spec, trials, set(), hundred, store))
     scheduler.on_trial_error(controller, second)
     scheduler.on_trial_add(controller, second)
     first.status = "RUNNING"
@@ -221,7 +221,7 @@ def test_a_paused_trial_that_is_out_is_ended_where_it_waits(hundred: Dataset, tm
     good, bad = trials
     controller = Controller([bad, good])
     waiting, running = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
+    scheduler = Lockstep(trials, StoppingState(spec, trials, set(), hundred, store))
     waiting.status = "RUNNING"
     evaluate(store, bad, hundred, 200, 0.2)
     assert scheduler.on_trial_result(controller, waiting, {"iteration": 200}) == TrialScheduler.NOOP
@@ -241,7 +241,7 @@ def test_a_trial_whose_node_was_lost_is_still_ended_when_it_is_out(hundred: Data
     good, bad = trials
     controller = Controller([bad, good])
     lost, running = controller.trials
-    scheduler = Lockstep(trials, Standings(spec, trials, set(), hundred, store))
+    scheduler = Lockstep(trials, StoppingState(spec, trials, set(), hundred, store))
     running.status = "RUNNING"
     evaluate(store, bad, hundred, 200, 0.2)
     scheduler.on_trial_result(controller, lost, {"iteration": 200})
@@ -257,9 +257,9 @@ def test_what_a_failed_trial_had_stored_still_counts(hundred: Dataset, tmp_path:
     spec, (good, bad), store = plan(tmp_path, hundred)
     evaluate(store, good, hundred, 200, 0.9)
     evaluate(store, bad, hundred, 200, 0.2)
-    before = Standings(spec, [good, bad], set(), hundred, store).decide()
+    before = StoppingState(spec, [good, bad], set(), hundred, store).decide()
     store.folder(good).claim().write_status(Status(TrialState.FAILED, 200))
-    assert Standings(spec, [good, bad], set(), hundred, store).decide() == before
+    assert StoppingState(spec, [good, bad], set(), hundred, store).decide() == before
     assert set(before) == {"bad"}
 
 
@@ -274,7 +274,7 @@ def test_nobody_waits_for_a_trial_that_lacks_gpu_memory(hundred: Dataset, tmp_pa
 
     def out(status: Status) -> set[str]:
         store.folder(late).claim().write_status(status)
-        return set(Standings(spec, [good, bad, late], set(), hundred, store).decide())
+        return set(StoppingState(spec, [good, bad, late], set(), hundred, store).decide())
 
     assert out(Status(TrialState.INTERRUPTED, 200, reason="its process was killed")) == set()
     assert out(Status(TrialState.INTERRUPTED, 200, reason=OUT_OF_MEMORY)) == {"bad"}
@@ -288,9 +288,9 @@ def test_a_variant_is_not_judged_without_the_seeds_that_a_launch_leaves_out(hund
     for trial in trials:
         if trial is not left:
             evaluate(store, trial, hundred, 200, 0.2 if trial is first else 0.9)
-    assert Standings(spec, trials, {left.name}, hundred, store).decide() == {}
+    assert StoppingState(spec, trials, {left.name}, hundred, store).decide() == {}
     evaluate(store, left, hundred, 200, 0.2)
-    assert set(Standings(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
+    assert set(StoppingState(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
 
 
 def test_a_seed_that_stands_does_not_hold_up_the_others(hundred: Dataset, tmp_path: Path) -> None:
@@ -304,8 +304,10 @@ def test_a_seed_that_stands_does_not_hold_up_the_others(hundred: Dataset, tmp_pa
         for iteration, share in ((200, 0.9), (400, 0.9), (600, 0.2 if trial.label == "bad" else 0.9)):
             if trial.label != "late" or iteration == 200:
                 evaluate(store, trial, hundred, iteration, share)
-    assert set(Standings(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
-    assert set(Standings(spec, trials, set(), hundred, store).decide()) == set()  # both will come: they are waited for
+    assert set(StoppingState(spec, trials, {left.name}, hundred, store).decide()) == {"bad"}
+    assert (
+        set(StoppingState(spec, trials, set(), hundred, store).decide()) == set()
+    )  # both will come: they are waited for
 
 
 def test_the_baseline_is_never_out(hundred: Dataset, tmp_path: Path) -> None:
@@ -314,20 +316,20 @@ def test_the_baseline_is_never_out(hundred: Dataset, tmp_path: Path) -> None:
     for iteration in (200, 400):
         evaluate(store, good, hundred, iteration, 0.9)
         evaluate(store, bad, hundred, iteration, 0.2)
-    standings = open_standings(spec, trials, set(), hundred, store)
-    assert standings is not None
-    assert standings.decide() == {}
-    assert standings.still_in(trials) == trials
+    stopping = open_stopping_state(spec, trials, set(), hundred, store)
+    assert stopping is not None
+    assert stopping.decide() == {}
+    assert stopping.still_in(trials) == trials
     spec, trials, store = plan(tmp_path, hundred, "baseline: good\n")
-    standings = open_standings(spec, trials, set(), hundred, store)
-    assert standings is not None
-    assert list(standings.decide()) == ["bad"]
-    assert [trial.label for trial in standings.still_in(trials)] == ["good"]
+    stopping = open_stopping_state(spec, trials, set(), hundred, store)
+    assert stopping is not None
+    assert list(stopping.decide()) == ["bad"]
+    assert [trial.label for trial in stopping.still_in(trials)] == ["good"]
     assert store.folder(bad).status().stopped_for == (spec.stopper,)
     # When it is made the baseline, what was decided of it no longer counts.
     spec, trials, store = plan(tmp_path, hundred, "baseline: bad\n")
     assert not is_stopped(store.folder(bad).status(), spec.stopper)
     spec, trials, store = plan(tmp_path, hundred, "baseline: bad\nstop: {method: race, keep_baseline: false}\n")
-    standings = open_standings(spec, trials, set(), hundred, store)
-    assert standings is not None
-    assert list(standings.decide()) == ["bad"]
+    stopping = open_stopping_state(spec, trials, set(), hundred, store)
+    assert stopping is not None
+    assert list(stopping.decide()) == ["bad"]

@@ -21,7 +21,7 @@ from agropest.sweep.sections.distributions import Distribution
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.search import suggestions
-from agropest.tuning.search.suggestions import Observation, Suggestions, opened, suggest
+from agropest.tuning.search.suggestions import Observation, Suggestions, open_search, suggest
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = {
@@ -73,7 +73,7 @@ def run_round(one: Suggestions, store: Store) -> list[TrialSpec]:
 
 def test_rounds_follow_each_other_and_a_new_launch_reads_them(tmp_path: Path) -> None:
     spec, store = load(tmp_path), Store(tmp_path / "results")
-    search = opened(spec, expand, store)
+    search = open_search(spec, expand, store)
     assert search is not None
     assert [v.name for v in search.sweep().variants] == ["baseline"]
     assert search.next_round()
@@ -82,7 +82,7 @@ def test_rounds_follow_each_other_and_a_new_launch_reads_them(tmp_path: Path) ->
     first = run_round(search, store)
     assert [t.name for t in first][2:4] == ["optuna-000/s1", "optuna-000/s2"]
 
-    again = opened(spec, expand, store)
+    again = open_search(spec, expand, store)
     assert again is not None
     assert [t.signature for t in expand(again.sweep())] == [t.signature for t in first]
     assert again.next_round()

@@ -14,8 +14,8 @@ from agropest import files
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.fit import _reported_before
 from agropest.tuning.ray.hooks import Forgiving
-from agropest.tuning.run import _told_before
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = [name for name in ("mlflow", "wandb") if importlib.util.find_spec(name) is not None]
@@ -78,12 +78,12 @@ def test_an_evaluation_is_told_once_whoever_tells_it_again() -> None:
 def test_what_an_earlier_launch_told_is_read_from_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 4, "TEST.EVAL_PERIOD": 2}, "d")
-    assert _told_before(trial, store) == 0
+    assert _reported_before(trial, store) == 0
     folder = store.folder(trial).claim()
     for iteration in (2, 4):
         record = EvaluationRecord("valid", iteration, {"AP": 1.0}, 1, 1, 0.1)
         folder.write_evaluation(record, lambda path: files.write_bytes(path, b"boxes"))
     folder.write_status(Status(TrialState.INTERRUPTED, 4))
-    assert _told_before(trial, store) == 2  # the last evaluation is told when the trial has been tested
+    assert _reported_before(trial, store) == 2  # the last evaluation is told when the trial has been tested
     folder.write_status(Status(TrialState.FINISHED, 4))
-    assert _told_before(trial, store) == 4
+    assert _reported_before(trial, store) == 4

@@ -100,15 +100,14 @@ def test_a_pipe_gets_plain_lines_once_each(spec: SweepSpec, tmp_path: Path) -> N
 
 def test_an_onlooker_that_fails_is_left_out_and_named(spec: SweepSpec, tmp_path: Path) -> None:
     store, stream = Store(tmp_path / "r"), io.StringIO()
-    watch = Watch(Progress(spec, trials_of(store), store, Console(file=stream)))
     told: list[int] = []
 
     def fails() -> None:
         raise OSError(28, "No space left on device")
 
     page = Rewritten("the page", fails, period_s=0)
-    watch.add(page)
-    watch.add(lambda standings: told.append(len(standings)))
+    progress = Progress(spec, trials_of(store), store, Console(file=stream))
+    watch = Watch(progress, [page, lambda standings: told.append(len(standings))])
     watch.refresh()
     while page._thread is not None and page._thread.is_alive():
         page._thread.join()

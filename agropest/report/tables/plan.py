@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
 from agropest.store.restart import other_stoppers
 from agropest.store.store import Store
+from agropest.sweep.lint import Remark
 from agropest.sweep.trial import TrialSpec
 
 # How a stored status reads in a plan: what the launch will do about it.
@@ -89,3 +91,12 @@ def shown(value: Any) -> str:
     """Returns a config value in few words."""
     text = str(value)
     return text if len(text) <= 100 else text[:97] + "..."
+
+
+def print_remarks(remarks: Sequence[Remark], console: Console) -> None:
+    """Prints what the linter remarks, each with the rule's name, and how a rule is silenced."""
+    for remark in remarks:
+        console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False, soft_wrap=True)
+    if remarks:
+        how = f"lint: a rule that does not apply here is turned off in the sweep file (silence: [{remarks[-1].rule}])"
+        console.print(how, markup=False, highlight=False, soft_wrap=True)

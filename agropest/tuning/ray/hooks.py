@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune
 
-from agropest.tuning.shutdown import EndRequest
+from agropest.tuning.shutdown import ShutdownRequest
 from agropest.tuning.spending import Spending
 from agropest.tuning.workers.trainable import ITERATION, PROBLEM
 
@@ -27,13 +27,13 @@ class EndWhenAsked(_NotStored, tune.Stopper):
         spending: of this launch; is told of every evaluation.
     """
 
-    def __init__(self, end: EndRequest, spending: Spending) -> None:
+    def __init__(self, end: ShutdownRequest, spending: Spending) -> None:
         self._end, self._spending = end, spending
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Returns whether the budget is spent: then this trial ends, too, where it has just been evaluated."""
         if problem := result.get(PROBLEM):
-            self._end.cannot_go_on(problem)
+            self._end.cannot_continue(problem)
         elif ITERATION in result:  # a trial that fails before its first evaluation has none to report
             self._spending.note(result["config"]["trial"], result[ITERATION])
         return self._spending.is_over()

@@ -272,7 +272,7 @@ def _read(path: Path) -> dict[str, Any]:
     return kept or {}
 
 
-def opened(spec: SweepSpec, expand: Expand, store: Store) -> Suggestions | Population | None:
+def open_search(spec: SweepSpec, expand: Expand, store: Store) -> Suggestions | Population | None:
     """Returns what suggests a sweep's variants while it runs; None where all of them are known from the beginning."""
     if spec.search.method == PBT:
         return Population(spec, expand, store)

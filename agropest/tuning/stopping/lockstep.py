@@ -16,7 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from agropest.statistics.racing import Stop
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.stopping.stopping_state import Standings
+from agropest.tuning.stopping.stopping_state import StoppingState
 from agropest.tuning.workers.trainable import ITERATION
 
 
@@ -25,15 +25,15 @@ class Lockstep(TrialScheduler):
 
     Args:
         trials: that this launch runs.
-        standings: of the whole sweep; decides.
+        stopping: of the whole sweep; decides.
     """
 
-    def __init__(self, trials: Sequence[TrialSpec], standings: Standings) -> None:
+    def __init__(self, trials: Sequence[TrialSpec], stopping: StoppingState) -> None:
         super().__init__()
         self.trials = {trial.name: trial for trial in trials}
-        self.standings = standings
+        self.stopping = stopping
         # A trial that goes on tells its stored evaluations once more: it does not make way for the same one again.
-        self._told = {name: standings.reached(name) for name in self.trials}
+        self._told = {name: stopping.reached(name) for name in self.trials}
         self._ended: set[str] = set()
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
@@ -56,10 +56,10 @@ class Lockstep(TrialScheduler):
         """Returns STOP for a trial that is out, NOOP for one that was paused for a trial behind it, else CONTINUE."""
         name, iteration = _name(trial), int(result[ITERATION])
         spec = self.trials[name]
-        self.standings.note(spec)
+        self.stopping.note(spec)
         out = self._decide(controller)
         if spec.label in out:
-            self.standings.record(name, iteration, out[spec.label])
+            self.stopping.record(name, iteration, out[spec.label])
             return TrialScheduler.STOP
         is_new = iteration > self._told[name]
         self._told[name] = max(iteration, self._told[name])
@@ -79,17 +79,17 @@ class Lockstep(TrialScheduler):
     def _end(self, controller: Any, trial: Trial) -> None:
         if _name(trial) not in self._ended:
             self._ended.add(_name(trial))
-            self.standings.note(self.trials[_name(trial)])
+            self.stopping.note(self.trials[_name(trial)])
             self._decide(controller)  # one that failed is no longer waited for
 
     def _decide(self, controller: Any) -> Mapping[str, Stop]:
         """Returns who is out, and ends those of them that do not run just now; the others end when they report."""
-        out = self.standings.decide()
+        out = self.stopping.decide()
         for other in controller.get_trials():
             label = self.trials[_name(other)].label
             if label in out and other.status in (Trial.PENDING, Trial.PAUSED) and _name(other) not in self._ended:
                 self._ended.add(_name(other))
-                self.standings.record(_name(other), self._told[_name(other)], out[label])
+                self.stopping.record(_name(other), self._told[_name(other)], out[label])
                 controller.stop_trial(other)
         return out
 

@@ -25,7 +25,7 @@ RESAMPLES = 1000
 METHODS = (RACE, HYPERBAND)
 
 
-class Standings:
+class StoppingState:
     """Reads what the trials have stored; each evaluation's boxes are read and resampled once.
 
     Args:
@@ -150,15 +150,15 @@ class Standings:
         return self._samples[key]
 
 
-def open_standings(
+def open_stopping_state(
     spec: SweepSpec, trials: Sequence[TrialSpec], left_out: set[str], dataset: Dataset, store: Store
-) -> Standings | None:
-    """Returns the standings of a sweep that is stopped by them; None where another rule stops, or nothing can be."""
+) -> StoppingState | None:
+    """Returns the stopping of a sweep that is stopped by them; None where another rule stops, or nothing can be."""
     outlines = {trial.label: _outline(trial.label, trial, spec.stop) for trial in reversed(trials)}
     if spec.stop.method not in METHODS or len(outlines) < 2 or not any(one.looks for one in outlines.values()):
         return None
-    standings = Standings(spec, trials, left_out, dataset, store)
-    return None if spec.stop.method == RACE and standings.num_sources < FEWEST_SOURCES else standings
+    stopping = StoppingState(spec, trials, left_out, dataset, store)
+    return None if spec.stop.method == RACE and stopping.num_sources < FEWEST_SOURCES else stopping
 
 
 def record_stop(folder: TrialFolder, iteration: int, reason: str, stopper: str) -> None:

@@ -20,19 +20,16 @@ Onlooker = Callable[[Sequence[Standing]], None]
 
 
 class Watch:
-    """Refreshes the console and tells the others. Whoever of them fails is left out from then on; the sweep goes on.
+    """Refreshes the console and the other onlookers. One that fails is left out from then on; the sweep continues.
 
     Args:
         progress: the console.
+        onlookers: are given the trials' progress at every refresh; must be quick.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, onlookers: Sequence[Onlooker] = ()) -> None:
         self.progress = progress
-        self._onlookers: list[Onlooker] = []
-
-    def add(self, onlooker: Onlooker) -> None:
-        """Adds one who is told the standings at every refresh; must be quick."""
-        self._onlookers.append(onlooker)
+        self._onlookers = list(onlookers)
 
     def refresh(self) -> None:
         """Shows what has changed, at most once a second."""

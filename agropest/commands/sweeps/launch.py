@@ -1,0 +1,154 @@
+"""``launch``: runs the trials of a sweep that are not done yet, ranks them and writes the tables."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from agropest.commands.sweeps import add_sweep_options, launch_options
+from agropest.commands.sweeps.plan import show_plan
+from agropest.errors import AgropestError, EnvironmentFault
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agropest.store.sweep_record import SweepRecord
+    from agropest.tuning.launch import Launch
+    from agropest.tuning.run import Outcome
+    from agropest.tuning.watch.watch import Rewritten
+
+HELP = "run the trials of a sweep that are not done yet, rank them, and write the tables"
+ALIASES = ("run",)
+EPILOG = "Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted."
+PAGE_REFRESH_S = 10
+EXIT_OK, EXIT_TRIALS, EXIT_INTERRUPTED = 0, 1, 130
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
+    parser.add_argument("--plan", action="store_true", help="show the trials and start nothing")
+    parser.add_argument(
+        "--probe", action="store_true", help="with --plan: measure here how fast the trials are, for the forecast"
+    )
+    parser.add_argument(
+        "--dashboard",
+        action=argparse.BooleanOptionalAction,
+        help="Ray's dashboard, on this machine only; default: on where ray[default] is installed",
+    )
+    parser.add_argument(
+        "--dashboard-host",
+        metavar="HOST",
+        default="127.0.0.1",
+        help="let the dashboard listen elsewhere: whoever reaches it can run code here (see docs/clusters.md)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from agropest.report.console import new_console
+    from agropest.report.tables.plan import print_remarks
+    from agropest.store.lock import only_launch
+    from agropest.tuning.launch import open_launch
+
+    console = new_console()
+    launch = open_launch(launch_options(arguments))
+    if arguments.plan:
+        show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
+        return EXIT_OK
+    print_remarks(launch.lint(), console)
+    if launch.unplaceable:
+        raise EnvironmentFault(*launch.unplaceable)  # before the page of an earlier launch is written over
+    with only_launch(launch.store.root, str(arguments.sweep)):
+        launch = _changed_store(launch, arguments.fresh, arguments.retry_failed)
+        return _run_rounds(launch.next_round() or launch, console)
+
+
+def _changed_store(launch: Launch, fresh: bool, retry: bool) -> Launch:
+    """Does to the store what ``--fresh`` and ``--retry-failed`` ask for; returns the launch that follows from it."""
+    from agropest.store.restart import retry_failed, start_fresh
+
+    if fresh:
+        trials = launch.all_trials
+        if launch.search:
+            launch.search.begin_again()
+        print(start_fresh(trials, launch.store, launch.spec.name), flush=True)
+    if retry:
+        print(retry_failed(launch.trials, launch.store), flush=True)
+    return launch.reread()
+
+
+def _run_rounds(launch: Launch, console: Console) -> int:
+    """Runs what is missing, round after round where a search suggests trials; then writes and shows the results."""
+    from agropest.store.sweep_record import describe_sweep, write_sweep_record
+    from agropest.tuning.run import run_trials
+    from agropest.tuning.spending import Spending
+
+    spending = Spending(launch.spec.budget)
+    while True:
+        if launch.search:
+            print(launch.search.in_words(), flush=True)
+        record = describe_sweep(launch.spec, launch.trials, launch.dataset)
+        write_sweep_record(record, launch.store)  # what export needs, were this launch killed
+        with _written_meanwhile(launch, record) as onlookers:
+            outcome = run_trials(launch, onlookers, spending)
+        following = None if outcome.interrupted or outcome.spent else launch.next_round()
+        if following is None:
+            return _show_results(launch, record, outcome, console)
+        launch = following
+
+
+@contextlib.contextmanager
+def _written_meanwhile(launch: Launch, record: SweepRecord) -> Iterator[Sequence[Rewritten]]:
+    """Yields what writes the page and the TensorBoard runs while the trials run, and writes them a last time."""
+    from agropest.report.page.document import write_page
+    from agropest.report.tensorboard import write_tensorboard
+    from agropest.tuning.watch.watch import Rewritten
+
+    store, metric = launch.store, launch.spec.metric
+    write_events = functools.partial(write_tensorboard, launch.trials, store, launch.folder / "tensorboard", metric)
+    show = functools.partial(write_page, record, store, running=True, refresh_s=PAGE_REFRESH_S)
+    events = Rewritten("the TensorBoard runs", write_events, period_s=10)
+    page = Rewritten("the page", show, period_s=PAGE_REFRESH_S)
+    try:
+        yield [events, page]
+    except BaseException as error:
+        events.wait()
+        page.wait()
+        with contextlib.suppress(Exception):
+            if store.is_there():  # a results folder that has gone does not come back with a page in it
+                why = str(error) if isinstance(error, AgropestError) else ""
+                write_page(record, store, running=True, problem=why)  # without the reload of a page that is live
+        raise
+    page.wait()  # it is written once more with what the comparison says
+    if problem := events.finish():
+        print(problem)
+
+
+def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console: Console) -> int:
+    """Compares and ranks what is stored, writes the tables and prints the ranking; returns the exit code."""
+    from agropest.analysis.ranking import rank_trials
+    from agropest.analysis.sweep_comparison import compare_trials
+    from agropest.report.console_summary import print_summary
+    from agropest.report.export import write_exports
+    from agropest.store.records import TrialState
+
+    spec, store, truths = launch.spec, launch.store, record.ground_truths()
+    comparison = compare_trials(
+        launch.trials, store, truths, spec.metric, spec.baseline, spec.guards, design=spec.design
+    )
+    rows = rank_trials(launch.trials, store, spec.metric, comparison.damaged)
+    write_exports(record, store, comparison, rows)
+    print_summary(console, spec, rows, comparison, launch.folder)
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    if outcome.spent:
+        left = [f"{row.label}/s{row.seed}" for row in rows if not row.status.has_ended]
+        names = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
+        if left:
+            print(f"budget: {outcome.spent} is spent; {len(left)} trials are left: {names}; the same command continues")
+        elif launch.search is not None and not launch.search.is_complete:
+            print(f"budget: {outcome.spent} is spent; {launch.search.in_words()}; the same command continues")
+        return EXIT_TRIALS if any(row.status == TrialState.FAILED for row in rows) else EXIT_OK
+    return EXIT_OK if outcome.all_ended_well and not comparison.damaged else EXIT_TRIALS

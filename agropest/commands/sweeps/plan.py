@@ -1,0 +1,65 @@
+"""``plan``: what a launch of a sweep would do, how long that takes, and what the linter remarks."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from agropest.commands.sweeps import add_sweep_options, launch_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agropest.tuning.launch import Launch
+
+HELP = "show the trials of a sweep, how long they take and what is missing for them; start nothing"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
+    parser.add_argument("--probe", action="store_true", help="measure here how fast the trials are, for the forecast")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from agropest.report.console import new_console
+    from agropest.tuning.launch import open_launch
+
+    console = new_console()
+    launch = open_launch(launch_options(arguments))
+    show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
+    return 0
+
+
+def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_failed: bool) -> None:
+    """Prints the plan of a launch, top to bottom: question, trials, time, what is missing here, remarks.
+
+    Args:
+        launch: is not started.
+        probe: whether to measure what was not measured before.
+        fresh: whether to say what starting again would set aside.
+        retry_failed: whether to say what would be tried again.
+    """
+    from agropest.planning.sweep_forecast import in_words
+    from agropest.report.tables.plan import plan_table, print_remarks
+    from agropest.store.completeness import incomplete
+    from agropest.store.restart import describe_fresh, describe_retry
+
+    def show(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    spec, store = launch.spec, launch.store
+    if spec.question:
+        show(spec.question)
+    sized, forecast = launch.forecast(probe)
+    lacking = incomplete(launch.pending, store, spec.stopper)
+    console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
+    show(in_words(forecast))
+    for line in launch.unplaceable:
+        show(f"a launch here would stop: {line}")
+    if fresh:
+        show(describe_fresh(launch.all_trials, store, spec.name))
+    if retry_failed:
+        show(describe_retry(launch.trials, store))
+    print_remarks(launch.lint(build_silenced=True), console)
+    if launch.search:
+        show(launch.search.in_words())

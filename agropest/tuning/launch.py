@@ -1,0 +1,213 @@
+"""One launch of a sweep as a value: what is trained, on which data, where it is stored, on which Ray.
+
+:func:`open_launch` reads top to bottom what a launch is made of. What has to be read from the store or computed is
+computed once, when it is first asked for, so a launch is opened again after the store was changed on purpose.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from agropest.data.anchors.fitted import fitted_anchors
+from agropest.data.dataset import Dataset
+from agropest.data.health import read_findings
+from agropest.data.opening import open_dataset, require_splits
+from agropest.errors import DataError, fault
+from agropest.machine import this_machine
+from agropest.planning.capacity import node_of, unplaceable
+from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
+from agropest.statistics.metric import require_metric
+from agropest.store.completeness import is_done
+from agropest.store.store import Store
+from agropest.sweep.lint import NO_EFFECT, Remark, lint
+from agropest.sweep.lint.subject import first_seeds
+from agropest.sweep.plan import expand_trials
+from agropest.sweep.sections.guard import require_guards
+from agropest.sweep.spec import SweepSpec, load_sweep
+from agropest.sweep.trial import TrialSpec
+from agropest.tuning.ray.connection import RayOptions
+from agropest.tuning.search.generations import Population
+from agropest.tuning.search.suggestions import Suggestions, open_search
+
+DEFAULT_RAY = RayOptions()
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What the command line says of a launch; None and empty: what the sweep file or the default says.
+
+    Attributes:
+        sweep: path of the sweep file.
+        data: the data set's folder, over the file's ``data:``.
+        results: the results folder.
+        settings: ``KEY=VALUE``, over the file's.
+        ray: how the launch gets its Ray.
+    """
+
+    sweep: Path
+    data: Path | None = None
+    results: Path = Path("results")
+    settings: Sequence[str] = ()
+    ray: RayOptions = DEFAULT_RAY
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch, or one round of it where a search suggests trials round after round.
+
+    Attributes:
+        spec: the sweep.
+        trials: all of the sweep's, in any state.
+        dataset: checked and converted.
+        store: the results folder.
+        ray: the cluster to use, or how to start one on this machine.
+        search: what suggests trials; None where the file enumerates them.
+    """
+
+    spec: SweepSpec
+    trials: Sequence[TrialSpec]
+    dataset: Dataset
+    store: Store
+    ray: RayOptions = DEFAULT_RAY
+    search: Suggestions | Population | None = None
+
+    @property
+    def folder(self) -> Path:
+        """``results/<sweep>``."""
+        return self.store.sweep_folder(self.spec.name)
+
+    @property
+    def all_trials(self) -> list[TrialSpec]:
+        """The trials of this round and those of the rounds before it."""
+        return [*(self.search.earlier_trials() if self.search else []), *self.trials]
+
+    @cached_property
+    def pending(self) -> list[TrialSpec]:
+        """The trials that are not done: what a launch has to run or to complete."""
+        spec = self.spec
+        return [t for t in self.trials if not is_done(t, self.store, spec.metric, self.dataset.splits, spec.stopper)]
+
+    @cached_property
+    def unplaceable(self) -> list[str]:
+        """A fault for every demand of pending trials that this machine cannot meet; nothing is known of a cluster."""
+        return [] if self.ray.cluster else unplaceable(self.pending, [node_of(this_machine())])
+
+    def lint(self, build_silenced: bool = False) -> list[Remark]:
+        """Returns the linter's remarks.
+
+        Args:
+            build_silenced: whether every variant is built once even where the file silences the rule that needs it.
+
+        Raises:
+            SweepFileError: Detectron2 cannot build a variant.
+        """
+        return lint(self.spec, self.trials, self.dataset, self._idle_overrides(build_silenced))
+
+    def forecast(self, probe: bool = False) -> tuple[list[TrialSpec], SweepForecast]:
+        """Returns the trials as this machine would run them, and what the pending ones are expected to take.
+
+        Args:
+            probe: whether to measure what was not measured before.
+        """
+        from agropest.tuning.workers.sizing import Sizing  # imports torch where it measures
+
+        sizing = Sizing(self.store, self.dataset.paths, this_machine(), functools.partial(print, flush=True))
+        if probe:
+            pending = sizing.resolve(self.pending)
+            sizing.measure(pending)
+        else:
+            pending = sizing.resolve_kept(self.pending)
+        for remark in sizing.remarks:
+            print(remark)
+        sized = {trial.name: trial for trial in pending}
+        machine, num_images = sizing.machine, self.dataset.num_images
+        forecast = forecast_sweep(self.spec.stop, pending, self.store, machine, num_images, self.spec.baseline)
+        return [sized.get(trial.name, trial) for trial in self.trials], forecast
+
+    def next_round(self) -> Launch | None:
+        """Returns the launch of the next round that the search suggests; None where there is none."""
+        if self.search is None or not self.search.next_round():
+            return None
+        spec = self.search.sweep()
+        return replace(self, spec=spec, trials=self.search.expand(spec))
+
+    def reread(self) -> Launch:
+        """Returns the same launch for which nothing was computed yet: after the store was changed on purpose."""
+        return replace(self)
+
+    def _idle_overrides(self, build_silenced: bool) -> Mapping[str, Sequence[str]]:
+        from agropest.training.dry_run.remembered_effects import idle_overrides
+
+        is_silent = NO_EFFECT in self.spec.silence
+        if is_silent and not build_silenced:
+            return {}
+        variants = first_seeds(self.trials)
+        baseline = next(trial for trial in variants if trial.label == self.spec.baseline)
+        why = "whether it can be" if is_silent else "what it changes"
+        if is_silent:
+            variants = [replace(trial, overrides={}) for trial in variants]
+        say = functools.partial(print, f"building each of {len(variants)} variants once, to see {why}", flush=True)
+        return idle_overrides(variants, baseline, self.dataset, self.store.root / "plans", self.spec.path, say)
+
+
+def open_launch(options: LaunchOptions) -> Launch:
+    """Returns the launch that the command line asks for: the sweep read, the data opened, the trials expanded.
+
+    Raises:
+        AgropestError: the sweep file, the data set or the results folder is at fault.
+    """
+    spec = load_sweep(options.sweep, options.settings)
+    root = options.data or spec.data
+    if root is None:
+        raise DataError(
+            fault(f"{spec.path}: data", "expected the data set's folder", None, "add it, or give --data DIR")
+        )
+    store = Store(options.results)
+    if spec.draws_demo and options.data is None:
+        _draw_missing_demo(root)
+    dataset = _open_data(root, store, "--data" if options.data else f"{spec.path}: data")
+    require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
+    require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
+    fit_anchors = functools.partial(fitted_anchors, dataset)
+
+    def expand(some: SweepSpec) -> list[TrialSpec]:
+        return expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors)
+
+    search = open_search(spec, expand, store)
+    spec = search.sweep() if search else spec
+    return Launch(spec, expand(spec), dataset, store, options.ray, search)
+
+
+def _draw_missing_demo(folder: Path) -> None:
+    """Draws the demo's pictures into a folder that does not exist yet; an existing one is taken as it is."""
+    from agropest.data.demo.draw import draw_demo_dataset
+
+    if not folder.exists():
+        print(f"data: drawing the demo's pictures into {folder} (once, about ten seconds)", flush=True)
+        draw_demo_dataset(folder)
+
+
+def _open_data(root: Path, store: Store, where: str) -> Dataset:
+    """Returns the data set, checked and converted once, and says what it holds.
+
+    Args:
+        where: its folder is named.
+
+    Raises:
+        DataError: it cannot be read, or lacks a split.
+    """
+    try:
+        dataset = open_dataset(root, cache_root=store.root / "data")
+    except DataError as error:  # of a file in it: that file is named
+        faults = (f"{where}: {text}" if text.startswith("data set ") else text for text in error.faults)
+        raise DataError(*faults) from None
+    require_splits(dataset, ("train", "valid"))
+    images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
+    num_findings = len(read_findings(dataset.health))
+    remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
+    print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
+    return dataset
