@@ -15,6 +15,7 @@ import pytest
 import launch
 from agropest.data.formats.data_yaml import read_data_yaml
 from agropest.errors import DataError
+from agropest.tuning.launch import Launch
 from tests.faults.mutations import spoilt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +65,7 @@ def plan(
     Returns:
         Exit code and errors, all of which are lines that begin with "error: ".
     """
-    monkeypatch.setattr(launch, "idle_of", lambda *arguments: {})
+    monkeypatch.setattr(Launch, "_idle_overrides", lambda *arguments: {})
 
     def run(path: Path, *words: str, data: Path = tiny_folder) -> tuple[int, str]:
         code = launch.main([str(path), "--plan", "--data", str(data), "--results", str(tmp_path / "r"), *words])
@@ -175,7 +176,7 @@ def cannot_be_read(*_: object) -> None:
 def test_a_home_of_nobody_for_the_results_is_a_folder_of_that_name(
     tiny_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "idle_of", lambda *arguments: {})
+    monkeypatch.setattr(Launch, "_idle_overrides", lambda *arguments: {})
     monkeypatch.chdir(tmp_path)
     assert launch.main([str(tiny_sweep), "--plan", "--results", "~no-such-user-here/r"]) == 0
     assert (tmp_path / "~no-such-user-here" / "r" / "trials").is_dir()
@@ -184,7 +185,7 @@ def test_a_home_of_nobody_for_the_results_is_a_folder_of_that_name(
 def test_a_question_is_shown_as_it_stands(
     tiny_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(launch, "idle_of", lambda *arguments: {})
+    monkeypatch.setattr(Launch, "_idle_overrides", lambda *arguments: {})
     question = "question=Do anchors of [/2] and [a, b] help?"
     assert launch.main([str(tiny_sweep), "--plan", "--results", str(tmp_path / "r"), "--set", question]) == 0
     assert question.partition("=")[2] in capsys.readouterr().out

@@ -94,7 +94,7 @@ def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(clock: None,
 
 def standing(status: str, left_s: float | None) -> Standing:
     trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 100}, "d")
-    return Standing(trial, status, "", 0, None, None, None, None, 0.0, 0.0, left_s)
+    return Standing(trial, TrialState(status), "", 0, None, None, None, None, 0.0, 0.0, left_s)
 
 
 @pytest.mark.parametrize(
