@@ -26,7 +26,7 @@ ROOMS = (
     "tuning",
     "commands",
 )
-FREE = ("errors", "files", "csv_text", "detectron2_ready", "plain_yaml", "machine")
+FREE = ("errors", "files", "csv_text", "detectron2_ready", "plain_yaml", "machine", "durations")
 HEAVY = ("torch", "torchvision", "detectron2", "ray")
 MAY_IMPORT = {
     "modeling": {"torch", "torchvision", "detectron2"},

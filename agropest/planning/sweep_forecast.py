@@ -14,11 +14,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from agropest import files
+from agropest.durations import clock, duration
 from agropest.machine import Machine
 from agropest.planning.forecast import (
     Capacity,
@@ -150,19 +151,6 @@ def against_actual(content: Mapping[str, Any] | None) -> str:
         return f"{text}."
     told = f"{ratios[len(ratios) // 2]:.2f} in the median ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     return f"{text}; its finished trials took {told} of their forecasts."
-
-
-def duration(seconds: float) -> str:
-    """Returns e.g. ``45 s``, ``12 min`` or ``3.4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
-
-
-def clock(now: datetime, seconds: float) -> str:
-    """Returns when that is: the time of day, with the date unless it is today."""
-    then = now + timedelta(seconds=seconds)
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialSta
 from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.watch.progress import Progress, duration, most_telling
+from agropest.tuning.watch.progress import Progress, most_telling
 from agropest.tuning.watch.watch import Rewritten, Watch
 
 
@@ -150,14 +150,6 @@ def test_most_telling_keeps_the_sweeps_order(tmp_path: Path) -> None:
     ]
     assert [one.trial.label for one in most_telling(trials, 4)] == ["a", "b", "c", "d"]
     assert [one.trial.label for one in most_telling(trials, 3)] == ["c", "d"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(None, ""), (0.4, "0 s"), (89, "89 s"), (91, "2 min"), (5340, "89 min"), (7500, "2 h 05 min")],
-)
-def test_durations(seconds: float | None, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_what_a_person_must_know_stays_when_the_live_table_is_gone(spec: SweepSpec, tmp_path: Path) -> None:

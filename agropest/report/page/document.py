@@ -19,13 +19,14 @@ from markupsafe import Markup
 from agropest import files
 from agropest.analysis.comparison import Comparison
 from agropest.analysis.ranking import RankedTrial, rank_trials
+from agropest.durations import duration
 from agropest.errors import DataError
 from agropest.planning.sweep_forecast import against_actual, read_forecast
 from agropest.report.page import figures, sections
 from agropest.report.page.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
 from agropest.report.page.examples import Example, choose_images, draw_examples
 from agropest.report.tables.changes import config_changes
-from agropest.report.tables.cost import duration, sweep_cost
+from agropest.report.tables.cost import sweep_cost
 from agropest.report.tables.history import lineage_rows
 from agropest.report.tables.long_names import pieces
 from agropest.report.tables.published import published_rows

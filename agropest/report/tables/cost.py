@@ -76,10 +76,3 @@ def _cost(row: RankedTrial, records: Sequence[EvaluationRecord]) -> TrialCost:
         saved_iters=saved,
         saved_s=saved * row.time_s / row.iteration if row.iteration else None,
     )
-
-
-def duration(seconds: float) -> str:
-    """Returns e.g. ``42 s``, ``12 min`` or ``3.4 h``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agropest.planning.sweep_forecast import SweepForecast, clock, duration
+from agropest.durations import clock, duration
+from agropest.planning.sweep_forecast import SweepForecast
 from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
 from agropest.store.restart import other_stoppers

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.analysis.progress import Standing, Standings, best_standing, count_by_status, time_left_s
+from agropest.durations import duration
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec
@@ -211,13 +212,3 @@ def most_telling(standings: Sequence[Standing], room: int) -> list[Standing]:
 
     chosen = {id(one) for one in sorted(standings, key=place)[: room - 1]}
     return [one for one in standings if id(one) in chosen]
-
-
-def duration(seconds: float | None) -> str:
-    """Returns a time as people say it: ``40 s``, ``3 min``, ``2 h 05 min``; empty for None."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
