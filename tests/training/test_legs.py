@@ -12,7 +12,7 @@ from agropest.data.dataset import Dataset
 from agropest.store.records import TrialState
 from agropest.sweep.trial import Leg, TrialSpec
 from agropest.training import checkpoints
-from tests.training.test_run_trial import run, trial_of, weights
+from tests.training.test_trial import run, trial_of, weights
 
 RATE, DECAY, BIAS = "SOLVER.BASE_LR", "SOLVER.WEIGHT_DECAY", "SOLVER.BIAS_LR_FACTOR"
 KEYS = {"rate": RATE, "decay": DECAY, "bias": BIAS}

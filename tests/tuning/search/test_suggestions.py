@@ -23,7 +23,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.tuning.search import suggestions
 from agropest.tuning.search.suggestions import Observation, Suggestions, open_search, suggest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SPACE = {
     "SOLVER.BASE_LR": Distribution("loguniform", (1e-4, 1.0)),
     "MODEL.ANCHOR_GENERATOR.SIZES": Distribution("choice", ([[8]], [[16]], [[32]])),

@@ -16,9 +16,9 @@ import launch
 from agropest.data.formats.data_yaml import read_data_yaml
 from agropest.errors import DataError
 from agropest.tuning.launch import Launch
-from tests.faults.mutations import spoilt
+from tests.scenarios.faults.mutations import spoilt
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
 REFUSED = 500
 # Every section that a sweep file may have.

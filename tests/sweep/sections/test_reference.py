@@ -13,7 +13,7 @@ from agropest.report.tables.published import published_rows, published_table, pu
 from agropest.sweep.sections.reference import Reference
 from agropest.sweep.spec import load_sweep
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def row(label: str, status: str = "finished", threshold: float = 0.5) -> RankedTrial:

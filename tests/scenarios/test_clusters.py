@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from agropest.store.trial_folder import TrialFolder
-from tests.test_docs_run import TINY_DEMO
-from tests.tuning.conftest import LIMIT_S, ROOT, Running
+from tests.scenarios.conftest import LIMIT_S, ROOT, Running
+from tests.scenarios.test_docs_run import TINY_DEMO
 
 CLUSTER = """
 import os, sys, tempfile

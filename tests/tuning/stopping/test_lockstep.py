@@ -29,7 +29,7 @@ from agropest.tuning.stopping.lockstep import Lockstep
 from agropest.tuning.stopping.stopping_state import StoppingState, open_stopping_state
 from launch import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(

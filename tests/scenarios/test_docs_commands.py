@@ -17,7 +17,7 @@ from agropest.command_line import build_parser, command_parser
 from agropest.errors import SweepFileError
 from agropest.sweep.spec import load_sweep
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("python", "make", "ray", "pip", "RAY_AUTH_MODE=token", "nohup")
 # Programs of others: their options are theirs, but the files of this repository that they are given must be there.

@@ -13,7 +13,7 @@ from agropest.report.tables.markdown import plain
 from agropest.store.records import TrialState
 from agropest.store.trial_folder import TrialFolder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 INJECTED = Path(__file__).parent / "injected"
 
 

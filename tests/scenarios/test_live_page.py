@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tuning.conftest import Running
+from tests.scenarios.conftest import Running
 
 
 def test_the_page_is_there_and_loads_itself_again(running: Running) -> None:

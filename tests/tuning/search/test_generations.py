@@ -22,8 +22,8 @@ from agropest.sweep.trial import TrialSpec
 from agropest.tuning.search.generations import Population
 from agropest.tuning.search.suggestions import open_search
 from launch import main
-from tests.sweep.test_population import PBT, RATE
-from tests.tuning.test_suggestions import NO_BOXES, ROOT
+from tests.sweep.sections.test_population import PBT, RATE
+from tests.tuning.search.test_suggestions import NO_BOXES, ROOT
 
 
 def expand(spec: SweepSpec) -> list[TrialSpec]:

@@ -16,7 +16,7 @@ from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.sweep.yaml_file import read_yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*(ROOT / "agropest").rglob("*.py"), ROOT / "launch.py"])
 OUTSIDE = ["../evil", "/tmp/evil", "a/b", "..", ".", "a\\b", "a\nb", "", "~", "a" * 81, "ä", "-rf"]
 

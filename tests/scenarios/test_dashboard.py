@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tuning.conftest import Running
+from tests.scenarios.conftest import Running
 
 OF_TRIALS = ("validation", "iteration", "images_per_s", "gpu_memory_gib")
 

@@ -15,7 +15,7 @@ def test_every_rule_is_documented_and_used() -> None:
     documented = set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE))
     assert documented == set(RULES)
     folder = ROOT / "agropest/data"
-    code = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "health.py")
+    code = "".join(path.read_text() for path in folder.rglob("*.py") if path.name != "health.py")
     assert [rule for rule in RULES if f'"{rule}"' not in code] == []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agropest.command_line import main
-from tests.faults.mutations import spoilt
+from tests.scenarios.faults.mutations import spoilt
 
 
 @pytest.mark.parametrize("which", ["gt.json", "predictions.json"])

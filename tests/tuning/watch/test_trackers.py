@@ -17,7 +17,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.tuning.fit import _reported_before
 from agropest.tuning.ray.hooks import Forgiving
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 INSTALLED = [name for name in ("mlflow", "wandb") if importlib.util.find_spec(name) is not None]
 
 

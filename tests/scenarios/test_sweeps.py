@@ -34,7 +34,7 @@ from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
 from tests.conftest import BOXES
 
-SWEEPS = sorted((Path(__file__).resolve().parents[1] / "sweeps").glob("*.yaml"))
+SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in SWEEPS]
 EVERY_SWEEP = {
     *("anchors", "augmentation", "backbones", "baseline", "demo", "factorial", "focal_loss", "heads", "sampler"),

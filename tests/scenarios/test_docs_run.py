@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from agropest.data.demo.draw import draw_demo_dataset
-from tests.test_docs_commands import ALL, ROOT, SHOWN_TO_FAIL, is_mention, words_of
+from tests.scenarios.test_docs_commands import ALL, ROOT, SHOWN_TO_FAIL, is_mention, words_of
 
 TINY_DEMO = [
     "INPUT.MIN_SIZE_TRAIN=[64]",

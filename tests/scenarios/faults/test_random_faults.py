@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agropest.store.trial_folder import TrialFolder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_lost_node_and_random_faults_cost_nothing_that_was_stored(tmp_path: Path) -> None:

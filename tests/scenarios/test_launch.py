@@ -35,7 +35,7 @@ from benchmarks.faults.launched import MARK, Launch
 from launch import main
 from tests.conftest import write_tiny_sweep
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INJECTED = Path(__file__).parent / "faults" / "injected"
 LIMIT_S = 600  # of what hangs; a machine may be slow
 

@@ -11,7 +11,7 @@ import pytest
 from agropest.errors import EnvironmentFault
 from agropest.tuning.ray import connection
 from agropest.tuning.ray.connection import RayOptions, exposure_warning, is_loopback, require_token
-from tests.tuning.conftest import Running
+from tests.scenarios.conftest import Running
 
 LISTEN = "0A"
 
