@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +27,12 @@ def lose_nodes(sweep: DisturbedSweep, cluster: Any, nodes: list[Any], num_faults
             wanted = len(sweep.hit) < num_faults and time.monotonic() < deadline
             if wanted and running_writer(sweep) is not None:
                 time.sleep(sweep.draw.uniform(0.0, 3.0))
-                sweep.note_checkpoints()
-                replace_node(cluster, nodes, sweep.draw)
-                sweep.add("kill -9 of a node")
+                # By now that trial may have ended: a node that runs nothing has nothing to lose.
+                node = node_that_trains(sweep, nodes)
+                if node is not None:
+                    sweep.note_checkpoints()
+                    replace_node(cluster, nodes, node)
+                    sweep.add("kill -9 of a node")
             time.sleep(0.2)
         text = launch.log.read_text(errors="replace")
         sweep.require("Traceback" not in text, f"a traceback in {launch.log.name}: {text[-400:]}")
@@ -54,8 +56,26 @@ def simulated_cluster() -> Iterator[tuple[Any, list[Any]]]:
         del os.environ[MARK]
 
 
-def replace_node(cluster: Any, nodes: list[Any], draw: random.Random) -> None:
+def node_that_trains(sweep: DisturbedSweep, nodes: list[Any]) -> Any:
+    """Returns a node that runs a trial just now, or None where none does."""
+    pid = running_writer(sweep)
+    ancestors = set(_ancestors(pid)) if pid is not None else set()
+    raylets = {node: node.all_processes["raylet"][0].process.pid for node in nodes}
+    return next((node for node, raylet in raylets.items() if raylet in ancestors), None)
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    """Yields a process's ancestors, from its parent up to those that can be seen."""
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            return
+        yield pid
+
+
+def replace_node(cluster: Any, nodes: list[Any], node: Any) -> None:
     """Kills every process of a node at once, as a power cut does, and adds another node."""
-    node = nodes.pop(draw.randrange(len(nodes)))
+    nodes.remove(node)
     cluster.remove_node(node, allow_graceful=False)
     nodes.append(cluster.add_node(num_cpus=1))

@@ -23,7 +23,7 @@ class Outcome:
     """
 
     evaluations: dict[str, tuple[object, bytes]]
-    ends: dict[str, str]
+    ends: dict[str, TrialState]
 
 
 def outcome(results: Path) -> Outcome:
@@ -47,9 +47,8 @@ def judge(sweep: DisturbedSweep, undisturbed: Outcome, whole: Outcome) -> None:
     found, figures = outcome(sweep.results), sweep.figures
     ends = [(found.ends.get(name, TrialState.NEW), end) for name, end in undisturbed.ends.items()]
     again, needed = sweep.run_again()
-    lost = not sum(
-        end.ended_well or (end, expected) == (TrialState.STOPPED, TrialState.FINISHED) for end, expected in ends
-    )
+    stopped_wrongly = (TrialState.STOPPED, TrialState.FINISHED)
+    lost = sum(not end.ended_well or (end, expected) == stopped_wrongly for end, expected in ends)
     further = sum((end, expected) == (TrialState.FINISHED, TrialState.STOPPED) for end, expected in ends)
     differing = sum(content != whole.evaluations.get(name) for name, content in found.evaluations.items())
     missing = len(undisturbed.evaluations.keys() - found.evaluations.keys())
