@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,28 @@ def write_with(path: Path, write: Callable[[IO[bytes]], object], durable: bool =
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def link(source: Path, target: Path) -> None:
+    """Gives a file a second name, atomically; where the file system has no links, it is copied.
+
+    Raises:
+        FileNotFoundError: ``source`` is not there.
+        OSError: disk full, no permission.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        try:
+            os.link(source, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)  # it stays where both were names of one file already
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -76,6 +76,32 @@ def held_alone(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def held_if_free(path: Path) -> Iterator[bool]:
+    """Holds a lock file if nobody does; yields whether it is held. It is free again when its process is gone.
+
+    Where there are no locks, or no room for the file, whoever asks is told that it holds it.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        yield True
+        return
+    try:
+        is_held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_held = False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield is_held
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(descriptor: int, root: Path) -> None:
     owner = os.pread(descriptor, 500, 0).decode(errors="replace").strip()
     has_locks = True

@@ -9,6 +9,7 @@ from agropest import files
 from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
+from agropest.sweep.stages.training import training_version
 from agropest.sweep.trial import TrialSpec, weights_identity
 
 WEIGHTS = ("MODEL.WEIGHTS", "MODEL.TIMM.WEIGHTS")
@@ -55,6 +56,7 @@ def expand_trials(
             config={**configs[variant.name], "SEED": seed},
             data=fingerprint,
             weights=weights[variant.name],
+            training_version=training_version(configs[variant.name]),
             overrides=differences(baseline, configs[variant.name]),
             levels=variant.levels,
             resources=variant.resources or spec.resources,

@@ -53,7 +53,7 @@ from agropest.sweep.yaml_file import read_yaml
 
 KEEP_BEST_AND_LAST, KEEP_NONE = "best_and_last", "none"
 # What the results folder holds beside the sweeps' tables.
-RESERVED_NAMES = ("aside", "data", "plans", "probes", "reference", "replicates", "trials")
+RESERVED_NAMES = ("aside", "data", "plans", "probes", "reference", "replicates", "stages", "trials")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
 # What pandas and spreadsheets do not read as a word: 0.10 and 0.1 would become one variant, NA none at all.
 NOT_A_WORD = re.compile(

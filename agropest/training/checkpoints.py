@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from agropest import files
+from agropest.store.shared_work import AVERAGES
 
 
 def save(
@@ -39,7 +40,12 @@ def save(
     data = buffer.getbuffer()
     path = _path(folder, iteration)
     files.write_with(path, lambda file: file.write(data))
-    seal = {"iteration": iteration, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    seal = {
+        "iteration": iteration,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        AVERAGES: [float(decay) for decay in content.get(AVERAGES, ())],
+    }
     require_claim()
     files.write_json(path.with_suffix(".json"), seal)
 
@@ -56,6 +62,26 @@ def load(folder: Path, iteration: int) -> dict[str, Any] | None:
         return None
     content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return content
+
+
+def link(source: Path, target: Path, iteration: int, require_claim: Callable[[], None]) -> bool:
+    """Takes another trial's checkpoint for one's own: the same bytes under two names, where the file system has that.
+
+    Args:
+        source: the other trial's ``checkpoints``.
+        target: one's own.
+        require_claim: as in :func:`save`.
+
+    Returns:
+        Whether it was there.
+    """
+    try:
+        for suffix in (".pth", ".json"):  # what has no seal is no checkpoint
+            require_claim()
+            files.link(_path(source, iteration).with_suffix(suffix), _path(target, iteration).with_suffix(suffix))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def saved_at(folder: Path, iteration: int) -> float | None:

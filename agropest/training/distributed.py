@@ -69,6 +69,7 @@ class Task:
     start: int
     end: int
     world_size: int
+    training_version: int
     meeting_point: str = ""
 
 
@@ -231,7 +232,7 @@ def _join(trainer: TrialTrainer, task: Task, rank: int) -> None:
     torch.distributed.broadcast_object_list(content, src=0)
     if rank:
         state = torch.load(io.BytesIO(content[0]), map_location="cpu", weights_only=True)
-        trainer.ema = None  # rank 0 averages
+        trainer.averages = {}  # rank 0 averages
         trainer.load_state(state)
     devices = [torch.cuda.current_device()] if task.device == "cuda" else None
     trainer.rank = rank
@@ -260,7 +261,7 @@ def _train_along(task: Task, rank: int) -> None:
     if task.device == "cuda":
         torch.cuda.set_device(rank)
     stream = BatchStream(task.records, task.cfg, task.seed, part=(rank, task.world_size))
-    trainer = TrialTrainer(task.cfg, task.device)
+    trainer = TrialTrainer(task.cfg, task.device, task.training_version)
     _join(trainer, task, rank)
     trainer.batches = stream.iterate(task.start, task.loader_workers)
     with EventStorage(task.start) as trainer.storage:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from detectron2.config import CfgNode
 
+from agropest import files
 from agropest.planning.speeds import DEVICE, THREADS
 from agropest.statistics.boxes import Boxes
 from agropest.statistics.evaluation import evaluate_all
@@ -17,6 +19,7 @@ from agropest.statistics.referee import ask_referee
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.replicate_cache import keep_replicates
+from agropest.store.shared_work import TAKEN_FROM, Sharer
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
 from agropest.training.evaluation import detect
@@ -62,6 +65,7 @@ class Evaluator:
         name: str = "",
         images_per_s: float = 0.0,
         then: float | None = None,
+        taken_from: str = "",
     ) -> EvaluationRecord:
         """Evaluates a model on a split and stores boxes and metrics.
 
@@ -71,6 +75,7 @@ class Evaluator:
             images_per_s: trained lately.
             then: when it would have been evaluated, had nothing happened, in seconds since 1970; None: now. The order
                 counts for those who stop early.
+            taken_from: name of another trial whose checkpoint it is.
 
         Raises:
             Interrupted: ``should_stop`` said so.
@@ -87,11 +92,22 @@ class Evaluator:
             num_images=found.num_images,
             time_s=found.time_s,
             train_images_per_s=images_per_s,
-            extra=ran_on if self.setting.device_name else {},
+            extra={
+                **(ran_on if self.setting.device_name else {}),
+                **({TAKEN_FROM: taken_from} if taken_from else {}),
+            },
             stored_at=then or time.time(),
         )
         self.folder.write_evaluation(record, found.boxes.save)
         return record
+
+    def take_over(self, record: EvaluationRecord, sharer: Sharer) -> EvaluationRecord:
+        """Stores another trial's evaluation as this trial's, too: of the same weights, under the same setting."""
+        its = {**record.extra, TAKEN_FROM: sharer.name}
+        taken = replace(record, train_images_per_s=0.0, extra=its, stored_at=time.time())
+        boxes = TrialFolder(sharer.folder).boxes_path(record)
+        self.folder.write_evaluation(taken, lambda path: files.link(boxes, path))
+        return taken
 
     def whole(self) -> set[int]:
         """Returns the iterations of which there is a whole evaluation on validation."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from agropest.store.shared_work import Sharing
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Setting:
             trial that outgrows its share fails alone.
         keep_checkpoints: False removes them all once the trial is finished.
         sweep: whose launch this is.
+        sharing: trials that train the same; what they have done is taken over.
     """
 
     splits: Mapping[str, tuple[Path, Path]]
@@ -37,3 +40,4 @@ class Setting:
     gpu_memory_fraction: float = 0.0
     keep_checkpoints: bool = True
     sweep: str = ""
+    sharing: Sharing = field(default_factory=Sharing)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine.train_loop import TrainerBase
-from detectron2.solver import build_lr_scheduler, build_optimizer
+from detectron2.solver import build_optimizer
 from tensorboardX import SummaryWriter
 
 from agropest.errors import TrialError, fault
 from agropest.modeling.build import build
 from agropest.modeling.ema import Ema
+from agropest.sweep.trial import TRAINING_VERSION
+from agropest.training.learning_rate import build_scheduler, set_rates
 
 LOG_PERIOD_ITERS = 20
 
@@ -34,9 +36,20 @@ class TrialTrainer(TrainerBase):
     Args:
         cfg: effective Detectron2 config, frozen.
         device: "cpu" or "cuda".
+        training_version: of the trial.
+        decays: of averages of the weights that are kept beside the config's own, for others that evaluate them.
+
+    Attributes:
+        averages: decay to the averaged weights.
     """
 
-    def __init__(self, cfg: CfgNode, device: str) -> None:
+    def __init__(
+        self,
+        cfg: CfgNode,
+        device: str,
+        training_version: int = TRAINING_VERSION,
+        decays: Collection[float] = (),
+    ) -> None:
         super().__init__()
         self.cfg, self.device = cfg, torch.device(device)
         torch.manual_seed(step_seed(cfg.SEED, -1))
@@ -45,9 +58,10 @@ class TrialTrainer(TrainerBase):
         self.training_model: torch.nn.Module = self.model  # or wrapped, where several processes train together
         self.rank = 0
         self.optimizer = build_optimizer(cfg, self.model)
-        self.scheduler = build_lr_scheduler(cfg, self.optimizer)
+        self.scheduler = build_scheduler(cfg, self.optimizer, training_version)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=cfg.SOLVER.AMP.ENABLED and device != "cpu")
-        self.ema = Ema(self.model, cfg.SOLVER.EMA.DECAY) if cfg.SOLVER.EMA.ENABLED else None
+        own = [float(cfg.SOLVER.EMA.DECAY)] if cfg.SOLVER.EMA.ENABLED else []
+        self.averages = {decay: Ema(self.model, decay) for decay in dict.fromkeys([*own, *decays])}
         self.batches: Iterator[list[dict[str, Any]]] = iter(())
         self.writer: SummaryWriter | None = None
         self.images_per_s = 0.0
@@ -73,13 +87,18 @@ class TrialTrainer(TrainerBase):
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
-        if self.ema is not None:
-            self.ema.update(self.model)
+        for average in self.averages.values():
+            average.update(self.model)
         self._recent.append({name: loss.detach() for name, loss in losses.items()})
         if self.device.type == "cpu" or (self.iter + 1) % LOG_PERIOD_ITERS == 0:
             self.require_finite()
         if (self.iter + 1) % LOG_PERIOD_ITERS == 0:
             self._write_losses()
+
+    @property
+    def ema(self) -> Ema | None:
+        """The averaged weights that the config evaluates, where it does."""
+        return self.averages.get(float(self.cfg.SOLVER.EMA.DECAY)) if self.cfg.SOLVER.EMA.ENABLED else None
 
     def evaluation_model(self) -> torch.nn.Module:
         """Returns the model that is evaluated: the averaged one where EMA is on."""
@@ -92,18 +111,25 @@ class TrialTrainer(TrainerBase):
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "ema": self.ema.state_dict() if self.ema is not None else {},
+            "averages": {repr(decay): average.state_dict() for decay, average in self.averages.items()},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Puts :meth:`state` back."""
+        """Puts :meth:`state` back; it may be that of another trial with the same training up to this iteration.
+
+        The rates from here on are this trial's own. Averages that the state lacks are kept for others no longer.
+        """
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
+        self.scheduler.load_state_dict({**state["scheduler"], "base_lrs": list(self.scheduler.base_lrs)})
+        set_rates(self.optimizer, self.scheduler)
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
+        kept = averages_of(state, float(self.cfg.SOLVER.EMA.DECAY))
+        own = self.ema
+        self.averages = {decay: ema for decay, ema in self.averages.items() if decay in kept or ema is own}
+        for decay, average in self.averages.items():
+            average.load_state_dict(kept[decay])
 
     def take_over(self, state: dict[str, Any], cfg: CfgNode) -> None:
         """Goes on from the :meth:`state` of another trial, under the learning rate, decay and momentum of this one.
@@ -117,10 +143,11 @@ class TrialTrainer(TrainerBase):
         theirs = build_optimizer(cfg, self.model)
         theirs.load_state_dict(state["optimizer"])
         self.optimizer.state = theirs.state
-        scheduler = {**state["scheduler"], "base_lrs": list(self.scheduler.base_lrs)}
-        self.load_state({**state, "optimizer": self.optimizer.state_dict(), "scheduler": scheduler})
-        for group, lr in zip(self.optimizer.param_groups, self.scheduler.get_lr(), strict=True):
-            group["lr"] = lr
+        kept = averages_of(state, float(cfg.SOLVER.EMA.DECAY))
+        if cfg.SOLVER.EMA.ENABLED and self.cfg.SOLVER.EMA.ENABLED:  # from here on under this trial's decay
+            kept[float(self.cfg.SOLVER.EMA.DECAY)] = kept[float(cfg.SOLVER.EMA.DECAY)]
+        averages = {repr(decay): average for decay, average in kept.items()}
+        self.load_state({**state, "optimizer": self.optimizer.state_dict(), "averages": averages})
 
     def open_log(self, folder: Path, from_iteration: int) -> None:
         """Starts TensorBoard events in ``folder``; events of a lost part are superseded (``purge_step``)."""
@@ -164,6 +191,18 @@ class TrialTrainer(TrainerBase):
             self.writer.add_scalar("train/lr", self.optimizer.param_groups[0]["lr"], self.iter + 1)
             self.writer.add_scalar("train/images_per_s", self.images_per_s, self.iter + 1)
         self._recent, self._recent_since = [], now
+
+
+def averages_of(state: dict[str, Any], decay: float) -> dict[float, Any]:
+    """Returns the averaged weights that a trainer's state holds, by decay.
+
+    Args:
+        state: of :meth:`TrialTrainer.state`, or of a version that kept the one average of its config as ``ema``.
+        decay: of that config.
+    """
+    if "averages" in state:
+        return {float(word): average for word, average in state["averages"].items()}
+    return {decay: state["ema"]} if state.get("ema") else {}
 
 
 def step_seed(seed: int, iteration: int) -> int:

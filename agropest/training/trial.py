@@ -20,6 +20,7 @@ from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
+from agropest.store.shared_work import Sharer, Taken
 from agropest.store.trial_folder import TrialFolder
 from agropest.store.weights_report import write_weights_report
 from agropest.sweep.detectron2_keys import nest
@@ -32,6 +33,7 @@ from agropest.training.gpu_memory import take_share
 from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.input.batches import BatchStream
 from agropest.training.run_context import Setting
+from agropest.training.shared_training import SharedTraining
 from agropest.training.trainer import TrialTrainer
 from agropest.training.weights import load_weights
 
@@ -116,10 +118,11 @@ class _Run:
         self.seconds_before = 0.0
         self.saved_at = -1  # iteration of the checkpoint that this process saved last
         self.evaluator = Evaluator(trial, folder, setting, self.cfg, should_stop)
+        self.shared = SharedTraining(trial, folder, setting.sharing, setting.metric, should_stop)
 
     def train(self) -> Status:
         self.folder.remove_leftovers()
-        trainer = TrialTrainer(self.cfg, self.setting.device)
+        trainer = self._new_trainer()
         try:
             start = self._restore(trainer)
             self.folder.write_status(self.ends_as(TrialState.RUNNING, start))
@@ -127,8 +130,7 @@ class _Run:
             self._evaluate_missing(trainer, start)
             self._leave_when_whole(start)
             self._tell_stored(start)
-            hooks = [WriteHeartbeat(self.folder, trainer), _Evaluate(self, trainer), _Interrupt(self, trainer)]
-            self._train(trainer, start, self.trial.max_iter, hooks)
+            self.shared.bring_to_end(start, _Part(self, trainer))
             return self._finish(trainer)
         except _Stopped as stopped:
             self._keep_checkpoints({stopped.iteration, *self.evaluator.best()})
@@ -140,6 +142,10 @@ class _Run:
         finally:
             if trainer.writer is not None:
                 trainer.writer.close()
+
+    def _new_trainer(self) -> TrialTrainer:
+        decays = self.shared.decays()
+        return TrialTrainer(self.cfg, self.setting.device, self.trial.training_version, decays)
 
     def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
         """Trains from iteration ``start`` to ``end``."""
@@ -159,6 +165,7 @@ class _Run:
             start=start,
             end=end,
             world_size=setting.num_processes,
+            training_version=self.trial.training_version,
         )
         try:
             with trained_together(trainer, task):
@@ -174,6 +181,8 @@ class _Run:
             return start
         trainer.load_state(content)
         self.seconds_before = float(content["time_s"])
+        if self.setting.sharing.sharers:  # the checkpoint may be another trial's, with the time that it had taken
+            self.seconds_before = min(self.seconds_before, self.before.time_s)
         logger.info("going on from the checkpoint of iteration %d", content["iteration"])
         return int(content["iteration"])
 
@@ -195,7 +204,7 @@ class _Run:
             return content
         logger.warning("no checkpoint of the ancestor at iteration %d: its leg is trained again", ancestor.max_iter)
         run = _Run(ancestor, self.folder, self.setting, self.on_evaluation, self.should_stop)
-        trainer = TrialTrainer(run.cfg, self.setting.device)
+        trainer = run._new_trainer()
         start, seconds_before = run._begin(trainer)
         run._train(trainer, start, ancestor.max_iter, [_Leave(run)])
         return {**trainer.state(), "time_s": seconds_before}  # this leg's own are on the clock that runs
@@ -208,8 +217,8 @@ class _Run:
             write_weights_report(self.folder, report)
             notes = [note for note in self.status.notes if note != report.summary()]
             self.status = replace(self.status, notes=(*notes, report.summary()))
-        if trainer.ema is not None:
-            trainer.ema.reset(trainer.model)
+        for average in trainer.averages.values():
+            average.reset(trainer.model)
 
     def _newest_usable(self) -> int:
         """Returns the newest iteration that may be gone on from.
@@ -259,7 +268,7 @@ class _Run:
         if content is not None:
             trainer.load_state(content)
         else:
-            fresh = TrialTrainer(self.cfg, self.setting.device)
+            fresh = self._new_trainer()
             self._begin(fresh)
             trainer.load_state(fresh.state())
         self._train(trainer, start, iteration, [_Interrupt(self, trainer)])
@@ -275,10 +284,36 @@ class _Run:
         """Evaluates validation, stores it, tells it."""
         self._tell(self._evaluate_valid(trainer, iteration))
 
-    def _evaluate_valid(self, trainer: TrialTrainer, iteration: int, then: float | None = None) -> EvaluationRecord:
-        """Evaluates validation and stores it; ``then``: see :meth:`Evaluator.evaluate`."""
+    def take(self, trainer: TrialTrainer, step: Taken, is_last: bool) -> None:
+        """Takes over a checkpoint, an evaluation or both from other trials; see :class:`SharedTraining`."""
+        iteration, is_due = step.iteration, self.trial.is_evaluation(step.iteration)
+        if step.weights_of is not None:
+            theirs = TrialFolder(step.weights_of.folder).checkpoints
+            checkpoints.link(theirs, self.folder.checkpoints, iteration, self.folder.require_claim)
+            self._note_sharer(step.weights_of)
+        if is_last or (is_due and step.record is None):
+            self._go_to(trainer, iteration, now=-1)
+        self.status = self.ends_as(TrialState.RUNNING, iteration)
+        self.folder.write_status(self.status)
+        if is_due and step.record is not None and step.evaluated_by is not None:
+            self._tell(self.evaluator.take_over(step.record, step.evaluated_by))
+        elif is_due and step.weights_of is not None:
+            self._tell(self._evaluate_valid(trainer, iteration, taken_from=step.weights_of.name))
+        self._remove_passed(iteration)
+
+    def _note_sharer(self, sharer: Sharer) -> None:
+        note = f"up to iteration {sharer.until} its training is that of {sharer.name}, too, and was done once for both"
+        if note not in self.status.notes:
+            self.status = replace(self.status, notes=(*self.status.notes, note))
+
+    def _evaluate_valid(
+        self, trainer: TrialTrainer, iteration: int, then: float | None = None, taken_from: str = ""
+    ) -> EvaluationRecord:
+        """Evaluates validation and stores it; ``then``, ``taken_from``: see :meth:`Evaluator.evaluate`."""
         speed, model = trainer.images_per_s, trainer.evaluation_model()
-        record = self.evaluator.evaluate("valid", model, iteration, images_per_s=speed, then=then)
+        record = self.evaluator.evaluate(
+            "valid", model, iteration, images_per_s=0.0 if taken_from else speed, then=then, taken_from=taken_from
+        )
         if trainer.writer is not None:
             for name, value in record.metrics.items():
                 if value is not None:
@@ -307,16 +342,19 @@ class _Run:
 
     def checkpoint(self, trainer: TrialTrainer, iteration: int) -> None:
         """Saves a checkpoint, then removes those that nobody needs: the best, this one and the one before stay."""
-        kept = checkpoints.iterations(self.folder.checkpoints)
-        before = [i for i in kept if i < iteration][:1]
         self._save(trainer, iteration)
-        self.folder.require_claim()  # saving takes its time, and what another writer has saved since must stay
-        later = [i for i in kept if i > iteration]
-        checkpoints.keep(
-            self.folder.checkpoints, {iteration, *before, *later, *self.evaluator.best(), *self._unevaluated()}
-        )
+        self._remove_passed(iteration)
         self.status = self.ends_as(TrialState.RUNNING, iteration)
         self.folder.write_status(self.status)
+
+    def _remove_passed(self, iteration: int) -> None:
+        """Removes the checkpoints that nobody needs now that there is one of this iteration."""
+        self.folder.require_claim()  # saving takes its time, and what another writer has saved since must stay
+        kept = checkpoints.iterations(self.folder.checkpoints)
+        before = [i for i in kept if i < iteration][:1]
+        later = [i for i in kept if i > iteration]
+        wanted = {iteration, *before, *later, *self.evaluator.best(), *self._unevaluated(), *self.shared.still_needed()}
+        checkpoints.keep(self.folder.checkpoints, wanted)
 
     def _finish(self, trainer: TrialTrainer) -> Status:
         """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it.
@@ -347,7 +385,8 @@ class _Run:
     def _keep_checkpoints(self, wanted: set[int]) -> None:
         """Removes the checkpoints that nobody needs once the trial has ended."""
         self.folder.require_claim()
-        checkpoints.keep(self.folder.checkpoints, wanted if self.setting.keep_checkpoints else ())
+        own = wanted if self.setting.keep_checkpoints else set()
+        checkpoints.keep(self.folder.checkpoints, own | self.shared.still_needed())
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
@@ -359,6 +398,21 @@ class _Run:
         if self.before.status == TrialState.STOPPED and status == TrialState.FAILED:
             return still_stopped(self.before, reason)
         return replace(self.status, status=status, iteration=iteration, reason=reason, time_s=round(self._time_s(), 3))
+
+
+class _Part:
+    """What the trial does itself of a training that it shares."""
+
+    def __init__(self, run: _Run, trainer: TrialTrainer) -> None:
+        self.run, self.trainer = run, trainer
+
+    def train_until(self, start: int, end: int) -> None:
+        run, trainer = self.run, self.trainer
+        hooks = [WriteHeartbeat(run.folder, trainer), _Evaluate(run, trainer), _Interrupt(run, trainer)]
+        run._train(trainer, start, end, hooks)
+
+    def take(self, step: Taken, is_last: bool) -> None:
+        self.run.take(self.trainer, step, is_last)
 
 
 class _Stopped(Exception):
@@ -392,7 +446,8 @@ class _Evaluate(HookBase):
         iteration = self.its_trainer.iter + 1
         evaluates = self.run.trial.is_evaluation(iteration)
         self.run.status = replace(self.run.status, iteration=iteration)
-        if evaluates or iteration % self.run.cfg.SOLVER.CHECKPOINT_PERIOD == 0:
+        is_due = iteration % self.run.cfg.SOLVER.CHECKPOINT_PERIOD == 0
+        if evaluates or is_due or self.run.shared.is_wanted(iteration):
             self.its_trainer.require_finite()  # no checkpoint holds what nobody could go on from
             self.run.checkpoint(self.its_trainer, iteration)
         if evaluates:

@@ -23,6 +23,7 @@ from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.metric import require_metric
 from agropest.store.completeness import is_done
 from agropest.store.store import Store
+from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
 from agropest.sweep.lint.subject import first_seeds
 from agropest.sweep.plan import expand_trials
@@ -175,7 +176,8 @@ def open_launch(options: LaunchOptions) -> Launch:
     fit_anchors = functools.partial(fitted_anchors, dataset)
 
     def expand(some: SweepSpec) -> list[TrialSpec]:
-        return expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors)
+        planned = expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors)
+        return at_stored_versions(planned, store)
 
     search = open_search(spec, expand, store)
     spec = search.sweep() if search else spec

@@ -1,0 +1,181 @@
+"""Which trials a trial can take checkpoints and evaluations from, and which wait for its own.
+
+Every trial keeps its own folder. Whoever needs the weights of an iteration takes the checkpoint of a trial that shares
+the training up to there (a second name for the same file), and trains only where there is none. So it does not matter
+which of them trained it, in which launch, or how that ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agropest.statistics.metric import metric_value
+from agropest.store.checksummed import read_sealed
+from agropest.store.records import EvaluationRecord
+from agropest.store.store import Store
+from agropest.store.trial_folder import TrialFolder
+from agropest.sweep.stages.training import average_decay, validation_key
+from agropest.sweep.stages.tree import Stage, StageTree, stage_tree
+from agropest.sweep.trial import TrialSpec
+
+# Beside the sweeps' folders: a lock for every stage that several trials need.
+STAGES = "stages"
+# In an evaluation's extra fields: the trial whose checkpoint or evaluation was taken over, where one was.
+TAKEN_FROM = "taken_from"
+# In a checkpoint: the averaged weights, by decay. In its seal: the decays, so that nobody has to read the weights.
+AVERAGES = "averages"
+
+
+@dataclass(frozen=True)
+class Sharer:
+    """Another trial that trains the same first iterations.
+
+    Attributes:
+        folder: the trial's.
+        until: the iteration up to which the training is the same.
+        wanted: iterations up to there at which it needs a checkpoint: where it is evaluated or goes on alone.
+        decay: of the averaged weights that it evaluates; None: the weights themselves.
+        validates_alike: whether its evaluations on validation are this trial's, too.
+    """
+
+    name: str
+    folder: Path
+    until: int
+    wanted: tuple[int, ...]
+    decay: float | None
+    validates_alike: bool
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it needs nothing any more."""
+        return TrialFolder(self.folder).status().status.has_ended
+
+    def still_needs(self, iterations: Collection[int]) -> set[int]:
+        """Returns those of the iterations whose checkpoint it has still to take over or to make."""
+        wanted = set(self.wanted).intersection(iterations)
+        if not wanted:
+            return set()
+        status = TrialFolder(self.folder).status()
+        return set() if status.status.has_ended else {i for i in wanted if i > status.iteration}
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What one trial has in common with others.
+
+    Attributes:
+        stages: of its training, in order; empty: one of its own.
+        sharers: in the order of the sweep.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    sharers: tuple[Sharer, ...] = ()
+
+    def still_needed(self, iterations: Collection[int]) -> set[int]:
+        """Returns those of the iterations whose checkpoint somebody else has still to take over."""
+        return {i for sharer in self.sharers for i in sharer.still_needs(iterations)}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One step of a trial that others have done.
+
+    Attributes:
+        iteration: where it leads.
+        weights_of: who has a checkpoint of it; None: only its evaluation is there.
+        evaluated_by: whose evaluation is this trial's, too; None: nobody's, or nothing is due here.
+        record: that evaluation.
+    """
+
+    iteration: int
+    weights_of: Sharer | None
+    evaluated_by: Sharer | None = None
+    record: EvaluationRecord | None = None
+
+
+class SharedWork:
+    """What others have done of one trial, as the store has it now.
+
+    Args:
+        metric: an evaluation that lacks it is made again.
+    """
+
+    def __init__(self, trial: TrialSpec, sharing: Sharing, metric: str) -> None:
+        self.trial, self.sharing, self._metric = trial, sharing, metric
+        self._decay = average_decay(trial)
+
+    def done_by_others(self, now: int, end: int) -> list[Taken]:
+        """Returns the steps to the newest iteration in (now, end] that others' checkpoints and evaluations lead to."""
+        there = {
+            i: sharer for sharer in reversed(self.sharing.sharers) for i in self._checkpointed(sharer) if now < i <= end
+        }
+        if not there:
+            return []
+        stored = self._evaluated(now, end)
+        steps: list[Taken] = []
+        for iteration in sorted({*there, *(i for i in self.trial.evaluation_iters if now < i <= end)}):
+            step = Taken(iteration, there.get(iteration), *stored.get(iteration, (None, None)))
+            if step.weights_of is None and step.record is None:
+                break  # here this trial has to be evaluated, and the weights are not there
+            steps.append(step)
+        while steps and steps[-1].weights_of is None:
+            steps.pop()
+        return steps
+
+    def _checkpointed(self, sharer: Sharer) -> list[int]:
+        """Returns the iterations whose checkpoints can be had from one of the others."""
+        kept = TrialFolder(sharer.folder).checkpointed()
+        return [i for i in kept if i <= sharer.until and self._fits(sharer, i)]
+
+    def _fits(self, sharer: Sharer, iteration: int) -> bool:
+        """Returns whether a checkpoint is there with the averaged weights that this trial evaluates."""
+        seal = (sharer.folder / "checkpoints" / f"{iteration:08d}").with_suffix(".json")
+        if self._decay is None:
+            return seal.with_suffix(".pth").is_file()
+        kept = (read_sealed(seal) or {}).get(AVERAGES)
+        # Before there were several, a checkpoint held that of its own config.
+        return self._decay in kept if isinstance(kept, list) else sharer.decay == self._decay
+
+    def _evaluated(self, now: int, end: int) -> dict[int, tuple[Sharer, EvaluationRecord]]:
+        """Returns the evaluations of others that are this trial's, too, by iteration."""
+        return {
+            record.iteration: (sharer, record)
+            for sharer in reversed(self.sharing.sharers)
+            if sharer.validates_alike
+            for record in TrialFolder(sharer.folder).read_evaluations("valid", check_boxes=True)
+            if now < record.iteration <= min(end, sharer.until)
+            if self.trial.is_evaluation(record.iteration) and metric_value(record.metrics, self._metric) is not None
+        }
+
+
+def sharing_of(trial: TrialSpec, trials: Sequence[TrialSpec], tree: StageTree, store: Store) -> Sharing:
+    """Returns what a trial shares with the trials of its sweep.
+
+    Args:
+        tree: of ``trials``.
+    """
+    others = {one.signature: one for one in reversed(trials) if one.signature != trial.signature}
+    shared = {stage.end: stage.trials for stage in tree.path(trial) if stage.is_shared}
+    with_it = dict.fromkeys(signature for its in shared.values() for signature in its if signature in others)
+    sharers = tuple(_sharer(others[one], trial, tree.shared_until(trial, others[one]), store) for one in with_it)
+    return Sharing(tree.path(trial), sharers)
+
+
+def all_sharing(trials: Sequence[TrialSpec], store: Store) -> dict[str, Sharing]:
+    """Returns what each of a sweep's trials shares with the others, by its name."""
+    tree = stage_tree(trials)
+    return {trial.name: sharing_of(trial, trials, tree, store) for trial in trials}
+
+
+def _sharer(other: TrialSpec, trial: TrialSpec, until: int, store: Store) -> Sharer:
+    wanted = {iteration for iteration in other.evaluation_iters if iteration <= until}
+    return Sharer(
+        name=other.name,
+        folder=store.folder(other).path,
+        until=until,
+        wanted=tuple(sorted(wanted | {until})),
+        decay=average_decay(other),
+        validates_alike=validation_key(other) == validation_key(trial),
+    )

@@ -1,0 +1,1 @@
+"""What trainings have in common: equal trainings and equal beginnings, as values."""
