@@ -7,7 +7,7 @@ which of them trained it, in which launch, or how that ended.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,23 +150,18 @@ class SharedWork:
         }
 
 
-def sharing_of(trial: TrialSpec, trials: Sequence[TrialSpec], tree: StageTree, store: Store) -> Sharing:
-    """Returns what a trial shares with the trials of its sweep.
-
-    Args:
-        tree: of ``trials``.
-    """
-    others = {one.signature: one for one in reversed(trials) if one.signature != trial.signature}
-    shared = {stage.end: stage.trials for stage in tree.path(trial) if stage.is_shared}
-    with_it = dict.fromkeys(signature for its in shared.values() for signature in its if signature in others)
-    sharers = tuple(_sharer(others[one], trial, tree.shared_until(trial, others[one]), store) for one in with_it)
-    return Sharing(tree.path(trial), sharers)
-
-
 def all_sharing(trials: Sequence[TrialSpec], store: Store) -> dict[str, Sharing]:
     """Returns what each of a sweep's trials shares with the others, by its name."""
     tree = stage_tree(trials)
-    return {trial.name: sharing_of(trial, trials, tree, store) for trial in trials}
+    different = {trial.signature: trial for trial in reversed(trials)}
+    return {trial.name: _sharing(trial, different, tree, store) for trial in trials}
+
+
+def _sharing(trial: TrialSpec, different: Mapping[str, TrialSpec], tree: StageTree, store: Store) -> Sharing:
+    with_it = dict.fromkeys(one for stage in tree.path(trial) if stage.is_shared for one in stage.trials)
+    others = [different[signature] for signature in with_it if signature != trial.signature]
+    sharers = tuple(_sharer(other, trial, tree.shared_until(trial, other), store) for other in others)
+    return Sharing(tree.path(trial), sharers)
 
 
 def _sharer(other: TrialSpec, trial: TrialSpec, until: int, store: Store) -> Sharer:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from agropest.store.records import TrialState
 from agropest.store.store import Store
-from agropest.sweep.stages.training import FRACTION_VERSION
-from agropest.sweep.trial import TRAINING_VERSION, TrialSpec
+from agropest.sweep.stages.training import FRACTION_VERSION, training_version
+from agropest.sweep.trial import TrialSpec
 
 
 def at_stored_versions(trials: Sequence[TrialSpec], store: Store) -> list[TrialSpec]:
@@ -21,10 +21,10 @@ def at_stored_versions(trials: Sequence[TrialSpec], store: Store) -> list[TrialS
 
 
 def _at_stored_version(trial: TrialSpec, store: Store) -> TrialSpec:
-    if trial.training_version != TRAINING_VERSION or _is_stored(trial, store):
-        return trial
-    earlier = replace(trial, training_version=FRACTION_VERSION)
-    return earlier if _is_stored(earlier, store) else trial
+    now, earlier = (
+        replace(trial, training_version=version) for version in (training_version(trial.config), FRACTION_VERSION)
+    )
+    return earlier if _is_stored(earlier, store) and not _is_stored(now, store) else now
 
 
 def _is_stored(trial: TrialSpec, store: Store) -> bool:

@@ -33,7 +33,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
     Args:
         machine: measured speeds are stored under its name.
     """
-    spec, store = launch.spec, launch.store
+    spec, store, sharing = launch.spec, launch.store, launch.sharing
     return {
         trial.name: child.Job(
             trial=trial,
@@ -50,6 +50,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 keep_checkpoints=spec.keep_checkpoints != KEEP_NONE,
                 sweep=spec.name,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
+                sharing=sharing[trial.name],
             ),
         )
         for trial in trials

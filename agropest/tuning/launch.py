@@ -22,6 +22,7 @@ from agropest.planning.capacity import node_of, unplaceable
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.metric import require_metric
 from agropest.store.completeness import is_done
+from agropest.store.shared_work import Sharing, all_sharing
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
@@ -93,6 +94,11 @@ class Launch:
         return [t for t in self.trials if not is_done(t, self.store, spec.metric, self.dataset.splits, spec.stopper)]
 
     @cached_property
+    def sharing(self) -> dict[str, Sharing]:
+        """What each trial has in common with others of the sweep, by its name."""
+        return all_sharing(self.trials, self.store)
+
+    @cached_property
     def unplaceable(self) -> list[str]:
         """A fault for every demand of pending trials that this machine cannot meet; nothing is known of a cluster."""
         return [] if self.ray.cluster else unplaceable(self.pending, [node_of(this_machine())])
@@ -138,7 +144,7 @@ class Launch:
 
     def reread(self) -> Launch:
         """Returns the same launch for which nothing was computed yet: after the store was changed on purpose."""
-        return replace(self)
+        return replace(self, trials=at_stored_versions(self.trials, self.store))
 
     def _idle_overrides(self, build_silenced: bool) -> Mapping[str, Sequence[str]]:
         from agropest.training.dry_run.remembered_effects import idle_overrides

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from agropest.store.completeness import is_stopped, lacks_its_end
 from agropest.store.lost_trials import note_losses, settle
 from agropest.store.records import TrialState
 from agropest.store.restart import go_on_with_stopped, stop_again
+from agropest.store.shared_work import STAGES
 from agropest.store.stopped_checkpoints import remove_checkpoints_of_stopped
 from agropest.store.store import Store
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.sections.stop_rule import StopRule
+from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.fit import fit
 from agropest.tuning.launch import Launch
@@ -96,6 +99,7 @@ def run_trials(launch: Launch, onlookers: Sequence[Rewritten] = (), spending: Sp
             return outcome
     outcome = _run_missing(launch, pending, onlookers, spending)
     remove_checkpoints_of_stopped(launch.spec, launch.trials, launch.store)
+    shutil.rmtree(launch.store.root / STAGES, ignore_errors=True)  # locks that nobody holds any more
     return outcome
 
 
@@ -123,7 +127,8 @@ def _run_missing(
         admitted = stopping.still_in(admitted)
         if not admitted:
             return Outcome(False, _all_ended_well(launch))
-    return _run_on_ray(launch, _Work(admitted, stopping, remarks), onlookers, spending)
+    in_order = stage_tree(admitted).in_order(admitted)  # who trains a stage, then who takes it over
+    return _run_on_ray(launch, _Work(in_order, stopping, remarks), onlookers, spending)
 
 
 def _damaged_of_stopped(launch: Launch) -> list[TrialSpec]:

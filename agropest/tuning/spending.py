@@ -41,12 +41,16 @@ class Spending:
         """Notes how many iterations trials had been trained before."""
         self._before |= {name: iteration for name, iteration in before.items() if name not in self._before}
 
-    def note(self, trial: str, iteration: int) -> None:
-        """Counts a trial's evaluation."""
+    def note(self, trial: str, iteration: int, is_taken_over: bool = False) -> None:
+        """Counts a trial's evaluation.
+
+        Args:
+            is_taken_over: whether another trial has trained these iterations, for which they are counted.
+        """
         before = self._reached.get(trial, self._before.get(trial, 0))
         if iteration > before:
             self._reached[trial] = iteration
-            self.iterations += iteration - before
+            self.iterations += 0 if is_taken_over else iteration - before
 
     @property
     def spent(self) -> str:

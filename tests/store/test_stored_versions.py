@@ -18,7 +18,9 @@ def test_what_an_earlier_version_trained_stays_and_what_is_new_is_trained_by_thi
         store.folder(trial).claim().write_status(Status(TrialState.FINISHED, 10))
     assert at_stored_versions([new, old, both], store) == [new, earlier[0], both]
     assert [trial.training_version for trial in (new, old, both)] == [3, 3, 3]
-    assert at_stored_versions([earlier[1]], store) == [earlier[1]]  # nothing is asked of a rate that is as it was
+    assert at_stored_versions(earlier, store) == [earlier[0], both]
+    store.move_aside(earlier[0], tmp_path / "aside")  # as --fresh does
+    assert at_stored_versions(earlier, store) == [old, both]
     assert sorted(path.name for path in store.trials.iterdir() if path.is_dir()) == sorted(
-        trial.folder_name for trial in (*earlier, both)
+        trial.folder_name for trial in (earlier[1], both)
     )

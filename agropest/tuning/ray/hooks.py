@@ -9,7 +9,7 @@ from ray import tune
 
 from agropest.tuning.shutdown import ShutdownRequest
 from agropest.tuning.spending import Spending
-from agropest.tuning.workers.trainable import ITERATION, PROBLEM
+from agropest.tuning.workers.trainable import ITERATION, PROBLEM, TAKEN_OVER
 
 
 class _NotStored:
@@ -35,7 +35,7 @@ class EndWhenAsked(_NotStored, tune.Stopper):
         if problem := result.get(PROBLEM):
             self._end.cannot_continue(problem)
         elif ITERATION in result:  # a trial that fails before its first evaluation has none to report
-            self._spending.note(result["config"]["trial"], result[ITERATION])
+            self._spending.note(result["config"]["trial"], result[ITERATION], TAKEN_OVER in result)
         return self._spending.is_over()
 
     def stop_all(self) -> bool:

@@ -22,6 +22,7 @@ from agropest.errors import EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
 from agropest.statistics.metric import metric_value
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
+from agropest.store.shared_work import TAKEN_FROM
 from agropest.store.trial_folder import TrialFolder
 from agropest.tuning.ray.ray_names import announce_trial, show_trial
 from agropest.tuning.workers import child
@@ -29,6 +30,8 @@ from agropest.tuning.workers import child
 ITERATION = "iteration"
 # Under this key Tune hears of what only a person can mend.
 PROBLEM = "problem"
+# And under this one, that another trial has trained the iterations since the last evaluation.
+TAKEN_OVER = "taken_over"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
@@ -193,5 +196,6 @@ def flat_metrics(record: EvaluationRecord, metric: str) -> dict[str, float]:
         **numbers,
         metric: metric_value(numbers, metric) or 0.0,
         ITERATION: record.iteration,
+        **({TAKEN_OVER: 1.0} if TAKEN_FROM in record.extra else {}),
         "timesteps_total": record.iteration,
     }
