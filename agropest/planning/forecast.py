@@ -64,7 +64,7 @@ class Capacity:
 
 
 def trial_seconds(
-    trial: TrialSpec, pace: Pace, num_images: Mapping[str, int], done: int = 0, share: float = 1.0
+    trial: TrialSpec, pace: Pace, num_images: Mapping[str, int], done: int = 0, share: float = 1.0, taken_over: int = 0
 ) -> float:
     """Returns how long a trial takes from where it stands.
 
@@ -74,9 +74,10 @@ def trial_seconds(
         num_images: split name to its number of images; ``test`` may be missing.
         done: iterations trained already.
         share: of its iterations that it gets to train, (0, 1]; below 1 it is not tested.
+        taken_over: iterations after ``done`` that another trial trains for it.
     """
     last, done = round(trial.max_iter * share), max(done, trial.start_iter)
-    iterations = max(0, last - done)
+    iterations = max(0, last - done - taken_over)
     period = trial.eval_period_iters
     evaluations = max(0, last // period - done // period) + (last == trial.max_iter and last % period != 0)
     images = evaluations * num_images.get("valid", 0)

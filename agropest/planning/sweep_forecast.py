@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from agropest import files
@@ -34,6 +35,7 @@ from agropest.planning.speeds import Paces
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
+from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 
 FILE = "forecast.json"
@@ -66,6 +68,7 @@ def forecast_sweep(
     machine: Machine,
     num_images: Mapping[str, int],
     baseline: str = "",
+    reached: Mapping[str, int] = MappingProxyType({}),
 ) -> SweepForecast:
     """Returns the forecast for those trials that have not ended.
 
@@ -75,12 +78,14 @@ def forecast_sweep(
         machine: what they run on.
         num_images: split name to its number of images.
         baseline: label of the sweep's.
+        reached: trial name to the iteration up to which it takes over what is stored (``shared_work.reached``).
     """
+    tree = stage_tree(trials)
     on_gpu = any(trial.resources.gpus for trial in trials)
     device = machine.device_name(on_gpu)
     paces = Paces(store, device)
     found, whole, early = [], [], []
-    for trial in trials:
+    for trial in tree.in_order(trials):
         status = store.folder(trial).status()
         if status.status in (
             TrialState.FINISHED,
@@ -91,9 +96,11 @@ def forecast_sweep(
         if pace is None:
             found.append(TrialForecast(trial.name, None, None, ""))
             continue
-        seconds = trial_seconds(trial, pace, num_images, status.iteration)
+        done = max(status.iteration, reached.get(trial.name, 0))
+        taken_over = done - status.iteration + tree.saved_iters(trial, done)
+        seconds = trial_seconds(trial, pace, num_images, status.iteration, taken_over=taken_over)
         share = expected_share(rule, trial, baseline)
-        stopped_early_s = trial_seconds(trial, pace, num_images, status.iteration, share)
+        stopped_early_s = trial_seconds(trial, pace, num_images, status.iteration, share, taken_over)
         found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), pace.source))
         occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
         whole.append((seconds, *occupied))

@@ -157,6 +157,21 @@ def all_sharing(trials: Sequence[TrialSpec], store: Store) -> dict[str, Sharing]
     return {trial.name: _sharing(trial, different, tree, store) for trial in trials}
 
 
+def reached(trials: Sequence[TrialSpec], pending: Sequence[TrialSpec], store: Store, metric: str) -> dict[str, int]:
+    """Returns up to which iteration each pending trial takes over what others have stored, where that is any.
+
+    Args:
+        trials: of the sweep, the pending ones among them.
+        metric: of the sweep.
+    """
+    sharing, found = all_sharing(trials, store), {}
+    for trial in pending:
+        its, now = sharing[trial.name], store.folder(trial).status().iteration
+        if its.sharers and (steps := SharedWork(trial, its, metric).done_by_others(now, trial.max_iter)):
+            found[trial.name] = steps[-1].iteration
+    return found
+
+
 def _sharing(trial: TrialSpec, different: Mapping[str, TrialSpec], tree: StageTree, store: Store) -> Sharing:
     with_it = dict.fromkeys(one for stage in tree.path(trial) if stage.is_shared for one in stage.trials)
     others = [different[signature] for signature in with_it if signature != trial.signature]

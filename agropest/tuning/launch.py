@@ -17,12 +17,12 @@ from agropest.data.dataset import Dataset
 from agropest.data.health import read_findings
 from agropest.data.opening import open_dataset, require_splits
 from agropest.errors import DataError, fault
-from agropest.machine import this_machine
+from agropest.machine import Machine, this_machine
 from agropest.planning.capacity import node_of, unplaceable
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.metric import require_metric
 from agropest.store.completeness import is_done
-from agropest.store.shared_work import Sharing, all_sharing
+from agropest.store.shared_work import Sharing, all_sharing, reached
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
@@ -131,9 +131,14 @@ class Launch:
         for remark in sizing.remarks:
             print(remark)
         sized = {trial.name: trial for trial in pending}
-        machine, num_images = sizing.machine, self.dataset.num_images
-        forecast = forecast_sweep(self.spec.stop, pending, self.store, machine, num_images, self.spec.baseline)
+        forecast = self.forecast_on(sizing.machine, pending)
         return [sized.get(trial.name, trial) for trial in self.trials], forecast
+
+    def forecast_on(self, machine: Machine, pending: Sequence[TrialSpec]) -> SweepForecast:
+        """Returns what sized trials that are not done are expected to take on a machine."""
+        spec, num_images = self.spec, self.dataset.num_images
+        known = reached(self.trials, pending, self.store, spec.metric)
+        return forecast_sweep(spec.stop, pending, self.store, machine, num_images, spec.baseline, known)
 
     def next_round(self) -> Launch | None:
         """Returns the launch of the next round that the search suggests; None where there is none."""

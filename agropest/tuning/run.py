@@ -13,7 +13,7 @@ from rich.console import Console
 
 from agropest.errors import EnvironmentFault
 from agropest.planning.capacity import unplaceable
-from agropest.planning.sweep_forecast import forecast_sweep, kept_beside_actual
+from agropest.planning.sweep_forecast import kept_beside_actual
 from agropest.store.completeness import is_stopped, lacks_its_end
 from agropest.store.lost_trials import note_losses, settle
 from agropest.store.records import TrialState
@@ -188,10 +188,8 @@ def _forecast_beside_actual(session: Session, pending: Sequence[TrialSpec]) -> I
         yield
         return
     launch = session.launch
-    spec, store = launch.spec, launch.store
-    num_images = launch.dataset.num_images
-    forecast = forecast_sweep(spec.stop, pending, store, session.machine, num_images, spec.baseline)
-    with kept_beside_actual(forecast, launch.folder, launch.trials, store, session.progress.say):
+    forecast = launch.forecast_on(session.machine, pending)
+    with kept_beside_actual(forecast, launch.folder, launch.trials, launch.store, session.progress.say):
         yield
 
 

@@ -145,3 +145,20 @@ def test_the_words(trials: list[TrialSpec], tmp_path: Path) -> None:
         "[EPYC, 2 cores; from 1 such trial in the store, 1 similar trial in the store]"
     )
     assert in_words(replace(known, trials=())) == "forecast: nothing is left to run"
+
+
+def test_iterations_that_another_trial_trains_or_has_trained_are_counted_once(
+    trials: list[TrialSpec], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    base = trials[0]
+    store_a_trial(store, replace(base, data="other seeds"), images_per_s=1.0)
+    store_a_trial(store, base, images_per_s=1.0)  # 2 s an iteration of 2 images, 0.1 s for an evaluated image
+    small = replace(base, label="small", config={**base.config, "INPUT.MIN_SIZE_TEST": 48})
+    pair = [small, base]
+    expected = {trial.name: trial.seconds for trial in forecast_sweep(StopRule(), pair, store, MACHINE, IMAGES).trials}
+    assert expected[small.name] is not None
+    assert expected[base.name] is not None
+    assert expected[small.name] - expected[base.name] == pytest.approx(4 * 2.0)  # the first of the two trains
+    known = forecast_sweep(StopRule(), pair, store, MACHINE, IMAGES, reached={small.name: 2})
+    assert {one.name: one.seconds for one in known.trials}[small.name] == pytest.approx(expected[small.name] - 2 * 2.0)

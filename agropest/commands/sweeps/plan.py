@@ -41,8 +41,10 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     """
     from agropest.planning.sweep_forecast import in_words
     from agropest.report.tables.plan import plan_table, print_remarks
+    from agropest.report.tables.stages import stages_in_words
     from agropest.store.completeness import incomplete
     from agropest.store.restart import describe_fresh, describe_retry
+    from agropest.sweep.stages.tree import stage_tree
 
     def show(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -53,7 +55,8 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     sized, forecast = launch.forecast(probe)
     lacking = incomplete(launch.pending, store, spec.stopper)
     console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
-    show(in_words(forecast))
+    for line in [*stages_in_words(stage_tree(launch.trials), launch.trials), in_words(forecast)]:
+        show(line)
     for line in launch.unplaceable:
         show(f"a launch here would stop: {line}")
     if fresh:
