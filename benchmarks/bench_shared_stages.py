@@ -43,7 +43,7 @@ LAUNCH = "import sys\nfrom agropest import command_line\nsys.exit(command_line.m
 UNSHARED = f"""
 from agropest.store.shared_work import Sharing
 from agropest.tuning import launch
-launch.all_sharing = lambda trials, store: {{trial.name: Sharing() for trial in trials}}
+launch.all_sharing = lambda trials, *_: {{trial.name: Sharing() for trial in trials}}
 {LAUNCH}"""
 
 

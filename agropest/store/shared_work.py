@@ -7,8 +7,10 @@ which of them trained it, in which launch, or how that ended.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agropest.statistics.metric import metric_value
@@ -16,9 +18,9 @@ from agropest.store.checksummed import read_sealed
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
-from agropest.sweep.stages.training import average_decay, validation_key
-from agropest.sweep.stages.tree import Stage, StageTree, stage_tree
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.stages.training import average_decay, training_key, validation_key
+from agropest.sweep.stages.tree import Stage, StageTree, num_shared, stage_tree
+from agropest.sweep.trial import Leg, TrialSpec
 
 # Beside the sweeps' folders: a lock for every stage that several trials need.
 STAGES = "stages"
@@ -150,21 +152,31 @@ class SharedWork:
         }
 
 
-def all_sharing(trials: Sequence[TrialSpec], store: Store) -> dict[str, Sharing]:
-    """Returns what each of a sweep's trials shares with the others, by its name."""
+def all_sharing(trials: Sequence[TrialSpec], store: Store, others: Iterable[TrialSpec] = ()) -> dict[str, Sharing]:
+    """Returns what each of a sweep's trials shares, by its name.
+
+    Args:
+        trials: of the sweep, which share with each other.
+        others: trials of other sweeps, from which is taken what they have stored (:func:`with_checkpoints`).
+    """
     tree = stage_tree(trials)
     different = {trial.signature: trial for trial in reversed(trials)}
-    return {trial.name: _sharing(trial, different, tree, store) for trial in trials}
+    keys = {training_key(trial) for trial in trials}
+    stored: defaultdict[str, list[TrialSpec]] = defaultdict(list)
+    for trial in others:
+        if trial.signature not in different and (key := training_key(trial)) in keys:
+            stored[key].append(trial)
+    return {trial.name: _sharing(trial, different, tree, stored[training_key(trial)], store) for trial in trials}
 
 
-def reached(trials: Sequence[TrialSpec], pending: Sequence[TrialSpec], store: Store, metric: str) -> dict[str, int]:
+def reached(sharing: Mapping[str, Sharing], pending: Sequence[TrialSpec], store: Store, metric: str) -> dict[str, int]:
     """Returns up to which iteration each pending trial takes over what others have stored, where that is any.
 
     Args:
-        trials: of the sweep, the pending ones among them.
+        sharing: of each trial, by its name.
         metric: of the sweep.
     """
-    sharing, found = all_sharing(trials, store), {}
+    found = {}
     for trial in pending:
         its, now = sharing[trial.name], store.folder(trial).status().iteration
         if its.sharers and (steps := SharedWork(trial, its, metric).done_by_others(now, trial.max_iter)):
@@ -172,11 +184,41 @@ def reached(trials: Sequence[TrialSpec], pending: Sequence[TrialSpec], store: St
     return found
 
 
-def _sharing(trial: TrialSpec, different: Mapping[str, TrialSpec], tree: StageTree, store: Store) -> Sharing:
+def with_checkpoints(store: Store) -> Iterator[TrialSpec]:
+    """Yields the trials of all sweeps of which the store has a checkpoint; what cannot be read is left out."""
+    for path in sorted(store.trials.glob("*/trial.json")):
+        if not TrialFolder(path.parent).checkpointed():
+            continue
+        content = read_sealed(path) or {}
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            trial = TrialSpec(
+                label=str(content["label"]),
+                seed=int(content["seed"]),
+                config=dict(content["config"]),
+                data=content["data"],
+                weights=content["weights"],
+                training_version=content["training_version"],
+                legs=tuple(Leg(**leg) for leg in content["legs"]),
+                leg_end=content["leg_end"],
+            )
+            if path.parent.name.endswith(trial.signature):
+                training_key(trial)
+                yield trial
+
+
+def _sharing(
+    trial: TrialSpec,
+    different: Mapping[str, TrialSpec],
+    tree: StageTree,
+    stored: Sequence[TrialSpec],
+    store: Store,
+) -> Sharing:
     with_it = dict.fromkeys(one for stage in tree.path(trial) if stage.is_shared for one in stage.trials)
     others = [different[signature] for signature in with_it if signature != trial.signature]
-    sharers = tuple(_sharer(other, trial, tree.shared_until(trial, other), store) for other in others)
-    return Sharing(tree.path(trial), sharers)
+    sharers = [_sharer(other, trial, tree.shared_until(trial, other), store) for other in others]
+    # Nothing is kept for those of other sweeps: this launch does not run them.
+    sharers += [replace(_sharer(other, trial, num_shared(trial, other), store), wanted=()) for other in stored]
+    return Sharing(tree.path(trial), tuple(sharer for sharer in sharers if sharer.until))
 
 
 def _sharer(other: TrialSpec, trial: TrialSpec, until: int, store: Store) -> Sharer:

@@ -8,6 +8,7 @@ first, whether one is stopped early, or in which launch.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class SharedTraining:
 
     def decays(self) -> list[float]:
         """Returns the decays of the averages that others will evaluate."""
-        return sorted({s.decay for s in self.sharing.sharers if s.decay is not None and not s.has_ended})
+        return sorted({s.decay for s in self.sharing.sharers if s.decay is not None and s.wanted and not s.has_ended})
 
     def is_wanted(self, iteration: int) -> bool:
         """Returns whether somebody else needs the weights of an iteration."""
@@ -74,25 +75,27 @@ class SharedTraining:
         now = start
         for stage in self.sharing.stages or (Stage("", start, self.trial.max_iter, (self.trial.signature,)),):
             while now < stage.end:
-                now = self._go_on(stage, now, its) if stage.is_shared else self._alone(stage, now, its)
-
-    def _alone(self, stage: Stage, now: int, its: Trains) -> int:
-        its.train_until(now, stage.end)
-        return stage.end
+                now = self._go_on(stage, now, its)
 
     def _go_on(self, stage: Stage, now: int, its: Trains) -> int:
         """Takes over, trains, or waits; returns the iteration that the trial is at then."""
         if steps := self.work.done_by_others(now, stage.end):
             return self._take(steps, its)
-        with held_if_free(self.folder.path.parent.parent / STAGES / f"{stage.name}.lock") as is_held:
+        with self._turn(stage) as is_held:
+            if is_held and (steps := self.work.done_by_others(now, stage.end)):  # just now
+                return self._take(steps, its)
             if is_held:
-                if steps := self.work.done_by_others(now, stage.end):  # just now
-                    return self._take(steps, its)
-                return self._alone(stage, now, its)
+                its.train_until(now, stage.end)
+                return stage.end
         if self.should_stop():
             raise Interrupted
         time.sleep(WAIT_S)
         return now
+
+    def _turn(self, stage: Stage) -> contextlib.AbstractContextManager[bool]:
+        if not stage.is_shared:
+            return contextlib.nullcontext(True)
+        return held_if_free(self.folder.path.parent.parent / STAGES / f"{stage.name}.lock")
 
     def _take(self, steps: list[Taken], its: Trains) -> int:
         for step in steps:

@@ -22,7 +22,7 @@ from agropest.planning.capacity import node_of, unplaceable
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.metric import require_metric
 from agropest.store.completeness import is_done
-from agropest.store.shared_work import Sharing, all_sharing, reached
+from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
@@ -95,8 +95,8 @@ class Launch:
 
     @cached_property
     def sharing(self) -> dict[str, Sharing]:
-        """What each trial has in common with others of the sweep, by its name."""
-        return all_sharing(self.trials, self.store)
+        """What each trial has in common with others, of this sweep or stored by another, by its name."""
+        return all_sharing(self.trials, self.store, with_checkpoints(self.store))
 
     @cached_property
     def unplaceable(self) -> list[str]:
@@ -137,7 +137,7 @@ class Launch:
     def forecast_on(self, machine: Machine, pending: Sequence[TrialSpec]) -> SweepForecast:
         """Returns what sized trials that are not done are expected to take on a machine."""
         spec, num_images = self.spec, self.dataset.num_images
-        known = reached(self.trials, pending, self.store, spec.metric)
+        known = reached(self.sharing, pending, self.store, spec.metric)
         return forecast_sweep(spec.stop, pending, self.store, machine, num_images, spec.baseline, known)
 
     def next_round(self) -> Launch | None:

@@ -10,7 +10,7 @@ import pytest
 
 from agropest import files
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import AVERAGES, SharedWork, all_sharing
+from agropest.store.shared_work import AVERAGES, SharedWork, all_sharing, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.detectron2_keys import default_config
@@ -101,3 +101,17 @@ def test_a_checkpoint_is_needed_until_everyone_who_waits_for_it_has_passed_or_en
     assert sharing.still_needed({10, 20, 40, 60}) == {40, 60}
     store.folder(SMALL).claim().write_status(Status(TrialState.FINISHED, 60))
     assert sharing.still_needed({20, 40, 60}) == set()
+
+
+def test_other_sweeps_trials_are_found_by_what_they_trained_and_nothing_is_kept_for_them(store: Store) -> None:
+    longer = trial("longer", SOLVER__MAX_ITER=80)
+    strange = trial("strange", SOLVER__BASE_LR=0.5)
+    for other in (SMALL, strange, AVERAGED):
+        folder = store.folder(other).claim()
+        folder.write_spec(other, "another sweep")
+        checkpoint(folder, 60, averages=[])
+    store.folder(AUGMENTED).claim().write_spec(AUGMENTED)  # has no checkpoint to offer
+    (store.folder(AVERAGED).path / "trial.json").write_text("{}")
+    sharers = all_sharing([longer], store, with_checkpoints(store))["longer/s1"].sharers
+    assert [(sharer.name, sharer.until, sharer.wanted) for sharer in sharers] == [("small/s1", 60, ())]
+    assert all_sharing([longer], store)["longer/s1"].sharers == ()

@@ -12,7 +12,7 @@ import pytest
 from agropest.data.dataset import Dataset
 from agropest.store.lock import held_if_free
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import STAGES, TAKEN_FROM, all_sharing
+from agropest.store.shared_work import STAGES, TAKEN_FROM, all_sharing, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials
@@ -74,7 +74,7 @@ def run_shared(
     store = Store(results)
     folder = store.folder(trial).claim()
     splits = {name: (split.annotations, split.image_root) for name, split in dataset.splits.items()}
-    setting = Setting(splits, sharing=all_sharing(trials, store)[trial.name])
+    setting = Setting(splits, sharing=all_sharing(trials, store, with_checkpoints(store))[trial.name])
     return run_trial(trial, folder, setting, on_evaluation, should_stop), folder
 
 
@@ -192,3 +192,19 @@ def test_who_trains_holds_the_stage_and_the_other_waits(
     assert status.status == TrialState.FINISHED
     assert Store(tmp_path / "r").folder(pair[0]).status().status == TrialState.FINISHED
     assert sorted(counted) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_longer_schedule_goes_on_from_what_another_sweep_has_left(
+    trials: dict[str, TrialSpec], tiny_dataset: Dataset, tmp_path: Path, counted: list[int]
+) -> None:
+    short = trials["baseline"]
+    run_shared(short, [short], tiny_dataset, tmp_path / "r")
+    assert counted == [1, 2, 3, 4, 5, 6]
+    # The same steps, two more iterations: all that the shorter one was evaluated at is taken over.
+    longer = replace(short, label="longer", config={**short.config, "SOLVER.MAX_ITER": 8})
+    status, folder = run_shared(longer, [longer], tiny_dataset, tmp_path / "r")
+    assert status.status == TrialState.FINISHED
+    assert counted[6:] == [7, 8]
+    assert [record.extra.get(TAKEN_FROM) for record in folder.read_evaluations("valid")] == ["baseline/s1"] * 3 + [None]
+    _, alone = run(longer, tiny_dataset, tmp_path / "alone")
+    require_same_evaluations(alone, folder)

@@ -114,7 +114,7 @@ def _stages(key: str, trials: Sequence[TrialSpec], start: int) -> list[Stage]:
     A part that is shorter than the time between two evaluations is not shared: it would take a checkpoint, and others
     that wait for it, to save next to nothing.
     """
-    end = min(_num_equal(trials[0], trial) for trial in trials)
+    end = min(num_shared(trials[0], trial) for trial in trials)
     branches: defaultdict[float, list[TrialSpec]] = defaultdict(list)
     for trial in trials:
         if trial.max_iter > end:
@@ -130,7 +130,8 @@ def _stages(key: str, trials: Sequence[TrialSpec], start: int) -> list[Stage]:
     return found + [stage for branch in branches.values() for stage in _stages(key, branch, end)]
 
 
-def _num_equal(one: TrialSpec, two: TrialSpec) -> int:
+def num_shared(one: TrialSpec, two: TrialSpec) -> int:
+    """Returns how many iterations, from the first on, two trials with one training key have in common."""
     schedules = compared_schedule(one), compared_schedule(two)
     if schedules[0] is None or schedules[1] is None:  # then their key holds the whole schedule
         return min(one.max_iter, two.max_iter)
