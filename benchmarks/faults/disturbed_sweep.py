@@ -44,7 +44,9 @@ def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Pat
     if not data.exists():
         draw_demo_dataset(data, seed=3, train=8, valid=num_valid, test=3, image_size_px=64)
     text = SWEEP.format(base=ROOT / "configs" / "demo.yaml", data=data, max_iter=MAX_ITER, stop=stop)
-    text += "".join(f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i * 0.001:.3f}}}\n" for i in range(num_trials))
+    for i in range(num_trials):  # every second trial shares the training of the one before, and is evaluated otherwise
+        evaluation = ", INPUT.MIN_SIZE_TEST: 48" if i % 2 else ""
+        text += f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i // 2 * 0.001:.3f}{evaluation}}}\n"
     path = folder / f"faults-{stop}.yaml"
     path.write_text(text)
     return path
@@ -101,9 +103,14 @@ class DisturbedSweep:
                 self.finished_logs[folder.path.name] = folder.log.stat().st_size if folder.log.exists() else 0
 
     def note_damage(self, path: Path) -> None:
-        """Remembers what was damaged of a trial, also before it had finished: a checkpoint may still be needed then."""
-        trial, kind = path.relative_to(self.results / "trials").parts[:2]
-        self.damaged.setdefault(trial, set()).add(kind)
+        """Remembers what was damaged of a trial, also before it had finished: a checkpoint may still be needed then.
+
+        What a trial has taken over from another is one file under two names.
+        """
+        trials = self.results / "trials"
+        same = [one for one in trials.glob(f"*/*/{path.name}") if os.path.exists(path) and os.path.samefile(one, path)]
+        for trial, kind in {one.relative_to(trials).parts[:2] for one in [path, *same]}:
+            self.damaged.setdefault(trial, set()).add(kind)
 
     def run_again(self) -> tuple[int, int]:
         """Returns how many finished trials have trained since, needlessly and of need.

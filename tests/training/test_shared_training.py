@@ -25,7 +25,7 @@ from agropest.training.run_context import Setting
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import run_trial
 from tests.training.test_legs import same_state
-from tests.training.test_run_trial import run
+from tests.training.test_trial import run
 
 VARIANTS = {
     "baseline": "{}",
