@@ -108,7 +108,7 @@ class DisturbedSweep:
         What a trial has taken over from another is one file under two names.
         """
         trials = self.results / "trials"
-        same = [one for one in trials.glob(f"*/*/{path.name}") if os.path.exists(path) and os.path.samefile(one, path)]
+        same = [one for one in trials.glob(f"*/*/{path.name}") if path.exists() and one.samefile(path)]
         for trial, kind in {one.relative_to(trials).parts[:2] for one in [path, *same]}:
             self.damaged.setdefault(trial, set()).add(kind)
 
