@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agropest import files
+from agropest.data.box_tally import BoxTally
 from agropest.data.decoding import ImageFacts, read_all
-from agropest.data.formats.coco import find_coco_files, read_coco
-from agropest.data.formats.data_yaml import find_data_yaml
 from agropest.data.formats.labels import LabelledBox
-from agropest.data.formats.yolo import read_yolo
 from agropest.data.health import DROPPED, KEPT, Finding
-from agropest.data.picture import Picture, Source
+from agropest.data.judgement import judge_classes, judge_overlap, judge_split
+from agropest.data.picture import Picture, Source, SplitFault
 from agropest.errors import DataError, fault
 
 # Raise this when the same data set would be converted to something else than before.
-CONVERTER_VERSION = 1
-
-WHERE_TO_GET = (
-    "get AgroPest-12 from Kaggle ('crop pests', the YOLOv8 export of AgroPest-12), or draw a demo set with "
-    "'python -m agropest draw-demo DIR'"
-)
-LAYOUT = (
-    "a YOLO export (data.yaml, train/images, train/labels, valid/..., test/...) or a COCO folder "
-    "(annotations/train.json, ..., images)"
-)
+CONVERTER_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,50 +29,21 @@ class Conversion:
     Attributes:
         contents: split to the content of its COCO JSON.
         fingerprint: hex SHA-256 of annotations and image bytes.
+        faults: of whole splits, for which the set must not be trained on (see :mod:`agropest.data.judgement`).
     """
 
     root: Path
     contents: dict[str, dict[str, Any]]
     findings: tuple[Finding, ...]
     fingerprint: str
-
-
-def data_root(folder: Path) -> Path:
-    """Returns the resolved data set folder that a user's ``folder`` (or its data.yaml) means.
-
-    Raises:
-        DataError: there is no such folder.
-    """
-    path = files.without_tilde(folder)
-    if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
-        path = path.parent
-    if not path.is_dir():
-        got = "a file" if path.exists() else "no such folder"
-        raise DataError(fault(f"data set {path.absolute()}", f"expected {LAYOUT}", got, WHERE_TO_GET))
-    return path.resolve()
-
-
-def find_source(root: Path) -> Source:
-    """Returns the data set in a folder, YOLO or COCO.
-
-    Raises:
-        DataError: it is neither, or it cannot be used.
-    """
-    data_yaml = find_data_yaml(root)
-    if data_yaml is not None:
-        return read_yolo(data_yaml, root)
-    found = find_coco_files(root)
-    if found:
-        return read_coco(found, root)
-    names = sorted(path.name for path in root.iterdir())[:12]
-    raise DataError(fault(f"data set {root}", f"expected {LAYOUT}", names or "an empty folder", WHERE_TO_GET))
+    faults: tuple[SplitFault, ...] = ()
 
 
 def convert(source: Source, processes: int | None = None, on_image: Callable[[], object] | None = None) -> Conversion:
     """Returns the data set as COCO; reads every image and every label, and changes nothing.
 
     Args:
-        source: from :func:`find_source`.
+        source: from :func:`agropest.data.source.find_source`.
         processes: that decode images; None: one a core.
         on_image: called after each image, for progress.
 
@@ -98,13 +59,46 @@ def convert(source: Source, processes: int | None = None, on_image: Callable[[],
         digest.update(json.dumps([picture.split, fact.sha256, added], ensure_ascii=False).encode() if added else b"")
         if on_image is not None:
             on_image()
+    _refuse_empty(source, splits, findings)
+    contents = {split: content.coco() for split, content in splits.items()}
+    findings += _report_shared(splits)
+    faults = _judge(source, splits)
+    return Conversion(source.root, contents, tuple(sorted(findings)), digest.hexdigest(), faults)
+
+
+def _refuse_empty(source: Source, splits: Mapping[str, _SplitContent], findings: list[Finding]) -> None:
     empty = [split for split, content in splits.items() if not content.images]
     if empty:
+        other = any(content.others for split, content in splits.items() if split in empty)
         told = "; ".join(f"{f.file}: {f.rule}" for f in findings if f.split in empty and f.action == DROPPED)[:120]
         rule = f"expected images that decode in {', '.join(empty)}"
-        raise DataError(fault(f"data set {source.root}", rule, told or "no image file", WHERE_TO_GET))
-    contents = {split: content.coco() for split, content in splits.items()}
-    return Conversion(source.root, contents, tuple(sorted(findings)), digest.hexdigest())
+        if other:
+            rule = f"expected images of the width and height that the file tells in {', '.join(empty)}"
+        fix = "put images there (JPEG, PNG, BMP, WebP or TIFF), or take the split out of the set's description"
+        raise DataError(fault(f"data set {source.root}", rule, told or "no image file", fix))
+
+
+def _report_shared(splits: Mapping[str, _SplitContent]) -> Iterator[Finding]:
+    """Yields the pictures that an earlier split has, too, byte for byte."""
+    seen: dict[str, tuple[str, str]] = {}
+    for split, content in splits.items():
+        for sha256, file in content.hashes.items():
+            other, name = seen.setdefault(sha256, (split, file))
+            if other != split:
+                yield Finding(split, file, 0, "picture-in-two-splits", KEPT, f"{name} in {other} has the same bytes")
+
+
+def _judge(source: Source, splits: Mapping[str, _SplitContent]) -> tuple[SplitFault, ...]:
+    """Returns the faults of whole splits; those of the labels' classes come before what they cause."""
+    classes: Counter[int] = Counter()
+    for content in splits.values():
+        classes.update(content.tally.classes)
+    found = judge_classes(classes, source.categories, source.box_format == "cxcywh")
+    if not found:
+        for split, content in splits.items():
+            hint = source.hints.get(split, "")
+            found += judge_split(split, content.tally, len(content.images), content.others, hint)
+    return (*judge_overlap({split: content.hashes for split, content in splits.items()}), *found)
 
 
 class _SplitContent:
@@ -115,6 +109,9 @@ class _SplitContent:
         self.categories = [{"id": index, "name": name} for index, name in source.categories.items()]
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
+        self.tally = BoxTally(source.box_format)
+        self.hashes: dict[str, str] = {}
+        self.others = 0  # images of another size than the file tells
 
     def add(self, picture: Picture, fact: ImageFacts) -> list[Any]:
         """Adds an image and its boxes; returns the records, or nothing where the image is dropped."""
@@ -128,31 +125,36 @@ class _SplitContent:
             told = f"its label cannot be read: {error.strerror or error}"
             self.findings.append(Finding(self.split, picture.file, 0, "label-unreadable", DROPPED, told))
             return []
-        boxes: list[LabelledBox] = []
+        boxes: dict[tuple[float, ...], list[LabelledBox]] = {}
         for line in lines:
+            self.tally.add(line, fact.width, fact.height)
             for remark in line.remarks:
                 self.findings.append(
                     Finding(self.split, line.file, line.line, remark.rule, remark.action, remark.detail)
                 )
-            if line.box is not None and self._is_new(line.box, boxes, line.file, line.line):
-                boxes.append(line.box)
+            if line.box is not None:
+                self._take(line.box, boxes, line.file, line.line)
+        if any(line.drops_image for line in lines):
+            self.others += 1
+            return []
         if not boxes and any(remark.action == DROPPED for line in lines for remark in line.remarks):
             told = "had annotations, but none can be used; taken as background"
             self.findings.append(Finding(self.split, picture.file, 0, "no-box-left", KEPT, told))
-        return self._store(picture, fact, boxes)
+        self.hashes.setdefault(fact.sha256, picture.file)
+        return self._store(picture, fact, [box for same in boxes.values() for box in same])
 
-    def _is_new(self, box: LabelledBox, boxes: list[LabelledBox], file: str, line: int) -> bool:
-        same = [other for other in boxes if other.bbox_xywh == box.bbox_xywh]
+    def _take(self, box: LabelledBox, boxes: dict[tuple[float, ...], list[LabelledBox]], file: str, line: int) -> None:
+        """Adds a box to those of its image, which are kept by where they are; the same one counts once."""
+        same = boxes.setdefault(box.bbox_xywh, [])
         x, y, w, h = box.bbox_xywh
         told = f"x {x:g}, y {y:g}, {w:g}x{h:g}"
         if any(other.class_index == box.class_index for other in same):
-            self.findings.append(
-                Finding(self.split, file, line, "duplicate-box", DROPPED, f"{told} stands above already")
-            )
-            return False
+            told += " stands above already"
+            self.findings.append(Finding(self.split, file, line, "duplicate-box", DROPPED, told))
+            return
         if same:
             self.findings.append(Finding(self.split, file, line, "same-box-two-classes", KEPT, told))
-        return True
+        same.append(box)
 
     def _store(self, picture: Picture, fact: ImageFacts, boxes: list[LabelledBox]) -> list[Any]:
         image = {

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
-from agropest.data.convert import CONVERTER_VERSION, Conversion, convert, data_root, find_source
+from agropest.data.convert import CONVERTER_VERSION, Conversion, convert
 from agropest.data.formats.folder import stat_key
 from agropest.data.health import write_findings
+from agropest.data.picture import SplitFault
+from agropest.data.place import DataPlace, data_place
+from agropest.data.source import find_source
 from agropest.errors import DataError, fault
 
 
@@ -49,6 +52,8 @@ class Dataset:
         class_names: in the order of category ids.
         splits: those that exist, of "train", "valid", "test".
         health: health.json.
+        split_faults: of whole splits: the set can be looked at, but must not be trained on.
+        data_yaml: the file that was named in place of the folder, if one was.
     """
 
     root: Path
@@ -56,6 +61,17 @@ class Dataset:
     class_names: tuple[str, ...]
     splits: Mapping[str, Split]
     health: Path
+    split_faults: tuple[SplitFault, ...] = ()
+    data_yaml: Path | None = None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What keeps the set from being trained on, a sentence each."""
+        place = f"data set {self.data_yaml or self.root}"
+        return tuple(
+            fault(f"{place}: {split}" if split else place, rule, told, fix)
+            for split, rule, told, fix in self.split_faults
+        )
 
     def split(self, name: str) -> Split:
         """Returns a split.
@@ -96,25 +112,34 @@ def load_dataset(
     Raises:
         DataError: the folder is missing, is no data set, or cannot be used.
     """
-    root = data_root(root)
+    place = data_place(root)
     cache_root = Path(cache_root).absolute()
-    refuse_inside(cache_root, root)
-    key = hashlib.sha256(f"{CONVERTER_VERSION}\0{root}\0{stat_key(root)}".encode(errors="surrogateescape")).hexdigest()
-    seen = cache_root / "seen" / f"{key[:32]}.json"
-    kept = _read_kept(seen, cache_root, root)
+    refuse_inside(cache_root, place.root)
+    seen = cache_root / "seen" / f"{_state(place)}.json"
+    kept = _read_kept(seen, cache_root, place)
     if kept is not None:
         return kept
-    source = find_source(root)
+    source = find_source(place.root, place.data_yaml)
     conversion = convert(source, processes, on_image(len(source.pictures)) if on_image else None)
-    folder = cache_root / f"{_plain_name(root.name)}-{conversion.fingerprint[:12]}"
-    dataset = write_conversion(conversion, folder)
-    described = _sha256(folder / "dataset.json")
-    files.write_json(seen, {"folder": folder.name, "fingerprint": conversion.fingerprint, "sha256": described})
+    folder = cache_root / f"{_plain_name(source.root.name)}-{conversion.fingerprint[:12]}"
+    dataset = write_conversion(conversion, folder, place.data_yaml)
+    told = {"folder": folder.name, "fingerprint": conversion.fingerprint, "sha256": _sha256(folder / "dataset.json")}
+    files.write_json(seen, told | {"inner": source.root.relative_to(place.root).as_posix()})
     return dataset
 
 
-def write_conversion(conversion: Conversion, folder: Path) -> Dataset:
+def _state(place: DataPlace) -> str:
+    """Returns hex digits for a folder as it is now and what is read of it."""
+    named = place.data_yaml.name if place.data_yaml else ""
+    told = f"{CONVERTER_VERSION}\0{place.root}\0{named}\0{stat_key(place.root)}"
+    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def write_conversion(conversion: Conversion, folder: Path, data_yaml: Path | None = None) -> Dataset:
     """Writes a conversion into ``folder`` and returns it as a data set.
+
+    Args:
+        data_yaml: the file that was named in place of the data set's folder.
 
     Raises:
         DataError: ``folder`` lies in the data set, which is never written to.
@@ -129,7 +154,8 @@ def write_conversion(conversion: Conversion, folder: Path) -> Dataset:
     write_findings(folder / "health.json", conversion.findings)
     categories = next(iter(conversion.contents.values()))["categories"]
     names = tuple(category["name"] for category in categories)
-    dataset = Dataset(conversion.root, conversion.fingerprint, names, splits, folder / "health.json")
+    health = folder / "health.json"
+    dataset = Dataset(conversion.root, conversion.fingerprint, names, splits, health, conversion.faults, data_yaml)
     files.write_json(folder / "dataset.json", _described(dataset))
     return dataset
 
@@ -149,15 +175,16 @@ def _described(dataset: Dataset) -> dict[str, Any]:
         "class_names": list(dataset.class_names),
         "splits": splits,
         "health": _sha256(dataset.health),
+        "split_faults": [list(told) for told in dataset.split_faults],
         "converter_version": CONVERTER_VERSION,
     }
 
 
-def _read_kept(seen: Path, cache_root: Path, root: Path) -> Dataset | None:
+def _read_kept(seen: Path, cache_root: Path, place: DataPlace) -> Dataset | None:
     """Returns the kept conversion, None where there is none or it is damaged."""
     try:
         told = files.read_json(seen)
-        folder = cache_root / told["folder"]
+        folder, root = cache_root / told["folder"], place.root / told["inner"]
         if _sha256(folder / "dataset.json") != told["sha256"]:
             return None
         described = files.read_json(folder / "dataset.json")
@@ -171,7 +198,9 @@ def _read_kept(seen: Path, cache_root: Path, root: Path) -> Dataset | None:
         whole = _sha256(health) == described["health"] and described["fingerprint"] == told["fingerprint"]
         if not whole or described["converter_version"] != CONVERTER_VERSION:
             return None
-        return Dataset(root, described["fingerprint"], tuple(described["class_names"]), splits, health)
+        faults = tuple((split, rule, value, fix) for split, rule, value, fix in described["split_faults"])
+        names = tuple(described["class_names"])
+        return Dataset(root, described["fingerprint"], names, splits, health, faults, place.data_yaml)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from agropest.data.formats.labels import Remark
 from agropest.data.health import DROPPED, KEPT
 from agropest.errors import DataError, fault
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# Pillow goes by the content, whatever the name says, and hands EPS to Ghostscript: other decoders are not asked.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+# A larger file is no picture of the sizes that are decoded at all.
+MOST_BYTES = 1 << 30
 ORIENTATION_TAG = 0x0112
 IMAGES_PER_TASK = 64
 # Below this number of images, starting processes takes longer than reading.
@@ -53,6 +57,8 @@ class ImageFacts:
 def read_facts(path: Path) -> ImageFacts:
     """Returns the facts of one image; never raises for what the file holds."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            return ImageFacts(0, 0, "", (Remark("image-unreadable", DROPPED, "more than 1 GiB"),))
         content = path.read_bytes()
     except OSError as error:
         return ImageFacts(0, 0, "", (Remark("image-unreadable", DROPPED, error.strerror or str(error)),))
@@ -63,8 +69,11 @@ def read_facts(path: Path) -> ImageFacts:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF, palettes with transparency: the picture still decodes
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 return _decoded(image, digest)
+    except UnidentifiedImageError:
+        remark = Remark("image-unreadable", DROPPED, f"none of {', '.join(FORMATS)} by its content")
+        return ImageFacts(0, 0, digest, (remark,))
     except Exception as error:  # Pillow's decoders raise almost anything for damaged files
         remark = Remark("image-unreadable", DROPPED, f"{type(error).__name__}: {error}"[:200])
         return ImageFacts(0, 0, digest, (remark,))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agropest import files
 
-KEPT, CLIPPED, DROPPED = "kept", "clipped", "dropped"
+KEPT, CLIPPED, CHANGED, DROPPED = "kept", "clipped", "changed", "dropped"
 
 # Every rule, and what it says; docs/data.md has the same table.
 RULES = {
@@ -26,19 +26,23 @@ RULES = {
     "no-size": "width or height is zero or negative",
     "sub-pixel": "less than a pixel wide or high inside the image",
     "outside": "the box lies outside the image",
-    "over-border": "the box reaches over the border by more than half a pixel",
-    "over-border-rounding": "the box reaches over the border by less",
+    "over-border": "the box reaches over the border by more than a pixel",
     "polygon": "a polygon; its hull is the box",
+    "key-points": "data.yaml has kpt_shape; the columns after each box are left out",
     "sixth-column": "a sixth number (a confidence) is ignored",
     "duplicate-box": "the same box of the same class stands above already",
     "same-box-two-classes": "the same box stands above with another class",
+    "no-bbox": "a COCO annotation without a box, and without a mask to take it from",
+    "box-from-mask": "a COCO annotation without a box; that around its mask is taken",
     "annotation-record": "a COCO annotation without image_id",
     "orphan-annotation": "COCO annotations of an image that is not listed",
     # images
     "image-unreadable": "the image does not decode fully",
     "image-empty": "the image file has no bytes",
-    "image-missing": "a COCO file lists an image that is not in the data set",
-    "image-twice": "a COCO file lists an image id or file twice",
+    "image-missing": "a COCO file or a list names an image that is not in the data set",
+    "image-ambiguous": "a COCO file or a list names an image that could be either of two files",
+    "image-twice": "a COCO file or a list names an image twice; it is taken once, with the boxes of both",
+    "picture-in-two-splits": "another split has a picture of the same bytes: AP is of pictures that were trained on",
     "image-record": "a COCO image without id or file_name",
     "image-not-listed": "no COCO file lists the image",
     "same-stem": "another image has the same label file",
@@ -48,9 +52,11 @@ RULES = {
     "colour-space": "CMYK or the like is converted without a colour profile",
     "several-frames": "an animation; the first frame is used",
     "size-differs": "COCO's width and height are not the displayed ones",
+    "size-scaled": "COCO's width and height are the displayed ones times a factor; the boxes are scaled",
     "no-box-left": "the image had annotations, none of which can be used; it is background now",
     # files
     "label-missing": "the image has no label file; it is background",
+    "label-elsewhere": "the label is not in labels/ in place of images/, but beside the image or in another folder",
     "label-unreadable": "the label file cannot be read",
     "label-name-differs": "image and label differ in Unicode form or in the label's suffix",
     "orphan-label": "a label without image",
@@ -62,6 +68,7 @@ RULES = {
     "name-not-utf8": "the file's name is not UTF-8",
     "folder-unreadable": "a folder cannot be listed",
     "folder-not-read": "a folder with images belongs to no split",
+    "json-not-read": "a JSON file that is not taken for annotations of a split",
     "other-format": "COCO annotations beside a data.yaml",
     # data.yaml
     "nc-differs": "nc is not the number of names; the names count",
@@ -70,7 +77,7 @@ RULES = {
     "split-not-in-yaml": "data.yaml names no folder for the split",
     "split-key-twice": "data.yaml names a split under two keys",
     "folder-twice": "data.yaml names a folder twice for a split",
-    "folder-in-two-splits": "two splits read the same folder",
+    "path-repaired": "a path that is not in the data set; what has its last parts is read",
     "unknown-key": "data.yaml has a key that is not used",
 }
 
@@ -84,7 +91,7 @@ class Finding:
         file: relative to the data set.
         line: counted from 1; 0 where the whole file is meant.
         rule: one of ``RULES``.
-        action: one of kept, clipped, dropped.
+        action: one of kept, clipped, changed, dropped.
         detail: values.
     """
 
@@ -97,7 +104,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         assert self.rule in RULES, self.rule
-        assert self.action in (KEPT, CLIPPED, DROPPED), self.action
+        assert self.action in (KEPT, CLIPPED, CHANGED, DROPPED), self.action
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
@@ -114,3 +121,11 @@ def count_rules(findings: Iterable[Finding]) -> list[tuple[str, str, str, int]]:
     """Returns ``(split, rule, action, number)`` of every kind of finding, most frequent first."""
     counts = Counter((finding.split, finding.rule, finding.action) for finding in findings)
     return [(*key, number) for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def findings_in_words(findings: Iterable[Finding], most: int = 5) -> str:
+    """Returns how many findings of which kind there are, most frequent first; empty where there is none."""
+    counts = Counter(finding.rule for finding in findings)
+    told = [f"{rule} {number}" for rule, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    more = f" and {len(told) - most} kinds more" if len(told) > most else ""
+    return f"not taken as it stands: {', '.join(told[:most])}{more}" if told else ""

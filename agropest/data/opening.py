@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.data.formats.data_yaml import KEYS, find_data_yaml
+from agropest.data.formats.data_yaml import find_data_yaml
+from agropest.data.formats.yaml_places import KEYS
 from agropest.data.health import read_findings
 from agropest.errors import DataError, fault
 
@@ -33,9 +34,9 @@ def image_progress(what: str) -> Iterator[OnImage]:
 
 
 def require_splits(dataset: Dataset, names: Sequence[str]) -> None:
-    """Raises DataError, which names the file and key that decide, unless a data set has these splits."""
+    """Raises DataError, which names file and key, unless a data set has these splits and can be trained on."""
     findings = read_findings(dataset.health)
-    data_yaml = find_data_yaml(dataset.root)
+    data_yaml = dataset.data_yaml or find_data_yaml(dataset.root)
     faults = []
     for name in names:
         if name not in dataset.splits:
@@ -44,8 +45,8 @@ def require_splits(dataset: Dataset, names: Sequence[str]) -> None:
             where = f"{data_yaml}: {KEYS[name][0]}" if data_yaml else str(dataset.root)
             fix = "a sweep needs images to train on and images to compare on"
             faults.append(fault(where, f"expected a {name} split", told[0] if told else sorted(dataset.splits), fix))
-    if faults:
-        raise DataError(*faults)
+    if faults or dataset.faults:
+        raise DataError(*(faults or dataset.faults))
 
 
 def open_dataset(folder: Path, processes: int | None = None, cache_root: Path = CACHE_ROOT) -> Dataset:

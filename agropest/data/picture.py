@@ -9,7 +9,8 @@ from pathlib import Path
 from agropest.data.formats.labels import LabelledBox, Remark
 from agropest.data.health import Finding
 
-SPLIT_NAMES = ("train", "valid", "test")
+# (split or "", rule, value, fix), as errors.fault takes them.
+SplitFault = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,18 @@ class ReadLine:
     Attributes:
         file: where it stands, relative to the data set.
         line: from 1; 0 where the file has no lines to speak of.
+        written: the numbers as they stand: shares of the image in a YOLO label, pixels in a COCO file.
+        class_index: of a YOLO label as it stands, also where the data set has no such class.
+        drops_image: whether the image cannot be used for what this says of it.
     """
 
     file: str
     line: int
     box: LabelledBox | None
     remarks: tuple[Remark, ...] = ()
+    written: tuple[float, ...] = ()
+    class_index: int | None = None
+    drops_image: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class Source:
         splits: the splits that exist, in the order train, valid, test.
         pictures: by split and file name.
         findings: what was remarkable so far.
+        box_format: in which boxes are written, "xywh" (COCO) or "cxcywh" (YOLO).
+        hints: split to what its annotations lack, where that is known before any is read.
     """
 
     root: Path
@@ -59,3 +68,5 @@ class Source:
     splits: tuple[str, ...]
     pictures: tuple[Picture, ...]
     findings: list[Finding] = field(default_factory=list)
+    box_format: str = "xywh"
+    hints: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agropest.data.anchors.fitted import fitted_anchors
 from agropest.data.dataset import Dataset
-from agropest.data.health import read_findings
+from agropest.data.health import findings_in_words, read_findings
 from agropest.data.opening import open_dataset, require_splits
 from agropest.errors import DataError, fault
 from agropest.machine import Machine, this_machine
@@ -211,16 +211,16 @@ def _open_data(root: Path, store: Store, where: str) -> Dataset:
         where: its folder is named.
 
     Raises:
-        DataError: it cannot be read, or lacks a split.
+        DataError: it cannot be read, lacks a split, or has one that cannot be trained on.
     """
     try:
         dataset = open_dataset(root, cache_root=store.root / "data")
+        require_splits(dataset, ("train", "valid"))
     except DataError as error:  # of a file in it: that file is named
         faults = (f"{where}: {text}" if text.startswith("data set ") else text for text in error.faults)
         raise DataError(*faults) from None
-    require_splits(dataset, ("train", "valid"))
     images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
-    num_findings = len(read_findings(dataset.health))
-    remark = f"; {num_findings} remarks on it in {dataset.health}" if num_findings else ""
+    kinds = findings_in_words(read_findings(dataset.health))
+    remark = f"; {kinds} ({dataset.health})" if kinds else ""
     print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
     return dataset

@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     findings = read_findings(dataset.health)
     pairs = find_pairs(hash_pictures(dataset, arguments.processes), arguments.near)
     console = Console()
+    for line in dataset.faults:
+        console.print(f"A launch refuses this set: {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(split_table(dataset))
     console.print(health_table(findings) if findings else "Everything was taken as it stands.")
     console.print(pair_table(pairs) if pairs else "No picture stands twice, within or across splits.")

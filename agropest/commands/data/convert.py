@@ -17,25 +17,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from agropest.data.convert import convert, data_root, find_source
+    from agropest.data.convert import convert
     from agropest.data.dataset import refuse_inside, write_conversion
     from agropest.data.health import read_findings
     from agropest.data.inspection.tables import health_table, split_table
     from agropest.data.opening import image_progress, open_dataset
+    from agropest.data.place import data_place
+    from agropest.data.source import find_source
+    from agropest.errors import DataError
 
     if arguments.out is None:
         dataset = open_dataset(arguments.data, arguments.processes)
     else:
-        root = data_root(arguments.data)
-        refuse_inside(arguments.out, root)
-        source = find_source(root)
+        place = data_place(arguments.data)
+        refuse_inside(arguments.out, place.root)
+        source = find_source(place.root, place.data_yaml)
         with image_progress("reading images") as on_image:
             conversion = convert(source, arguments.processes, on_image(len(source.pictures)))
-        dataset = write_conversion(conversion, arguments.out)
+        dataset = write_conversion(conversion, arguments.out, place.data_yaml)
     findings = read_findings(dataset.health)
     console = Console()
     console.print(split_table(dataset))
     console.print(health_table(findings) if findings else "Everything was taken as it stands.")
     print(f"fingerprint {dataset.fingerprint}")
     print(f"written to {dataset.health.parent}")
+    if dataset.faults:
+        raise DataError(*dataset.faults)
+    for split in ("train", "valid"):
+        if split not in dataset.splits:
+            print(f"There is no {split} split: a launch needs one, and refuses this set.")
     return 0

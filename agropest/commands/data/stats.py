@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_inside(out, dataset.root)
     summary = summarize(dataset, config, arguments.threshold)
     console = Console()
+    for line in dataset.faults:
+        console.print(f"A launch refuses this set: {line}", markup=False, highlight=False, soft_wrap=True)
     for table in summary_tables(summary):
         console.print(table)
     if summary.fitted is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -11,183 +10,241 @@ from pathlib import Path
 from typing import Any
 
 from agropest.data.decoding import SUFFIXES
-from agropest.data.formats.folder import inside, nfc, plain, walk
-from agropest.data.formats.labels import LabelledBox, Remark, fit_box
+from agropest.data.formats.coco_layout import KEYS
+from agropest.data.formats.coco_records import RecordReader
+from agropest.data.formats.folder import FoundFile, nfc, plain, walk
+from agropest.data.formats.named_path import FilesByName, path_parts
+from agropest.data.formats.split_words import SPLIT_WORDS
 from agropest.data.health import DROPPED, KEPT, Finding
-from agropest.data.picture import SPLIT_NAMES, Picture, ReadLine, Source
+from agropest.data.picture import Picture, ReadLine, Source
 from agropest.errors import DataError, fault
 
-# Parts of a file's or folder's name that tell the split.
-SPLIT_WORDS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
+LARGEST_ID = 2**53  # what the engines of evaluation, which hold ids as float64, tell apart
+MOST_FAULTS = 5  # of one file, in full
+REMOVE = "export the annotations again; docs/data.md shows what they must look like"
 
 
-def find_coco_files(root: Path) -> dict[str, Path]:
-    """Returns split to annotation file.
-
-    That is ``annotations/train.json``, ``annotations/instances_val2017.json``, or Roboflow's
-    ``train/_annotations.coco.json``.
-    """
-    found: dict[str, Path] = {}
-    files = sorted(root.glob("annotations/*.json")) + sorted(root.glob("*/_annotations.coco.json"))
-    for split in SPLIT_NAMES:
-        for file in files:
-            told = file.parent.name if file.name == "_annotations.coco.json" else file.stem
-            words = told.lower().replace("-", "_").split("_")
-            named = any(word.rstrip("0123456789") in SPLIT_WORDS[split] for word in words)
-            if named and not any(word in words for word in ("captions", "keypoints", "panoptic", "stuff")):
-                found.setdefault(split, file)
-    return found
-
-
-def read_coco(files: Mapping[str, Path], root: Path) -> Source:
+def read_coco(coco_files: Mapping[str, Path], root: Path, findings: list[Finding] | None = None) -> Source:
     """Returns the data set of some COCO files; reads no image yet.
 
     Args:
-        files: split to JSON file.
+        coco_files: split to JSON file.
         root: the data set's folder, resolved.
+        findings: what was remarkable so far.
 
     Raises:
-        DataError: a file is no COCO file, or the files disagree on the categories.
+        DataError: a file is no COCO file, the files disagree on the categories, or an image id stands for two images.
     """
-    findings: list[Finding] = []
+    findings = [] if findings is None else findings
     faults: list[str] = []
-    contents = {split: _parse(file, faults) for split, file in files.items()}
+    contents = {}
+    for split, file in coco_files.items():
+        content = _parse(file, faults)
+        if split == "test" and isinstance(content.get("images"), list) and "annotations" not in content:
+            told = "it lists images without annotations"
+            name = file.relative_to(root).as_posix()
+            findings.append(Finding(split, name, 0, "json-not-read", DROPPED, told))
+        else:
+            _require_lists(file, content, faults)
+            contents[split] = content
     if faults:
         raise DataError(*faults)
-    categories = _categories(contents, files, faults)
+    categories = _categories(contents, coco_files, faults)
+    for split, content in contents.items():
+        _refuse_shared_ids(coco_files[split], content["images"], faults)
     if faults:
         raise DataError(*faults)
     # Detectron2 and pycocotools want ids from 1; the numeric order and the gaps stay.
     shift = 1 if min(categories) == 0 else 0
+    images = list(_images(root, findings))
+    by_name = FilesByName(images)
     pictures: list[Picture] = []
+    hints: dict[str, str] = {}
     for split, content in contents.items():
-        pictures += _Reader(split, files[split], root, {i: i + shift for i in categories}, findings).read(content)
-    _report_unlisted(root, pictures, findings)
+        ids = {i: i + shift for i in categories}
+        reader = _Reader(split, coco_files[split], root, by_name, ids, findings)
+        pictures += reader.read(content)
+        if reader.hint:
+            hints[split] = reader.hint
+    _report_unlisted(images, pictures, findings)
     pictures.sort(key=lambda picture: picture.file)
-    return Source(root, {i + shift: categories[i] for i in sorted(categories)}, tuple(files), tuple(pictures), findings)
+    named = {i + shift: categories[i] for i in sorted(categories)}
+    return Source(root, named, tuple(contents), tuple(pictures), findings, hints=hints)
 
 
 def _parse(file: Path, faults: list[str]) -> dict[str, Any]:
-    fix = "export the annotations again; docs/data.md shows what they must look like"
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        faults.append(fault(str(file), "expected JSON in UTF-8", str(error), fix))
-        return {}
-    keys = ("images", "annotations", "categories")
-    missing = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
-    if missing:
-        faults.append(fault(str(file), "expected lists 'images', 'annotations', 'categories'", f"no {missing}", fix))
-        return {}
-    return dict(content)
+        faults.append(fault(str(file), "expected JSON in UTF-8", str(error), REMOVE))
+        return {key: [] for key in KEYS}
+    return content if isinstance(content, dict) else {}
 
 
-def _categories(contents: Mapping[str, dict[str, Any]], files: Mapping[str, Path], faults: list[str]) -> dict[int, str]:
+def _require_lists(file: Path, content: dict[str, Any], faults: list[str]) -> None:
+    missing = [key for key in KEYS if not isinstance(content.get(key), list)]
+    if missing == ["annotations"] and "annotations" not in content:
+        fix = "a split needs boxes: give the annotations, or remove the file"
+        faults.append(fault(str(file), "expected annotations", "a list of images without annotations", fix))
+    elif missing:
+        faults.append(fault(str(file), f"expected lists {', '.join(map(repr, KEYS))}", f"no {missing}", REMOVE))
+
+
+def _categories(contents: Mapping[str, dict[str, Any]], paths: Mapping[str, Path], faults: list[str]) -> dict[int, str]:
     names: dict[int, str] = {}
+    ids: dict[str, int] = {}
     for split, content in contents.items():
         for record in content["categories"]:
             index = record.get("id") if isinstance(record, dict) else None
             name = record.get("name") if isinstance(record, dict) else None
-            where = f"{files[split]}: categories"
-            if not isinstance(index, int) or isinstance(index, bool) or index < 0 or not isinstance(name, str):
-                faults.append(fault(where, "expected a whole number 'id' and a text 'name'", record, "mend the record"))
+            where = f"{paths[split]}: categories"
+            if type(index) is not int or not 0 <= index < LARGEST_ID or not isinstance(name, str):
+                rule = "expected a whole number 'id' from 0 to 2^53 and a text 'name'"
+                faults.append(fault(where, rule, record, "mend the record"))
+            elif not name.strip() or plain_text(name) != name:
+                faults.append(fault(where, f"expected a name for id {index}", name, "give the class a name"))
             elif names.setdefault(index, nfc(name)) != nfc(name):
                 fix = f"elsewhere this id is {names[index]!r}; give the splits the same categories"
                 faults.append(fault(where, f"expected one name for id {index}", name, fix))
+            elif ids.setdefault(nfc(name), index) != index:
+                fix = f"id {ids[nfc(name)]} has it, too; metrics and tables go by name: rename one of the two"
+                faults.append(fault(where, "expected a name of its own for each class", name, fix))
     if not names and not faults:
-        faults.append(fault(str(next(iter(files.values()))), "expected a category", [], "list the classes"))
+        faults.append(fault(str(next(iter(paths.values()))), "expected a category", [], "list the classes"))
     return names
+
+
+def plain_text(text: str) -> str:
+    """Returns the text as UTF-8 can hold it: half a surrogate pair, which JSON can write, becomes a question mark."""
+    return text.encode(errors="replace").decode()
+
+
+def image_key(value: Any) -> int | str | None:
+    """Returns an image's id, the same for ``7`` and ``"7"``; None where it is none."""
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and str(int(value[:20])) == value:
+        return int(value)
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _refuse_shared_ids(file: Path, images: list[Any], faults: list[str]) -> None:
+    """Adds faults where one id stands for two files: nobody can tell whose boxes are whose."""
+    names: dict[int | str, str] = {}
+    shared: dict[int | str, str] = {}
+    for image in images:
+        key = image_key(image.get("id")) if isinstance(image, dict) else None
+        name = image.get("file_name") if isinstance(image, dict) else None
+        if key is not None and isinstance(name, str) and names.setdefault(key, name) != name:
+            shared.setdefault(key, name)
+    fix = "nobody can tell whose its boxes are: give every image an id of its own, also in the annotations"
+    for key, name in list(shared.items())[:MOST_FAULTS]:
+        where = f"{file}: images, id {key}"
+        faults.append(fault(where, "expected one image for an id", plain_text(f"{names[key]} and {name}"), fix))
+    if len(shared) > MOST_FAULTS:
+        faults.append(f"{file}: images: and {len(shared) - MOST_FAULTS} more ids")
+
+
+def _images(root: Path, findings: list[Finding]) -> Iterator[FoundFile]:
+    return (file for file in walk(root, root, "", findings) if file.suffix in SUFFIXES)
 
 
 class _Reader:
     """Reads one split's file."""
 
-    def __init__(self, split: str, file: Path, root: Path, ids: Mapping[int, int], findings: list[Finding]) -> None:
-        self.split, self.root, self.ids, self.findings = split, root, ids, findings
+    def __init__(
+        self,
+        split: str,
+        file: Path,
+        root: Path,
+        images: FilesByName,
+        ids: Mapping[int, int],
+        findings: list[Finding],
+    ) -> None:
+        self.split, self.images, self.findings = split, images, findings
         self.name = file.relative_to(root).as_posix()
+        self.records = RecordReader(self.name, ids)
+        self.hint = ""
         words = SPLIT_WORDS[split]
-        places = [root / f"images/{file.stem.split('_')[-1]}", root / file.stem.split("_")[-1]]
-        places += [root / "images" / word for word in words] + [root / word / "images" for word in words]
-        self.places = [*places, *(root / word for word in words), root / "images", file.parent, root]
+        last = file.stem.split("_")[-1]
+        own = file.parent.relative_to(root).parts
+        places = [("images", last), (last,)]
+        places += [("images", word) for word in words] + [(word, "images") for word in words] + [(w,) for w in words]
+        self.places = [*places, ("images",), own, (*own, "images"), (*own, "data"), (*own[:-1], "images"), ()]
 
-    def drop(self, rule: str, detail: str) -> None:
-        self.findings.append(Finding(self.split, self.name, 0, rule, DROPPED, plain(detail)[:300]))
+    def tell(self, rule: str, action: str, detail: str) -> None:
+        self.findings.append(Finding(self.split, self.name, 0, rule, action, plain_text(plain(detail))[:300]))
 
     def read(self, content: dict[str, Any]) -> Iterator[Picture]:
         """Yields the pictures of the file's content."""
         records = self._by_image(content["annotations"])
-        seen_ids: set[Any] = set()
-        seen_paths: set[Path] = set()
+        listed: dict[int | str, None] = {}
+        found: dict[str, tuple[FoundFile, list[dict[str, Any]]]] = {}
         for image in content["images"]:
-            index = image.get("id") if isinstance(image, dict) else None
+            key = image_key(image.get("id")) if isinstance(image, dict) else None
             name = image.get("file_name") if isinstance(image, dict) else None
-            if not isinstance(index, (int, str)) or not isinstance(name, str) or not name:
-                self.drop("image-record", f"expected 'id' and 'file_name', got {image!r}")
+            if key is None or not isinstance(name, str) or not name:
+                self.tell("image-record", DROPPED, f"expected 'id' and 'file_name', got {image!r}")
                 continue
-            path = self._find(name)
-            if index in seen_ids or path in seen_paths:
-                self.drop("image-twice", f"id {index}, {name}: id or file stands above already")
-            elif path is None:
-                self.drop("image-missing", f"{name} with {len(records.get(index, []))} annotations")
-            else:
-                size = image.get("width"), image.get("height")
-                file = path.relative_to(self.root).as_posix()
-                yield Picture(self.split, path, file, partial(self._boxes, records.get(index, []), size))
-                seen_paths.add(path)
-            seen_ids.add(index)
-        for index in records.keys() - seen_ids:
-            self.drop(
-                "orphan-annotation", f"{len(records[index])} annotations of image id {index}, which is not listed"
-            )
+            file = self._find(name, len(records.get(key, [])))
+            if file is not None and key not in listed:
+                first = found.setdefault(file.name, (file, []))[1]
+                if first:
+                    ids = f"ids {first[0]['id']} and {key}"
+                    self.tell("image-twice", KEPT, f"{name}: {ids}; the boxes of both are taken")
+                first.append(image)
+            elif file is not None:
+                self.tell("image-twice", KEPT, f"{name}: id {key} stands above already, with the same name")
+            listed[key] = None
+        for file, rows in found.values():
+            parts = [(records.get(image_key(row["id"]), []), (row.get("width"), row.get("height"))) for row in rows]
+            yield Picture(self.split, file.path, file.name, partial(self._boxes, parts))
+        orphans = records.keys() - listed
+        for key in orphans:
+            self.tell("orphan-annotation", DROPPED, f"{len(records[key])} annotations of image id {key}, not listed")
+        if not content["annotations"]:
+            self.hint = f"no annotation in {self.name}"
+        elif len(orphans) == len(records):
+            some = ", ".join(sorted(map(str, orphans))[:2])
+            self.hint = f"no annotation of an image that {self.name} lists (they are of image ids such as {some})"
 
     def _by_image(self, annotations: list[Any]) -> dict[Any, list[dict[str, Any]]]:
         by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for record in annotations:
-            if isinstance(record, dict) and isinstance(record.get("image_id"), (int, str)):
-                by_image[record["image_id"]].append(record)
+            key = image_key(record.get("image_id")) if isinstance(record, dict) else None
+            if key is not None:
+                by_image[key].append(record)
             else:
-                self.drop("annotation-record", f"expected 'image_id', got {record!r}")
+                self.tell("annotation-record", DROPPED, f"expected 'image_id', got {record!r}")
         return by_image
 
-    def _find(self, name: str) -> Path | None:
-        for place in self.places:
-            path = place / name
-            if ".." not in path.parts and inside(self.root, path) and path.is_file():
-                return path
+    def _find(self, name: str, num_annotations: int) -> FoundFile | None:
+        """Returns the file that a ``file_name`` means; tells where there is none, or where it had to be repaired."""
+        parts = path_parts(name)
+        leads_out = name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/")
+        for place in self.places if parts and not leads_out and "\\" not in name else ():
+            file = self.images.at(place, parts)
+            if file is not None:
+                return file
+        several = self.images.by_last_parts(parts, self.split)
+        if len(several) == 1:
+            if f"/{several[0].name}".endswith(f"/{name}"):
+                return several[0]
+            self.tell("path-repaired", KEPT, f"{name}: {several[0].name} is read")
+            return several[0]
+        rule = "image-ambiguous" if several else "image-missing"
+        told = f": {several[0].name} or {several[1].name}" if several else ""
+        self.tell(rule, DROPPED, f"{name} with {num_annotations} annotations{told}")
         return None
 
     def _boxes(
-        self, records: list[dict[str, Any]], size: tuple[Any, Any], width: int, height: int
+        self, parts: list[tuple[list[dict[str, Any]], tuple[Any, Any]]], width: int, height: int
     ) -> Iterator[ReadLine]:
-        if size != (width, height):
-            told = f"the file says {size[0]}x{size[1]}, displayed it is {width}x{height}; boxes are taken as they are"
-            yield ReadLine(self.name, 0, None, (Remark("size-differs", KEPT, told),))
-        for record in records:
-            box, remarks = self._box(record, width, height)
-            about = f"annotation {record.get('id')}: "
-            named = tuple(Remark(r.rule, r.action, plain(about + r.detail)[:300]) for r in remarks)
-            yield ReadLine(self.name, 0, box, named)
-
-    def _box(self, record: dict[str, Any], width: int, height: int) -> tuple[LabelledBox | None, list[Remark]]:
-        category, bbox = record.get("category_id"), record.get("bbox")
-        if isinstance(category, bool) or not isinstance(category, int) or category not in self.ids:
-            return None, [Remark("class-out-of-range", DROPPED, f"category {category!r}")]
-        if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_number(value) for value in bbox):
-            return None, [Remark("not-a-number", DROPPED, f"bbox {bbox!r}")]
-        x, y, w, h = map(float, bbox)
-        if not all(map(math.isfinite, (x, y, x + w, y + h))):
-            return None, [Remark("not-finite", DROPPED, f"bbox {bbox!r}")]
-        box, remarks = fit_box((x, y, x + w, y + h), width, height)
-        return (LabelledBox(self.ids[category], box, int(record.get("iscrowd") == 1)) if box else None), remarks
+        for records, told_size in parts:
+            yield from self.records.read(records, told_size, width, height)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
-
-
-def _report_unlisted(root: Path, pictures: list[Picture], findings: list[Finding]) -> None:
-    """Reports images that no file lists, and junk."""
+def _report_unlisted(images: list[FoundFile], pictures: list[Picture], findings: list[Finding]) -> None:
+    """Reports images that no file lists."""
     listed = {picture.file for picture in pictures}
-    for file in walk(root, root, "", findings):
-        if file.suffix in SUFFIXES and file.name not in listed:
+    for file in images:
+        if file.name not in listed:
             findings.append(Finding("", file.name, 0, "image-not-listed", DROPPED, "in no annotation file"))

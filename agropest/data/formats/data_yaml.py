@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from agropest import files, plain_yaml
+from agropest import plain_yaml
 from agropest.data.formats.folder import inside, nfc
+from agropest.data.formats.named_path import as_it_stands
+from agropest.data.formats.yaml_places import KEYS, find_places, refuse_shared
 from agropest.data.health import KEPT, Finding
 from agropest.errors import DataError, fault
 
 FILE_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-# Ours to theirs, first match counts.
-KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
-KNOWN_KEYS = {"path", "nc", "names", "roboflow", "download", "yaml_file"} | {
-    key for keys in KEYS.values() for key in keys
-}
-
-
+SPLIT_KEYS = tuple(key for keys in KEYS.values() for key in keys)
+KNOWN_KEYS = {"path", "nc", "names", "roboflow", "download", "yaml_file", "kpt_shape", "flip_idx", *SPLIT_KEYS}
 HIGHEST_CLASS = 99_999
 
 
@@ -30,22 +27,55 @@ class DataYaml:
 
     Attributes:
         names: class index to name, by index; an index without a name is missing.
-        folders: split to its image folders, resolved, inside the data set.
+        folders: split to its image folders, inside the data set.
+        lists: split to its text files that list images, inside the data set.
+        base: ``path``, which the lists may be relative to; None where data.yaml has none that is in the data set.
+        key_point_columns: that follow the box in every label line; 0 where the set has no key points.
     """
 
     file: Path
     names: dict[int, str]
     folders: dict[str, tuple[Path, ...]]
+    lists: dict[str, tuple[Path, ...]]
+    base: Path | None
+    key_point_columns: int
     findings: tuple[Finding, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have a folder or a list."""
+        return tuple(split for split in KEYS if split in self.folders or split in self.lists)
 
 
 def find_data_yaml(root: Path) -> Path | None:
-    """Returns the data.yaml of a folder, None where there is none."""
+    """Returns the data.yaml of a folder, None where there is none.
+
+    Raises:
+        DataError: several files could be it, or it leads out of the data set.
+    """
     named = [root / name for name in FILE_NAMES if (root / name).is_file()]
-    if named:
-        return named[0]
-    others = sorted(path for path in root.glob("*.y*ml") if path.is_file())
-    return others[0] if len(others) == 1 else None
+    found = named[:1] or [path for path in _others(root) if _describes_data(path)]
+    if len(found) > 1:
+        fix = "name the one that is meant in place of the folder"
+        names = [path.name for path in found]
+        raise DataError(fault(f"data set {root}", "expected one file that describes it", names, fix))
+    if found and not inside(root, found[0]):
+        fix = "copy the file into the data set's folder; nothing outside that folder is read"
+        raise DataError(fault(str(found[0]), "expected a file of the data set", f"a link to {found[0].resolve()}", fix))
+    return found[0] if found else None
+
+
+def _others(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("*.y*ml") if path.is_file() and inside(root, path))
+
+
+def _describes_data(file: Path) -> bool:
+    """Returns whether a YAML file has the keys of a data.yaml: other programs leave theirs in the folder, too."""
+    try:
+        content = _parse(file)
+    except DataError:
+        return False
+    return "names" in content and any(key in content for key in SPLIT_KEYS)
 
 
 def read_data_yaml(file: Path, root: Path) -> DataYaml:
@@ -59,19 +89,42 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     findings: list[Finding] = []
     names = _names(content.get("names"), f"{file}: names", faults)
     _compare_nc(content.get("nc"), names, file, faults, findings)
-    folders: dict[str, tuple[Path, ...]] = {}
+    columns = _key_point_columns(content.get("kpt_shape"), f"{file}: kpt_shape", faults)
+    if columns:
+        told = f"{columns} columns of key points follow each box and are left out"
+        findings.append(Finding("", file.name, 0, "key-points", KEPT, told))
+    base = _base(content.get("path"), root)
+    places = {}
     for split in KEYS:
-        found = _split_folders(content, split, file, root, faults, findings)
+        found = find_places(content, split, file, root, base, faults, findings)
         if found:
-            folders[split] = found
-    if not folders and not faults:
+            places[split] = found
+    refuse_shared(places, file, root, faults)
+    if not places and not faults:
         fix = "write 'train: train/images', 'val: valid/images' and put the images there"
         faults.append(fault(str(file), f"expected image folders below {root}", _paths(content), fix))
     for key in sorted(str(key) for key in content if key not in KNOWN_KEYS):
         findings.append(Finding("", file.name, 0, "unknown-key", KEPT, f"{key} is not used"))
     if faults:
         raise DataError(*faults)
-    return DataYaml(file, names, folders, tuple(findings))
+    folders = {split: tuple(p for p in found if p.is_dir()) for split, found in places.items()}
+    lists = {split: tuple(p for p in found if not p.is_dir()) for split, found in places.items()}
+    folders, lists = ({split: found for split, found in some.items() if found} for some in (folders, lists))
+    return DataYaml(file, names, folders, lists, base, columns, tuple(findings))
+
+
+def _base(path: object, root: Path) -> Path | None:
+    return as_it_stands(path, [root], root) if isinstance(path, str) else None
+
+
+def _key_point_columns(shape: object, where: str, faults: list[str]) -> int:
+    if shape is None:
+        return 0
+    if isinstance(shape, list) and len(shape) == 2 and all(type(n) is int and n > 0 for n in shape):
+        return int(shape[0] * shape[1])
+    fix = "write the number of key points and 2 or 3 numbers for each, such as [17, 3]; or leave it out"
+    faults.append(fault(where, "expected two whole numbers", shape, fix))
+    return 0
 
 
 def _parse(file: Path) -> dict[Any, Any]:
@@ -128,55 +181,3 @@ def _compare_nc(nc: Any, names: dict[int, str], file: Path, faults: list[str], f
 
 def _paths(content: dict[Any, Any]) -> dict[str, Any]:
     return {key: content[key] for keys in KEYS.values() for key in keys if key in content}
-
-
-def _split_folders(
-    content: dict[Any, Any], split: str, file: Path, root: Path, faults: list[str], findings: list[Finding]
-) -> tuple[Path, ...]:
-    """Returns the image folders of a split, found from what data.yaml says or from where they usually are."""
-    given = [key for key in KEYS[split] if content.get(key) not in (None, "", [])]
-    if not given:
-        folder = next(
-            (f for f in (root / key / "images" for key in KEYS[split]) if f.is_dir() and inside(root, f)), None
-        )
-        told = f"{folder.relative_to(root).as_posix()} is used" if folder else "there is none"
-        findings.append(Finding(split, file.name, 0, "split-not-in-yaml", KEPT, f"no '{KEYS[split][0]}'; {told}"))
-        return (folder.resolve(),) if folder else ()
-    for other in given[1:]:
-        findings.append(
-            Finding(split, file.name, 0, "split-key-twice", KEPT, f"'{other}' is not used, '{given[0]}' is")
-        )
-    value = content[given[0]]
-    where = f"{file}: {given[0]}"
-    folders: list[Path] = []
-    for text in value if isinstance(value, list) else [value]:
-        if not isinstance(text, str):
-            faults.append(fault(where, "expected a folder of images", text, "write a path such as train/images"))
-            continue
-        folder = _find_folder(text, content.get("path"), root)
-        if folder is None and split == "train":
-            fix = f"put the images into {root / 'train' / 'images'}, or name a folder inside {root}"
-            faults.append(fault(where, f"expected a folder of images inside {root}", text, fix))
-        elif folder is None:
-            findings.append(Finding(split, file.name, 0, "split-missing", KEPT, f"no folder {text} in the data set"))
-        elif folder in folders:
-            findings.append(Finding(split, file.name, 0, "folder-twice", KEPT, f"{text} is read once"))
-        else:
-            folders.append(folder)
-    return tuple(folders)
-
-
-def _find_folder(text: str, base: Any, root: Path) -> Path | None:
-    """Returns the folder that ``text`` means, inside the data set; None where there is none.
-
-    Exports carry paths of the machine that wrote them (``path: /content/x``) or point beside the set (``../train``).
-    What is not found as it stands is looked for by its last parts in the data set's own folder.
-    """
-    parts = [part for part in PureWindowsPath(text.replace("\\", "/")).parts if part not in ("..", ".")]
-    parts = [part for part in parts if not part.endswith(("/", "\\"))]  # drive and root
-    bases = [root / str(base)] if isinstance(base, str) else []
-    tries = [folder / text for folder in (*bases, root)] + [root.joinpath(*parts[i:]) for i in range(len(parts))]
-    for folder in tries:
-        if files.is_folder(folder) and inside(root, folder) and folder.resolve() != root:
-            return folder.resolve()
-    return None

@@ -1,7 +1,8 @@
 """YOLO label lines: what each says, or which rule it breaks. One bad line costs that line.
 
 A line is ``class cx cy w h`` (detection; a sixth number is a confidence), or ``class x1 y1 x2 y2 x3 y3 ...`` (a
-polygon, whose hull becomes the box); all but the class in shares of the displayed image.
+polygon, whose hull becomes the box); all but the class in shares of the displayed image. In a set with key
+points their columns follow the box.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 # Beyond this, a coordinate is no share of the image that slipped over the border, but pixels.
 PIXELS_ABOVE = 2.0
 MIN_SIDE_PX = 1.0
+# What rounded coordinates may reach over the border without being remarkable; it is cut off all the same.
+ROUNDING_PX = 1.0
 MAX_LINE_LENGTH = 1_000_000
 
 
@@ -51,32 +54,38 @@ def read_lines(content: bytes) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def read_label_line(line: str, num_classes: int, width: int, height: int) -> tuple[LabelledBox | None, list[Remark]]:
-    """Returns the box a line means (None where it is dropped) and what was remarkable.
+def read_label_line(
+    line: str, num_classes: int, width: int, height: int, key_point_columns: int = 0
+) -> tuple[LabelledBox | None, list[Remark], tuple[float, ...]]:
+    """Returns the box a line means (None where it is dropped), what was remarkable, and the numbers after the class.
 
     Args:
         line: not blank.
         num_classes: of data.yaml.
         width: of the displayed image in pixels.
         height: likewise.
+        key_point_columns: that follow the box and are left out; 0: the set has no key points.
     """
     words = line.split() if len(line) <= MAX_LINE_LENGTH else []
-    if len(words) < 5 or (len(words) > 6 and len(words) % 2 == 0):
-        return None, [Remark("columns", DROPPED, f"{len(words)} columns: {_cut(line)}")]
+    if key_point_columns and len(words) == 5 + key_point_columns:
+        words = words[:5]
+    if len(words) < 5 or (len(words) > (5 if key_point_columns else 6) and (len(words) % 2 == 0 or key_point_columns)):
+        numbers = _numbers(words[1:])[0]
+        return None, [Remark("columns", DROPPED, f"{len(words)} columns: {_cut(line)}")], tuple(numbers)
     index, remarks = _class_index(words[0], num_classes)
     values, broken = _numbers(words[1:])
     if index is None or broken:
-        return None, [*remarks, *broken]
+        return None, [*remarks, *broken], tuple(values)
     if len(words) == 6:
         remarks.append(Remark("sixth-column", KEPT, f"confidence {words[5]} ignored"))
         values = values[:4]
     if len(words) > 6:
         remarks.append(Remark("polygon", KEPT, f"{len(values) // 2} points; its hull is the box"))
     if any(abs(value) > PIXELS_ABOVE for value in values):
-        return None, [*remarks, Remark("not-normalised", DROPPED, _cut(line))]
+        return None, [*remarks, Remark("not-normalised", DROPPED, _cut(line))], tuple(values)
     corners = _hull(values) if len(words) > 6 else _corners(values)
     box, more = fit_box(tuple(c * side for c, side in zip(corners, (width, height) * 2, strict=True)), width, height)
-    return (LabelledBox(index, box) if box else None), [*remarks, *more]
+    return (LabelledBox(index, box) if box else None), [*remarks, *more], tuple(values)
 
 
 def fit_box(
@@ -100,10 +109,7 @@ def fit_box(
     if min(right - left, bottom - top) < MIN_SIDE_PX:
         return None, [Remark("sub-pixel", DROPPED, shown)]
     over = max(left - x1, top - y1, x2 - right, y2 - bottom)
-    if over > 1e-9:
-        rule = "over-border" if over > 0.5 else "over-border-rounding"
-        return box, [Remark(rule, CLIPPED, shown)]
-    return box, []
+    return box, [Remark("over-border", CLIPPED, shown)] if over > ROUNDING_PX else []
 
 
 def _shown(corners_px: tuple[float, ...], width: int, height: int) -> str:

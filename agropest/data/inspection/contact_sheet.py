@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from agropest.data.dataset import Dataset
-from agropest.data.decoding import SUFFIXES
+from agropest.data.decoding import FORMATS, SUFFIXES
 from agropest.data.formats.folder import plain
 from agropest.data.formats.labels import corners_in
 from agropest.data.health import CLIPPED, DROPPED, Finding
@@ -23,7 +23,7 @@ MAX_TILES = 24
 GOOD, BAD, PAPER, INK = (60, 200, 80), (235, 40, 40), (250, 250, 248), (20, 20, 20)
 # What a finding weighs in choosing the worst images; rules that are rounding or mere notes weigh nothing.
 WEIGHTS = {DROPPED: 3.0, CLIPPED: 1.0}
-RULE_WEIGHTS = {"over-border-rounding": 0.0, "no-box-left": 3.0, "label-missing": 0.5, "exif-orientation": 0.2}
+RULE_WEIGHTS = {"no-box-left": 3.0, "label-missing": 0.5, "exif-orientation": 0.2}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _tile(root: Path, offender: Offender) -> Image.Image:
     pen = ImageDraw.Draw(tile)
     font = ImageFont.load_default(11)
     try:
-        with Image.open(root / offender.file) as image:
+        with Image.open(root / offender.file, formats=FORMATS) as image:
             picture = ImageOps.exif_transpose(image).convert("RGB")
     except Exception as error:  # the very images that do not decode are shown here
         pen.rectangle((4, 4, TILE_PX - 5, TILE_PX - 5), fill=(225, 220, 215))

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from agropest.data.dataset import Dataset
-from agropest.data.decoding import IMAGES_PER_TASK, IN_PROCESS_BELOW, checked_processes
+from agropest.data.decoding import FORMATS, IMAGES_PER_TASK, IN_PROCESS_BELOW, checked_processes
 from agropest.data.inspection.statistics import read_split
 
 NEAR_BITS = 6
@@ -89,7 +89,7 @@ def _hash_all(paths: list[Path], processes: int | None) -> Iterator[tuple[str, t
 def hash_file(path: Path) -> tuple[str, tuple[int, ...]]:
     """Returns the SHA-256 of a file and the hashes of the picture in it (see :class:`HashedPicture`)."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         image.draft("L", (HASHED_SIDE_PX * 2, HASHED_SIDE_PX * 2))  # JPEG decodes to about this size at once
         grey = image.convert("RGB").convert("L").resize((HASHED_SIDE_PX,) * 2, Image.Resampling.BOX)
     pixels = np.asarray(grey)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from agropest.data.decoding import FORMATS
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import box_iou
 
@@ -113,7 +114,7 @@ def thumbnail(root: Path, file_name: str) -> tuple[str, int, int] | None:
     if not file_name or not path.is_relative_to(root):
         return None
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if image.getexif().get(ORIENTATION, 1) >= 5:  # shown on its side
                 width, height = height, width

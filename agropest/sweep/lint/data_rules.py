@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agropest.data.health import read_findings
 from agropest.data.inspection.statistics import box_scales, class_statistics, read_split
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.trial import TrialSpec
@@ -128,6 +129,11 @@ def split_leakage(subject: Subject) -> Iterator[str]:
             f"{number} source pictures have copies in {ours} and in {theirs} (the stem before .rf.): {why}; "
             "python -m agropest check DATA lists them"
         )
+    for split, number in sorted(_same_pictures(subject).items()):
+        yield (
+            f"{number} pictures of {split} are in an earlier split, too, byte for byte: AP is of pictures that were "
+            f"trained on or selected by; {subject.dataset.health} names them (picture-in-two-splits)"
+        )
     for (kind, ours, theirs), number in sorted(_checked_pairs(subject).items()):
         yield (
             f"{number} {kind} pairs of pictures in {ours} and {theirs}, by python -m agropest check: AP is too high; "
@@ -148,6 +154,15 @@ def _shared_sources(subject: Subject) -> Counter[tuple[str, str]]:
         first, *rest = sorted(splits, key=order.index)
         shared.update((first, other) for other in rest)
     return shared
+
+
+def _same_pictures(subject: Subject) -> Counter[str]:
+    """Returns how many pictures of a split an earlier one has, too; found whenever a data set is converted."""
+    try:
+        findings = read_findings(subject.dataset.health)
+    except (OSError, ValueError):
+        return Counter()
+    return Counter(finding.split for finding in findings if finding.rule == "picture-in-two-splits")
 
 
 def _pairs_file(subject: Subject) -> Path:

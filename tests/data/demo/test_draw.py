@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agropest.data.convert import convert, find_source
+from agropest.data.convert import convert
 from agropest.data.demo.draw import draw_demo_dataset
 from agropest.data.demo.insects import CLASS_NAMES
+from agropest.data.source import find_source
 from agropest.errors import DataError
 
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from agropest.data.convert import convert, find_source
-from agropest.data.formats.coco import find_coco_files
+from agropest.data.convert import convert
+from agropest.data.formats.coco_layout import find_coco_files
+from agropest.data.source import find_source
 from agropest.errors import DataError
 
 Fixture = Callable[..., Any]
@@ -76,7 +77,7 @@ def test_ids_from_zero_move_up(tmp_path: Path) -> None:
         (annotation([10, 5, float("nan"), 10]), "not-a-number", "dropped"),
         (annotation([10, 5, "20", 10]), "not-a-number", "dropped"),
         (annotation([10, 5, 20]), "not-a-number", "dropped"),
-        (annotation(None), "not-a-number", "dropped"),
+        (annotation(None), "no-bbox", "dropped"),
         (annotation([10, 5, 20, 10], category=2), "class-out-of-range", "dropped"),
         (annotation([10, 5, 20, 10], category="3"), "class-out-of-range", "dropped"),
         (annotation([10, 5, 20, 10], image=1), "orphan-annotation", "dropped"),
@@ -134,7 +135,7 @@ def test_where_coco_files_may_be(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
-    found = {split: file.name for split, file in find_coco_files(tmp_path).items()}
+    found = {split: file.name for split, file in find_coco_files(tmp_path).by_split.items()}
     assert found == {"train": "_annotations.coco.json", "valid": "instances_val2017.json"}
 
 

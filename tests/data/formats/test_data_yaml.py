@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from agropest.data.convert import data_root, find_source
 from agropest.data.formats.data_yaml import read_data_yaml
+from agropest.data.place import data_root
+from agropest.data.source import find_source
 from agropest.errors import DataError
 
 BOX = "0 0.5 0.5 0.2 0.4\n"
@@ -129,9 +130,11 @@ def test_two_keys_for_one_split(folder: Fixture) -> None:
     assert rules == ["split-key-twice"]
 
 
-def test_one_folder_for_two_splits_is_told(write_set: Fixture) -> None:
-    root = write_set({"train/a": BOX}, "train: train/images\nval: train/images\nnames: [A]\n").resolve()
-    assert "folder-in-two-splits" in {f.rule for f in find_source(root).findings}
+@pytest.mark.parametrize("path", ["train/images", "./train/images/", "../x/train/images"])
+def test_one_folder_for_two_splits_is_refused(write_set: Fixture, path: str) -> None:
+    root = write_set({"train/a": BOX}, f"train: train/images\nval: {path}\nnames: [A]\n").resolve()
+    with pytest.raises(DataError, match="train and val: expected other pictures in each split, got 'train/images for"):
+        find_source(root)
 
 
 def test_a_folder_outside_the_data_set_is_not_read(write_set: Fixture, tmp_path: Path) -> None:
@@ -171,17 +174,35 @@ def test_the_folder_or_its_data_yaml_may_be_named(folder: Fixture) -> None:
     assert data_root(file) == data_root(file.parent) == file.parent.resolve()
 
 
-@pytest.mark.parametrize(
-    ("name", "got"), [("nowhere", "no such folder"), ("file.zip", "a file"), ("empty", "an empty")]
-)
+@pytest.mark.parametrize(("name", "got"), [("nowhere", "no such folder"), ("empty", "an empty")])
 def test_no_data_set_says_where_to_get_one(tmp_path: Path, name: str, got: str) -> None:
-    (tmp_path / "file.zip").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError) as caught:
         find_source(data_root(tmp_path / name))
     [line] = caught.value.faults
     for part in (str(tmp_path / name), got, "data.yaml, train/images", "Kaggle", "crop pests", "AgroPest-12"):
         assert part in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("file.zip", b"x", "got 'a file'; unpack it"),
+        ("notes.txt", b"x", "got 'a file'; name the folder"),
+        ("folder/set.zip", b"x", "unpack the archive"),
+        ("folder/result.json", b'{"images": [], "annotations": [], "categories": []}', "its name tells no split"),
+        ("folder/classes.txt", b"ant", "write a data.yaml"),
+        ("folder/readme.md", b"x", "put what describes the set there"),
+    ],
+)
+def test_what_somebody_has_is_not_told_to_be_another_set(tmp_path: Path, name: str, content: bytes, part: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        find_source(data_root(tmp_path / name.split("/")[0]))
+    [line] = caught.value.faults
+    assert part in line
+    assert "Kaggle" not in line
 
 
 def test_a_folder_of_no_split_is_told(write_set: Fixture) -> None:

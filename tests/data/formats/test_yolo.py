@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from agropest.data.convert import find_source, source_stem
+from agropest.data.convert import source_stem
+from agropest.data.source import find_source
 from agropest.errors import DataError
 
 BOX = "0 0.5 0.5 0.2 0.4\n"

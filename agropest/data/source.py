@@ -1,0 +1,71 @@
+"""Which format a data set has, and where it is: the folder that was named, or the only one in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agropest.data.formats.coco import read_coco
+from agropest.data.formats.coco_layout import CocoFiles, find_coco_files
+from agropest.data.formats.data_yaml import find_data_yaml
+from agropest.data.formats.folder import is_junk, plain
+from agropest.data.formats.yolo import read_yolo
+from agropest.data.picture import Source
+from agropest.data.place import ARCHIVES, LAYOUT, WHERE_TO_GET, only_folder
+from agropest.errors import DataError, fault
+
+DEEPEST = 3  # folders in folders, as archives unpack
+
+
+def find_source(root: Path, data_yaml: Path | None = None) -> Source:
+    """Returns the data set in a folder: YOLO or COCO.
+
+    Args:
+        root: resolved.
+        data_yaml: the file that was named; None: the folder's own counts.
+
+    Raises:
+        DataError: it is neither, or it cannot be used.
+    """
+    data_yaml = data_yaml or find_data_yaml(root)
+    if data_yaml is not None:
+        return read_yolo(data_yaml, root)
+    found = find_coco_files(root)
+    if found.faults:
+        raise DataError(*found.faults)
+    if found.by_split:
+        return read_coco(found.by_split, root, found.findings)
+    inner: Path | None = root
+    for _ in range(DEEPEST):
+        inner = only_folder(inner) if inner else None
+        if inner is not None and is_data_set(inner):
+            return find_source(inner)
+    raise DataError(_unknown(root, found))
+
+
+def is_data_set(folder: Path) -> bool:
+    """Returns whether a folder is a data set by what describes it; reads no image."""
+    return find_data_yaml(folder) is not None or bool(find_coco_files(folder).by_split)
+
+
+def _unknown(root: Path, found: CocoFiles) -> str:
+    """Returns the fault of a folder that is no data set, and what to do about what is there."""
+    names = sorted(plain(path.name) for path in root.iterdir() if not path.name.startswith("."))
+    where = f"data set {root}"
+    if not names:
+        return fault(where, f"expected {LAYOUT}", "an empty folder", WHERE_TO_GET)
+    sets = [name for name in names if (root / name).is_dir() and not is_junk(name) and is_data_set(root / name)]
+    if sets:
+        return fault(where, "expected one data set", sets[:12], "name one of these folders")
+    if found.unsplit:
+        files = [plain(file.relative_to(root).as_posix()) for file in found.unsplit]
+        fix = (
+            f"its name tells no split: rename it to annotations/train.json and give a valid.json as well; "
+            f"images may stay where they are ({files[0]})"
+        )
+        return fault(where, "expected annotation files named after their splits", files, fix)
+    if "classes.txt" in names:
+        fix = "write a data.yaml: names: [...] as in classes.txt, train: and val: with folders or lists of images"
+        return fault(where, "expected a data.yaml beside the YOLO labels", names[:12], fix)
+    if any(name.lower().endswith(ARCHIVES) for name in names):
+        return fault(where, f"expected {LAYOUT}", names[:12], "unpack the archive, and name the folder that it gives")
+    return fault(where, f"expected {LAYOUT}", names[:12], "put what describes the set there, or name its own folder")
