@@ -10,6 +10,7 @@ from agropest.analysis.comparison import Candidate, Comparison, Drawn, compare_c
 from agropest.statistics.average_precision import AP, evaluate
 from agropest.statistics.bootstrap import RESAMPLES, Replicates, paired_bootstrap
 from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.doubts import doubts
 from agropest.statistics.matching import read_targets
 from agropest.statistics.metric import basis_of
 from agropest.store.records import TrialState
@@ -40,7 +41,10 @@ def compare_detectors(
         DataError: a box is on an image that the ground truth lacks.
     """
     targets = read_targets(ground_truth)
-    notes = {name: (*_no_boxes(boxes), *_unknown_categories(boxes, ground_truth)) for name, boxes in detectors.items()}
+    notes = {
+        name: (*_no_boxes(boxes), *_unknown_categories(boxes, ground_truth), *doubts(boxes, ground_truth))
+        for name, boxes in detectors.items()
+    }
     known = np.array(list(ground_truth.class_names), dtype=np.int64)
     detectors = {name: boxes.where(np.isin(boxes.category_id, known)) for name, boxes in detectors.items()}
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from agropest import files
 from agropest.errors import DataError, fault
 from agropest.statistics.coco_files import read_annotations, read_results
+from agropest.statistics.told_areas import images_twice, told_areas
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -75,12 +76,16 @@ class Boxes:
         Raises:
             DataError: it is missing or is something else, or a score is outside [0, 1]; names the first such entries.
         """
-        content = read_results(path)
+        return Boxes.from_entries(read_results(path))
+
+    @staticmethod
+    def from_entries(entries: Sequence[Mapping[str, Any]]) -> Boxes:
+        """Returns the boxes of the entries of a COCO results file."""
         return Boxes(
-            np.array([item["image_id"] for item in content], dtype=np.int64),
-            np.array([item["category_id"] for item in content], dtype=np.int64),
-            np.array([item["bbox"] for item in content], dtype=np.float32).reshape(-1, 4),
-            np.array([item["score"] for item in content], dtype=np.float32),
+            np.array([item["image_id"] for item in entries], dtype=np.int64),
+            np.array([item["category_id"] for item in entries], dtype=np.int64),
+            np.array([item["bbox"] for item in entries], dtype=np.float32).reshape(-1, 4),
+            np.array([item["score"] for item in entries], dtype=np.float32),
         )
 
     def to_array(self) -> npt.NDArray[np.float64]:
@@ -106,14 +111,16 @@ class GroundTruth:
     """The annotations of a split, as COCO has them.
 
     Attributes:
-        images: ``id``, and ``source`` where pictures are copies of one source.
+        images: ``id``, ``width`` and ``height`` where they are known, ``source`` where pictures are copies of one.
         categories: ``id`` and ``name``, by id.
         annotations: ``id``, ``image_id``, ``category_id``, ``bbox``, ``area``, ``iscrowd``.
+        notes: what in the file was doubtful, a sentence each.
     """
 
     images: Sequence[Mapping[str, Any]]
     categories: Sequence[Mapping[str, Any]]
     annotations: Sequence[Mapping[str, Any]]
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def class_names(self) -> dict[int, str]:
@@ -135,7 +142,9 @@ class GroundTruth:
         Raises:
             DataError: it is missing, not COCO, or refers to images or categories that it does not have.
         """
-        return GroundTruth(**read_annotations(path))
+        content = read_annotations(path)
+        notes = (*told_areas(content["annotations"]), *images_twice(content["images"]))
+        return GroundTruth(**content, notes=notes)
 
 
 def require_known_images(boxes: Boxes, image_ids: npt.ArrayLike, where: str) -> None:

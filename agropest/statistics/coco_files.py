@@ -53,6 +53,9 @@ def read_annotations(path: Path) -> dict[str, list[dict[str, Any]]]:
     images, categories, annotations = (
         [{key: item[key] for key in rules if key in item} for item in content[name]] for name, rules in lists.items()
     )
+    for image, item in zip(images, content["images"], strict=True):
+        size = {key: item[key] for key in ("width", "height") if type(item.get(key)) is int and item[key] > 0}
+        image |= size if len(size) == 2 else {}
     for number, one in enumerate(annotations, start=1):
         area = one.get("area")
         one |= {"id": number, "iscrowd": int(one.get("iscrowd", 0))}
@@ -153,7 +156,7 @@ def _is_score(value: Any) -> bool:
 
 
 _ID_WORDS = "a whole number from 0 to 2^53"
-_IMAGE_ID = _Rule(_is_id, _ID_WORDS, "give the id that the image has in `images`")
+_IMAGE_ID = _Rule(_is_id, _ID_WORDS, "give the id that the image has in `images`, not its file name")
 _CATEGORY_ID = _Rule(_is_id, _ID_WORDS, "give the id that the category has in `categories`")
 _BOX = _Rule(
     _is_box,

@@ -19,6 +19,7 @@ from agropest.data.opening import open_dataset, require_splits
 from agropest.errors import DataError, fault
 from agropest.machine import Machine, this_machine
 from agropest.planning.capacity import node_of, unplaceable
+from agropest.planning.measurable import require_ground_truth
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.metric import require_metric
 from agropest.store.completeness import is_done
@@ -183,6 +184,7 @@ def open_launch(options: LaunchOptions) -> Launch:
         _draw_missing_demo(root)
     dataset = _open_data(root, store, "--data" if options.data else f"{spec.path}: data")
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
+    require_ground_truth(spec.metric, dataset, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
     fit_anchors = functools.partial(fitted_anchors, dataset)
 

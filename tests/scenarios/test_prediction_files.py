@@ -100,17 +100,18 @@ def test_the_same_detector_twice_is_a_tie(folder: Path, capsys: pytest.CaptureFi
 
 
 def test_boxes_of_unknown_categories_are_told(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """As of a detector that counts classes from 0: 40 boxes of 80 become those of another class, or of none."""
+    """As of a detector that has one class too many: 40 boxes of 80 become those of none."""
     boxes = json.loads((folder / "good.json").read_text())
-    (folder / "from-0.json").write_text(json.dumps([{**box, "category_id": box["category_id"] - 1} for box in boxes]))
+    other = [{**box, "category_id": box["category_id"] if box["category_id"] == 2 else 9} for box in boxes]
+    (folder / "other-ids.json").write_text(json.dumps(other))
     unknown = sum(box["category_id"] == 1 for box in boxes)
-    words = ["compare", folder / "gt.json", folder / "good.json", folder / "from-0.json", "--resamples", 100]
+    words = ["compare", folder / "gt.json", folder / "good.json", folder / "other-ids.json", "--resamples", 100]
     code, out, err = run(capfd, *words)
-    told = f"{unknown} of 80 boxes are of categories that the ground truth lacks (ids 0; it has 1, 2)"
+    told = f"{unknown} of 80 boxes are of categories that the ground truth lacks (ids 9; it has 1, 2)"
     assert code == 0
-    assert f"from-0: {told}" in out
+    assert f"other-ids: {told}" in out
     assert err == ""  # hotcoco would warn of them
-    code, out, err = run(capfd, "summarize", folder / "from-0.json", "--gt", folder / "gt.json")
+    code, out, err = run(capfd, "summarize", folder / "other-ids.json", "--gt", folder / "gt.json")
     assert (code, err) == (0, "")
     assert f"{unknown} boxes of categories that the ground truth lacks" in out
 

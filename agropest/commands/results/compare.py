@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     import json
+    import sys
     from dataclasses import asdict
 
     from rich.console import Console
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.analysis.prediction_comparison import compare_detectors
     from agropest.errors import DataError, fault, nearest
     from agropest.report.verdicts import remarks, verdict_table
-    from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
+    from agropest.statistics.doubts import read_ground_truth, read_predictions
     from agropest.statistics.metric import require_metric
 
     names = _names(arguments.predictions)
@@ -48,13 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
         faults.append(fault("--resamples", "expected at least 100", arguments.resamples, "2000 is usual"))
     if faults:
         raise DataError(*faults)
-    ground_truth = GroundTruth.from_coco(arguments.ground_truth)
-    image_ids = [image["id"] for image in ground_truth.images]
+    ground_truth = read_ground_truth(arguments.ground_truth)
     require_metric(arguments.metric, list(ground_truth.class_names.values()), "--metric")
     detectors = {}
     for name, path in names.items():
-        detectors[name] = Boxes.from_coco_results(path)
-        require_known_images(detectors[name], image_ids, str(path))
+        detectors[name] = read_predictions(path, ground_truth)
+    for note in ground_truth.notes:
+        print(f"note: {arguments.ground_truth}: {note}", file=sys.stderr)
     comparison = compare_detectors(
         ground_truth,
         detectors,

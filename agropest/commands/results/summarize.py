@@ -17,22 +17,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     import json
+    import sys
 
     from rich.console import Console
 
     from agropest.errors import DataError, fault
     from agropest.report.tables.predictions import summarize_predictions, summary_content, summary_tables
-    from agropest.statistics.boxes import Boxes, GroundTruth, require_known_images
+    from agropest.statistics.boxes import Boxes
+    from agropest.statistics.doubts import doubts, read_ground_truth, read_predictions
 
     if not 0 <= arguments.threshold <= 1:
         raise DataError(
             fault("--threshold", "expected a score from 0 to 1", arguments.threshold, "give one such as 0.5")
         )
-    boxes = Boxes.from_coco_results(arguments.predictions)
-    ground_truth = GroundTruth.from_coco(arguments.gt) if arguments.gt else None
-    if ground_truth:
-        image_ids = [image["id"] for image in ground_truth.images]
-        require_known_images(boxes, image_ids, str(arguments.predictions))
+    ground_truth = read_ground_truth(arguments.gt) if arguments.gt else None
+    if ground_truth is None:
+        boxes = Boxes.from_coco_results(arguments.predictions)
+    else:
+        boxes = read_predictions(arguments.predictions, ground_truth)
+        notes = [f"{arguments.gt}: {note}" for note in ground_truth.notes]
+        notes += [f"{arguments.predictions}: {note}" for note in doubts(boxes, ground_truth)]
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
     summary = summarize_predictions(boxes, ground_truth, arguments.threshold)
     if arguments.json:
         print(json.dumps(summary_content(summary), indent=1, allow_nan=False, ensure_ascii=False))
