@@ -31,7 +31,7 @@ class BoxTally:
     """What the lines of a split say.
 
     Attributes:
-        box_format: of the source, "xywh" or "cxcywh".
+        box_format: of the source, "xywh", "cxcywh" or "corners".
         lines: of annotations that were read.
         boxes: that were taken and are no crowds.
         crowds: that were taken.

@@ -65,14 +65,14 @@ def _format_faults(tally: BoxTally) -> Iterator[tuple[str, str, str]]:
     cause = _cause(tally)
     if share > MOST or (share > SOME and cause):
         told = f"{tally.misfits} of {tally.four} over the border or under a pixel"
-        own = FORMATS[tally.box_format] + (" in pixels" if tally.box_format == "xywh" else " in shares of the image")
+        own = FORMATS[tally.box_format] + (" in shares of the image" if tally.box_format == "cxcywh" else " in pixels")
         fix = f"they look like {cause}: export them as {own}" if cause else f"a box is {own}: export them so"
         yield "expected boxes inside the images", told, fix
 
 
 def _cause(tally: BoxTally) -> str:
     """Returns how the boxes seem to be written instead, empty where nothing explains nearly all of them."""
-    if tally.box_format == "xywh" and tally.shares >= NEARLY_ALL * tally.four:
+    if tally.box_format != "cxcywh" and tally.shares >= NEARLY_ALL * tally.four:
         return "shares of the image instead of pixels"
     if tally.box_format == "cxcywh" and tally.pixels >= NEARLY_ALL * tally.four:
         return "pixels instead of shares of the image"

@@ -59,7 +59,7 @@ class Source:
         splits: the splits that exist, in the order train, valid, test.
         pictures: by split and file name.
         findings: what was remarkable so far.
-        box_format: in which boxes are written, "xywh" (COCO) or "cxcywh" (YOLO).
+        box_format: in which boxes are written, "xywh" (COCO), "cxcywh" (YOLO) or "corners" (VOC).
         hints: split to what its annotations lack, where that is known before any is read.
     """
 

@@ -8,6 +8,7 @@ from agropest.data.formats.coco import read_coco
 from agropest.data.formats.coco_layout import CocoFiles, find_coco_files
 from agropest.data.formats.data_yaml import find_data_yaml
 from agropest.data.formats.folder import is_junk, plain
+from agropest.data.formats.voc import has_voc_files, read_voc
 from agropest.data.formats.yolo import read_yolo
 from agropest.data.picture import Source
 from agropest.data.place import ARCHIVES, LAYOUT, WHERE_TO_GET, only_folder
@@ -17,14 +18,14 @@ DEEPEST = 3  # folders in folders, as archives unpack
 
 
 def find_source(root: Path, data_yaml: Path | None = None) -> Source:
-    """Returns the data set in a folder: YOLO or COCO.
+    """Returns the data set in a folder: YOLO, COCO or Pascal VOC.
 
     Args:
         root: resolved.
         data_yaml: the file that was named; None: the folder's own counts.
 
     Raises:
-        DataError: it is neither, or it cannot be used.
+        DataError: it is none of these, or it cannot be used.
     """
     data_yaml = data_yaml or find_data_yaml(root)
     if data_yaml is not None:
@@ -34,6 +35,9 @@ def find_source(root: Path, data_yaml: Path | None = None) -> Source:
         raise DataError(*found.faults)
     if found.by_split:
         return read_coco(found.by_split, root, found.findings)
+    voc = read_voc(root) if has_voc_files(root) and not found.unsplit else None
+    if voc is not None:
+        return voc
     inner: Path | None = root
     for _ in range(DEEPEST):
         inner = only_folder(inner) if inner else None

@@ -41,7 +41,7 @@ class RecordReader:
             height: likewise.
         """
         written = [_written(record) for record in records]
-        remark = _size_remark(told_size, (width, height), [numbers for numbers, _ in written if numbers])
+        remark = size_remark(told_size, (width, height), [numbers for numbers, _ in written if numbers])
         is_other = remark is not None and remark.action == DROPPED
         if remark is not None:
             yield ReadLine(self.name, 0, None, (remark,), drops_image=is_other)
@@ -90,7 +90,7 @@ def _written(record: dict[str, Any]) -> tuple[tuple[float, float, float, float] 
     return None, [Remark("not-a-number", DROPPED, f"bbox {bbox!r}")]
 
 
-def _size_remark(
+def size_remark(
     told: tuple[Any, Any], displayed: tuple[int, int], boxes: list[tuple[float, float, float, float]]
 ) -> Remark | None:
     """Returns what is to be said where the file tells another size than the picture has.
