@@ -21,6 +21,7 @@ from agropest.data.formats.folder import stat_key
 from agropest.data.health import write_findings
 from agropest.data.picture import SplitFault
 from agropest.data.place import DataPlace, data_place
+from agropest.data.set_apart import SetApart, set_apart
 from agropest.data.source import find_source
 from agropest.errors import DataError, fault
 
@@ -100,6 +101,7 @@ def load_dataset(
     cache_root: Path,
     processes: int | None = None,
     on_image: Callable[[int], Callable[[], object]] | None = None,
+    split: SetApart | None = None,
 ) -> Dataset:
     """Returns the data set in ``root``; converts it unless it is unchanged since it was converted last.
 
@@ -108,6 +110,7 @@ def load_dataset(
         cache_root: where conversions are kept, such as results/data.
         processes: that decode images; None: one a core.
         on_image: is told the number of images and returns what is called after each; not called for an unchanged set.
+        split: what of the training pictures is validated on, where the set has no validation split.
 
     Raises:
         DataError: the folder is missing, is no data set, or cannot be used.
@@ -115,12 +118,13 @@ def load_dataset(
     place = data_place(root)
     cache_root = Path(cache_root).absolute()
     refuse_inside(cache_root, place.root)
-    seen = cache_root / "seen" / f"{_state(place)}.json"
+    seen = cache_root / "seen" / f"{_state(place, split)}.json"
     kept = _read_kept(seen, cache_root, place)
     if kept is not None:
         return kept
-    source = find_source(place.root, place.data_yaml)
+    source = find_source(place.root, place.data_yaml, "train" if split else None)
     conversion = convert(source, processes, on_image(len(source.pictures)) if on_image else None)
+    conversion = set_apart(conversion, split) if split else conversion
     folder = cache_root / f"{_plain_name(source.root.name)}-{conversion.fingerprint[:12]}"
     dataset = write_conversion(conversion, folder, place.data_yaml)
     told = {"folder": folder.name, "fingerprint": conversion.fingerprint, "sha256": _sha256(folder / "dataset.json")}
@@ -128,10 +132,11 @@ def load_dataset(
     return dataset
 
 
-def _state(place: DataPlace) -> str:
+def _state(place: DataPlace, split: SetApart | None) -> str:
     """Returns hex digits for a folder as it is now and what is read of it."""
     named = place.data_yaml.name if place.data_yaml else ""
-    told = f"{CONVERTER_VERSION}\0{place.root}\0{named}\0{stat_key(place.root)}"
+    apart = split.in_words() if split else ""
+    told = f"{CONVERTER_VERSION}\0{place.root}\0{named}\0{apart}\0{stat_key(place.root)}"
     return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:32]
 
 

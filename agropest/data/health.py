@@ -42,6 +42,7 @@ RULES = {
     "image-missing": "a COCO file or a list names an image that is not in the data set",
     "image-ambiguous": "a COCO file or a list names an image that could be either of two files",
     "image-twice": "a COCO file or a list names an image twice; it is taken once, with the boxes of both",
+    "set-apart": "the set has no validation split; pictures of train are taken for it, and nothing is moved",
     "picture-in-two-splits": "another split has a picture of the same bytes: AP is of pictures that were trained on",
     "image-record": "a COCO image without id or file_name",
     "image-not-listed": "no COCO file lists the image",

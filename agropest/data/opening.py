@@ -13,6 +13,7 @@ from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.formats.data_yaml import find_data_yaml
 from agropest.data.formats.yaml_places import KEYS
 from agropest.data.health import read_findings
+from agropest.data.set_apart import SetApart
 from agropest.errors import DataError, fault
 
 CACHE_ROOT = Path("results/data")
@@ -44,12 +45,23 @@ def require_splits(dataset: Dataset, names: Sequence[str]) -> None:
             told = [finding.detail for finding in findings if finding.split == name and finding.rule in rules]
             where = f"{data_yaml}: {KEYS[name][0]}" if data_yaml else str(dataset.root)
             fix = "a sweep needs images to train on and images to compare on"
+            if name == "valid":
+                fix += "; `split: {valid: 0.15, seed: 0}` in the sweep file takes them from train"
             faults.append(fault(where, f"expected a {name} split", told[0] if told else sorted(dataset.splits), fix))
     if faults or dataset.faults:
         raise DataError(*(faults or dataset.faults))
 
 
-def open_dataset(folder: Path, processes: int | None = None, cache_root: Path = CACHE_ROOT) -> Dataset:
-    """Returns the data set, converted into ``cache_root`` unless it is there already."""
+def open_dataset(
+    folder: Path, processes: int | None = None, cache_root: Path = CACHE_ROOT, split: SetApart | None = None
+) -> Dataset:
+    """Returns the data set, converted into ``cache_root`` unless it is there already.
+
+    Args:
+        folder: or a data.yaml in it.
+        processes: that decode images; None: one a core.
+        cache_root: where conversions are kept.
+        split: what of the training pictures is validated on, where the set has no validation split.
+    """
     with image_progress("reading images") as on_image:
-        return load_dataset(folder, cache_root, processes, on_image)
+        return load_dataset(folder, cache_root, processes, on_image, split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from agropest.data.formats.coco import read_coco
@@ -17,12 +18,13 @@ from agropest.errors import DataError, fault
 DEEPEST = 3  # folders in folders, as archives unpack
 
 
-def find_source(root: Path, data_yaml: Path | None = None) -> Source:
+def find_source(root: Path, data_yaml: Path | None = None, unsplit: str | None = None) -> Source:
     """Returns the data set in a folder: YOLO, COCO or Pascal VOC.
 
     Args:
         root: resolved.
         data_yaml: the file that was named; None: the folder's own counts.
+        unsplit: the split of annotations that tell none; None: these are a fault.
 
     Raises:
         DataError: it is none of these, or it cannot be used.
@@ -33,16 +35,18 @@ def find_source(root: Path, data_yaml: Path | None = None) -> Source:
     found = find_coco_files(root)
     if found.faults:
         raise DataError(*found.faults)
+    if unsplit and not found.by_split and len(found.unsplit) == 1:
+        found = replace(found, by_split={unsplit: found.unsplit[0]})
     if found.by_split:
         return read_coco(found.by_split, root, found.findings)
-    voc = read_voc(root) if has_voc_files(root) and not found.unsplit else None
+    voc = read_voc(root, unsplit) if has_voc_files(root) and not found.unsplit else None
     if voc is not None:
         return voc
     inner: Path | None = root
     for _ in range(DEEPEST):
         inner = only_folder(inner) if inner else None
         if inner is not None and is_data_set(inner):
-            return find_source(inner)
+            return find_source(inner, unsplit=unsplit)
     raise DataError(_unknown(root, found))
 
 
@@ -63,8 +67,8 @@ def _unknown(root: Path, found: CocoFiles) -> str:
     if found.unsplit:
         files = [plain(file.relative_to(root).as_posix()) for file in found.unsplit]
         fix = (
-            f"its name tells no split: rename it to annotations/train.json and give a valid.json as well; "
-            f"images may stay where they are ({files[0]})"
+            "its name tells no split: rename it to annotations/train.json and give a valid.json as well, or write "
+            "`split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
         )
         return fault(where, "expected annotation files named after their splits", files, fix)
     if "classes.txt" in names:

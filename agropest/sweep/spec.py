@@ -3,6 +3,7 @@
     question: Which of the study's changes helps?      # shown above the tables
     data: ../data/agropest-12                          # relative to this file; --data overrides; or, drawn if missing:
     # data: {draw_demo: ../data/demo}
+    # split: {valid: 0.15, seed: 0}                    # where the data set has no validation split
     base: ../configs/demo.yaml                         # Detectron2 config, relative to this file or from the model zoo
     config: {SOLVER.MAX_ITER: 300}                     # Detectron2 keys for every trial
     variants:
@@ -36,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
+from agropest.data.set_apart import SetApart
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
@@ -45,6 +47,7 @@ from agropest.sweep.sections.reference import Reference, read_reference
 from agropest.sweep.sections.resources import Resources, read_resources
 from agropest.sweep.sections.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.sections.section import Section
+from agropest.sweep.sections.split import read_split
 from agropest.sweep.sections.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
 from agropest.sweep.sections.tracking import Tracker, read_trackers
 from agropest.sweep.settings import apply_settings
@@ -108,6 +111,7 @@ class SweepSpec:
     track: tuple[Tracker, ...] = ()
     reference: Reference = field(default_factory=Reference)
     keep_checkpoints: str = KEEP_BEST_AND_LAST
+    split: SetApart | None = None
 
     @property
     def stopper(self) -> str:
@@ -144,6 +148,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         question=top.text("question"),
         data=data,
         draws_demo=draws_demo,
+        split=read_split(top),
         base=_base(top, path, faults),
         config=_overrides(top, "config", faults),
         pinned=checked(pinned, "--set", faults),

@@ -16,6 +16,7 @@ from agropest.data.anchors.fitted import fitted_anchors
 from agropest.data.dataset import Dataset
 from agropest.data.health import findings_in_words, read_findings
 from agropest.data.opening import open_dataset, require_splits
+from agropest.data.set_apart import SetApart
 from agropest.errors import DataError, fault
 from agropest.machine import Machine, this_machine
 from agropest.planning.capacity import node_of, unplaceable
@@ -182,7 +183,7 @@ def open_launch(options: LaunchOptions) -> Launch:
     store = Store(options.results)
     if spec.draws_demo and options.data is None:
         _draw_missing_demo(root)
-    dataset = _open_data(root, store, "--data" if options.data else f"{spec.path}: data")
+    dataset = _open_data(root, store, spec.split, "--data" if options.data else f"{spec.path}: data")
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_ground_truth(spec.metric, dataset, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
@@ -206,17 +207,18 @@ def _draw_missing_demo(folder: Path) -> None:
         draw_demo_dataset(folder)
 
 
-def _open_data(root: Path, store: Store, where: str) -> Dataset:
+def _open_data(root: Path, store: Store, split: SetApart | None, where: str) -> Dataset:
     """Returns the data set, checked and converted once, and says what it holds.
 
     Args:
+        split: of the sweep file.
         where: its folder is named.
 
     Raises:
         DataError: it cannot be read, lacks a split, or has one that cannot be trained on.
     """
     try:
-        dataset = open_dataset(root, cache_root=store.root / "data")
+        dataset = open_dataset(root, cache_root=store.root / "data", split=split)
         require_splits(dataset, ("train", "valid"))
     except DataError as error:  # of a file in it: that file is named
         faults = (f"{where}: {text}" if text.startswith("data set ") else text for text in error.faults)

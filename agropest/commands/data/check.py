@@ -23,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", type=int, default=6, metavar="BITS", help="of 64 that near duplicates may differ in (6)"
     )
+    parser.add_argument("--split-valid", type=float, metavar="SHARE", help="of train, where there is no valid split")
+    parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of that choice (0)")
     parser.add_argument("--processes", type=int, metavar="N", help="that decode images (one a core)")
 
 
@@ -36,8 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.data.inspection.similarity import Pair, find_pairs, hash_pictures
     from agropest.data.inspection.tables import health_table, pair_table, split_table, write_csv
     from agropest.data.opening import open_dataset
+    from agropest.data.set_apart import split_of_command
 
-    dataset = open_dataset(arguments.data, arguments.processes, arguments.results / "data")
+    split = split_of_command(arguments.split_valid, arguments.split_seed)
+    dataset = open_dataset(arguments.data, arguments.processes, arguments.results / "data", split)
     out = arguments.out or dataset.health.parent / "check"
     refuse_inside(out, dataset.root)
     findings = read_findings(dataset.health)

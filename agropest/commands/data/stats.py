@@ -13,6 +13,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="CFG", help="a Detectron2 config: anchors, training scales")
     parser.add_argument("--threshold", type=float, default=0.1, metavar="T", help="of the repeat factors (0.1)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (results/data/NAME-FINGERPRINT/stats)")
+    parser.add_argument("--split-valid", type=float, metavar="SHARE", help="of train, where there is no valid split")
+    parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of that choice (0)")
     parser.add_argument("--processes", type=int, metavar="N", help="that decode images (one a core)")
 
 
@@ -23,12 +25,14 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.data.dataset import refuse_inside
     from agropest.data.inspection.summary import summarize, summary_tables, write_summary
     from agropest.data.opening import open_dataset
+    from agropest.data.set_apart import split_of_command
     from agropest.errors import DataError, fault
 
     if not arguments.threshold > 0:
         raise DataError(fault("--threshold", "expected a share above 0", arguments.threshold, "give one such as 0.1"))
     config = read_anchor_config(arguments.config) if arguments.config else None  # before anything slow
-    dataset = open_dataset(arguments.data, arguments.processes)
+    split = split_of_command(arguments.split_valid, arguments.split_seed)
+    dataset = open_dataset(arguments.data, arguments.processes, split=split)
     out = arguments.out or dataset.health.parent / "stats"
     refuse_inside(out, dataset.root)
     summary = summarize(dataset, config, arguments.threshold)

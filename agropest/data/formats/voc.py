@@ -48,7 +48,10 @@ def read_voc(root: Path, unsplit: str | None = None) -> Source | None:
     pairs = _pairs(images, read)
     told = _splits(root, images, pairs, unsplit)
     if not any(told.values()):
-        fix = "list the pictures in ImageSets/Main/train.txt and val.txt, or put them into folders train and valid"
+        fix = (
+            "list the pictures in ImageSets/Main/train.txt and val.txt, put them into folders train and valid, or "
+            "write `split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
+        )
         rule = "expected VOC annotations whose splits are told"
         raise DataError(fault(f"data set {root}", rule, f"{len(read)} XML files in {_folders(read)}", fix))
     names = sorted({one.name for file in read.values() for one in file.objects})

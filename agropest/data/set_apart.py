@@ -1,0 +1,131 @@
+"""A validation split for a data set that has none: some of the training pictures, set apart in the conversion alone.
+
+Pictures of one source (augmented copies) stay together, and every class is divided as all are: Sechidis, Tsoumakas and
+Vlahavas, "On the Stratification of Multi-Label Data" (2011), with the rarest class first. Nothing on disk is moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agropest.data.convert import Conversion
+from agropest.data.health import KEPT, Finding
+from agropest.errors import DataError, fault
+
+
+@dataclass(frozen=True)
+class SetApart:
+    """What of the training pictures is validated on.
+
+    Attributes:
+        valid: the share of the pictures, between 0 and 1.
+        seed: of the choice.
+    """
+
+    valid: float
+    seed: int = 0
+
+    def in_words(self) -> str:
+        """Returns the share and the seed as a sweep file has them."""
+        return f"valid: {self.valid:g}, seed: {self.seed}"
+
+
+def split_of_command(valid: float | None, seed: int) -> SetApart | None:
+    """Returns what ``--split-valid`` and ``--split-seed`` ask for.
+
+    Raises:
+        DataError: the share is none.
+    """
+    if valid is not None and not 0 < valid < 1:
+        raise DataError(fault("--split-valid", "expected a share between 0 and 1", valid, "give one such as 0.15"))
+    return None if valid is None else SetApart(valid, seed)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The pictures of one source, by id, and how often a class is in them."""
+
+    images: tuple[int, ...]
+    classes: Counter[int]
+
+
+def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
+    """Returns the data set with a validation split that is taken out of its training split.
+
+    Raises:
+        DataError: it has a validation split, or too few sources to make one.
+    """
+    where = f"data set {conversion.root}"
+    if "valid" in conversion.contents:
+        fix = "leave `split` out, or the set's own validation split"
+        raise DataError(fault(where, "expected a set without a validation split for `split`", "a valid split", fix))
+    if "train" not in conversion.contents:
+        rule, fix = "expected a train split to take valid from", "name the folder of the training pictures"
+        raise DataError(fault(where, rule, sorted(conversion.contents), fix))
+    train = conversion.contents["train"]
+    groups = _groups(train)
+    chosen = {image for group in _choose(groups, rule) for image in group.images}
+    if not chosen or len(chosen) == len(train["images"]):
+        told = f"{len(groups)} sources in {len(train['images'])} pictures"
+        raise DataError(fault(where, f"expected enough sources for {rule.in_words()}", told, "give another share"))
+    parts = {"train": _part(train, lambda i: i not in chosen), "valid": _part(train, lambda i: i in chosen)}
+    others = {name: content for name, content in conversion.contents.items() if name != "train"}
+    told = f"{len(chosen)} of {len(train['images'])} pictures of train, by source and class ({rule.in_words()})"
+    files = {image["file_name"] for image in parts["valid"]["images"]}
+    findings = [replace(f, split="valid") if f.file in files else f for f in conversion.findings]
+    findings.append(Finding("valid", ".", 0, "set-apart", KEPT, told))
+    digest = hashlib.sha256(f"{conversion.fingerprint} {rule.in_words()}".encode()).hexdigest()
+    contents = {"train": parts["train"], "valid": parts["valid"], **others}
+    return replace(conversion, contents=contents, findings=tuple(sorted(findings)), fingerprint=digest)
+
+
+def _groups(content: dict[str, Any]) -> list[_Group]:
+    images: dict[str, list[int]] = defaultdict(list)
+    source = {image["id"]: image["source"] for image in content["images"]}
+    for image in content["images"]:
+        images[image["source"]].append(image["id"])
+    classes: dict[str, Counter[int]] = defaultdict(Counter)
+    for annotation in content["annotations"]:
+        classes[source[annotation["image_id"]]][annotation["category_id"]] += 1
+    return [_Group(tuple(ids), classes[name]) for name, ids in sorted(images.items())]
+
+
+def _choose(groups: list[_Group], rule: SetApart) -> list[_Group]:
+    """Returns the groups for validation: class by class, the rarest first, until it has its share of each."""
+    order = list(groups)
+    random.Random(rule.seed).shuffle(order)
+    total: Counter[int] = Counter()
+    holders: dict[int, list[int]] = defaultdict(list)
+    for number, group in enumerate(order):
+        total.update(group.classes)
+        for index in group.classes:
+            holders[index].append(number)
+    rarest_first = sorted(total, key=lambda index: (total[index], index))
+    decided: dict[int, bool] = {}
+    held: Counter[int] = Counter()
+    for index in rarest_first:
+        for number in holders[index]:
+            if number not in decided:
+                more = order[number].classes[index]
+                decided[number] = held[index] + more / 2 <= rule.valid * total[index]
+                held.update(order[number].classes if decided[number] else {})
+    empty = [number for number in range(len(order)) if number not in decided]
+    decided |= dict.fromkeys(empty[: round(rule.valid * len(empty))], True)
+    return [order[number] for number, is_chosen in sorted(decided.items()) if is_chosen]
+
+
+def _part(content: dict[str, Any], holds: Callable[[int], bool]) -> dict[str, Any]:
+    """Returns the images for which ``holds`` and their annotations, numbered anew."""
+    kept = [image for image in content["images"] if holds(image["id"])]
+    ids = {image["id"]: number for number, image in enumerate(kept, start=1)}
+    annotations = [a for a in content["annotations"] if a["image_id"] in ids]
+    return {
+        "images": [{**image, "id": ids[image["id"]]} for image in kept],
+        "annotations": [{**a, "id": n, "image_id": ids[a["image_id"]]} for n, a in enumerate(annotations, start=1)],
+        "categories": content["categories"],
+    }
