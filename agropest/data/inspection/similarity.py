@@ -7,6 +7,7 @@ one picture is mirrored or turned by quarter turns, as augmentation does. Same s
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -145,15 +146,37 @@ def _same_source(pictures: Sequence[HashedPicture]) -> Iterator[tuple[int, int]]
 
 
 def _near(pictures: Sequence[HashedPicture], near_bits: int) -> Iterator[tuple[int, int, int]]:
-    """Yields pairs (a < b) whose hashes differ in at most ``near_bits``, over all views of b."""
+    """Yields pairs (a < b) whose hashes differ in at most ``near_bits``, over all views of b.
+
+    Two hashes that differ in k bits are equal in one of k + 1 blocks of bits at least, so only those that share a block
+    are compared (Norouzi, Punjani and Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012): of 100,000
+    pictures and 6 bits, one pair in 73.
+    """
     index = np.array([i for i, picture in enumerate(pictures) if picture.hashes], int)
     if len(index) < 2:
         return
     views = np.array([pictures[i].hashes for i in index], np.uint64)
-    rows_per_step = max(1, PAIRS_PER_STEP // (len(index) * views.shape[1]))
-    for start in range(0, len(index), rows_per_step):
-        plain = views[start : start + rows_per_step, 0]
-        bits = np.bitwise_count(plain[:, None, None] ^ views[None]).min(axis=2)
-        for row, column in np.argwhere(bits <= near_bits):
-            if start + row < column:
-                yield int(index[start + row]), int(index[column]), int(bits[row, column])
+    found: dict[tuple[int, int], int] = {}
+    for low, high in itertools.pairwise(np.linspace(0, 64, max(near_bits + 2, 1)).round().astype(int).tolist()):
+        mask = np.uint64((1 << (high - low)) - 1)
+        keys = (views >> np.uint64(low)) & mask
+        for rows, columns, which in _buckets(keys):
+            for some in np.array_split(rows, max(1, len(rows) * len(columns) // PAIRS_PER_STEP)):
+                bits = np.bitwise_count(views[some, 0][:, None] ^ views[columns, which][None])
+                close = (bits <= near_bits) & (some[:, None] < columns[None])
+                for row, column in np.argwhere(close):
+                    pair = int(index[some[row]]), int(index[columns[column]])
+                    found[pair] = min(int(bits[row, column]), found.get(pair, near_bits))
+    yield from ((a, b, bits) for (a, b), bits in found.items())
+
+
+def _buckets(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields, for each value of keys [pictures, views], the pictures that have it plain, and all that have it turned."""
+    plain = np.argsort(keys[:, 0], kind="stable")
+    values, starts = np.unique(keys[plain, 0], return_index=True)
+    flat = np.argsort(keys, axis=None, kind="stable")
+    in_order = keys.ravel()[flat]
+    for value, rows in zip(values, np.split(plain, starts[1:]), strict=True):
+        first, last = (np.searchsorted(in_order, value, side=side) for side in ("left", "right"))
+        columns, which = np.divmod(flat[first:last], keys.shape[1])
+        yield rows, columns, which

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,27 @@ def test_kinds_of_pairs() -> None:
         Pair("near", "train", "c.jpg", "train", "d.jpg", 1),
     ]
     assert find_pairs([]) == []
+
+
+@pytest.mark.parametrize("near_bits", [0, 1, 3, 6, 10, 40])
+def test_near_pairs_are_those_of_a_search_through_all(near_bits: int) -> None:
+    draw = random.Random(near_bits)
+    plain = [draw.getrandbits(64) for _ in range(30)]
+    for _ in range(60):  # others, a few bits away from one of these
+        bits = draw.sample(range(64), draw.randrange(13))
+        plain.append(draw.choice(plain[:30]) ^ sum(1 << bit for bit in bits))
+    pictures = []
+    for number, value in enumerate(plain):
+        turned = tuple(value ^ draw.getrandbits(64) for _ in range(7))
+        pictures.append(HashedPicture("train", f"{number}", f"s{number}", f"{number}", (value, *turned)))
+    expected = {
+        (a, b): min((plain[a] ^ view).bit_count() for view in pictures[b].hashes)
+        for a in range(len(plain))
+        for b in range(a + 1, len(plain))
+    }
+    found = {(int(p.file_a), int(p.file_b)): p.bits for p in find_pairs(pictures, near_bits)}
+    assert found == {pair: bits for pair, bits in expected.items() if bits <= near_bits}
+    assert len(found) > (0 if near_bits == 0 else 5)
 
 
 def test_even_surfaces_are_compared_by_their_bytes_alone(tmp_path: Path) -> None:
