@@ -37,7 +37,7 @@ class BoxTally:
         crowds: that were taken.
         dropped: rule to number of lines.
         example: rule to the detail of its first line.
-        classes: class as a YOLO label has it to number of lines.
+        classes: class or category id as it stands to number of lines.
         fits: format to how many boxes lie inside their image if their numbers are read so.
         four: lines of four numbers.
         shares: of them, those with no number above 1.

@@ -93,7 +93,7 @@ def _judge(source: Source, splits: Mapping[str, _SplitContent]) -> tuple[SplitFa
     classes: Counter[int] = Counter()
     for content in splits.values():
         classes.update(content.tally.classes)
-    found = judge_classes(classes, source.categories, source.box_format == "cxcywh")
+    found = judge_classes(classes, source.categories, source.first_class)
     if not found:
         for split, content in splits.items():
             hint = source.hints.get(split, "")

@@ -37,6 +37,7 @@ RULES = {
     "annotation-record": "a COCO annotation without image_id",
     "orphan-annotation": "COCO annotations of an image that is not listed",
     # images
+    "category-of-categories": "a COCO category that has no box and only groups others is no class",
     "image-unreadable": "the image does not decode fully",
     "image-empty": "the image file has no bytes",
     "image-missing": "a COCO file or a list names an image that is not in the data set",

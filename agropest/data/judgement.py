@@ -5,7 +5,6 @@ A set that has one can be converted and looked at, but not trained on: a ranking
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from agropest.data.box_tally import FORMATS, BoxTally
@@ -96,20 +95,23 @@ def _mostly_dropped(tally: BoxTally) -> Iterator[tuple[str, str, str]]:
         yield "expected annotations of which most can be used", told, "mend the annotations, or leave them out"
 
 
-def judge_classes(counts: Mapping[int, int], names: Mapping[int, str], is_yolo: bool) -> list[SplitFault]:
-    """Returns whether all labels look one too high: class 0 never occurs, and the number after the last one does.
+def judge_classes(counts: Mapping[int, int], names: Mapping[int, str], first_class: int) -> list[SplitFault]:
+    """Returns whether all labels look one too high, or one too low: the class at one end never occurs, and the number
+    beyond the other end does.
 
     Args:
-        counts: class as written to number of lines, over all splits.
-        names: category id (from 1) to name.
+        counts: class as it stands to number of lines, over all splits.
+        names: category id to name.
+        first_class: what is written for category 1.
     """
-    beyond = max(names)  # of YOLO's classes from 0, the first that has no name
-    seen = Counter({index: number for index, number in counts.items() if number})
-    if not is_yolo or not seen or seen[0] or not seen[beyond] or max(seen) > beyond:
-        return []
-    told = f"classes {min(seen)} to {max(seen)}; {seen[beyond]} labels are of class {beyond}, which has no name"
-    fix = "the labels look as if they were counted from 1: lower every class by one, or add a name before the first"
-    return [("", f"expected classes counted from 0 to {beyond - 1}", told, fix)]
+    seen = {index for index, number in counts.items() if number}
+    low, high = (index - 1 + first_class for index in (min(names), max(names)))
+    for start, beyond, unused, step, how in ((low, high + 1, low, 1, "high"), (low, low - 1, high, -1, "low")):
+        if beyond in seen and unused not in seen and low + step <= min(seen) and max(seen) <= high + step:
+            told = f"{min(seen)} to {max(seen)}: {counts[beyond]} labels are of class {beyond}, which has no name"
+            fix = f"the labels look one too {how}, as if they were counted from {start + step}: mend every class by one"
+            return [("", f"expected classes from {low} to {high}", told, fix)]
+    return []
 
 
 def judge_overlap(hashes: Mapping[str, Mapping[str, str]]) -> list[SplitFault]:

@@ -21,7 +21,7 @@ class ReadLine:
         file: where it stands, relative to the data set.
         line: from 1; 0 where the file has no lines to speak of.
         written: the numbers as they stand: shares of the image in a YOLO label, pixels in a COCO file.
-        class_index: of a YOLO label as it stands, also where the data set has no such class.
+        class_index: or category id, as it stands, also where the data set has no such class.
         drops_image: whether the image cannot be used for what this says of it.
     """
 
@@ -60,6 +60,7 @@ class Source:
         pictures: by split and file name.
         findings: what was remarkable so far.
         box_format: in which boxes are written, "xywh" (COCO), "cxcywh" (YOLO) or "corners" (VOC).
+        first_class: what is written for the category that has id 1 here.
         hints: split to what its annotations lack, where that is known before any is read.
     """
 
@@ -70,3 +71,4 @@ class Source:
     findings: list[Finding] = field(default_factory=list)
     box_format: str = "xywh"
     hints: Mapping[str, str] = field(default_factory=dict)
+    first_class: int = 1

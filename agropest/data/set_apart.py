@@ -65,8 +65,8 @@ def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
         fix = "leave `split` out, or the set's own validation split"
         raise DataError(fault(where, "expected a set without a validation split for `split`", "a valid split", fix))
     if "train" not in conversion.contents:
-        rule, fix = "expected a train split to take valid from", "name the folder of the training pictures"
-        raise DataError(fault(where, rule, sorted(conversion.contents), fix))
+        needed, fix = "expected a train split to take valid from", "name the folder of the training pictures"
+        raise DataError(fault(where, needed, sorted(conversion.contents), fix))
     train = conversion.contents["train"]
     groups = _groups(train)
     chosen = {image for group in _choose(groups, rule) for image in group.images}

@@ -71,9 +71,12 @@ def _unknown(root: Path, found: CocoFiles) -> str:
             "`split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
         )
         return fault(where, "expected annotation files named after their splits", files, fix)
-    if "classes.txt" in names:
-        fix = "write a data.yaml: names: [...] as in classes.txt, train: and val: with folders or lists of images"
+    told = [name for name in names if name in ("classes.txt", "obj.names", "obj.data")]
+    if told:
+        fix = f"write a data.yaml: names: [...] as in {told[0]}, train: and val: with folders or lists of images"
         return fault(where, "expected a data.yaml beside the YOLO labels", names[:12], fix)
     if any(name.lower().endswith(ARCHIVES) for name in names):
         return fault(where, f"expected {LAYOUT}", names[:12], "unpack the archive, and name the folder that it gives")
+    if any(name.lower().endswith((".json", ".xml", ".csv")) for name in names):
+        return fault(where, f"expected {LAYOUT}", names[:12], "export it as YOLO, COCO or Pascal VOC")
     return fault(where, f"expected {LAYOUT}", names[:12], "put what describes the set there, or name its own folder")

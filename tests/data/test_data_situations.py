@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -307,9 +308,44 @@ def test_classes_counted_from_one(some: Any) -> None:
     for i, label in enumerate(sorted(some.root.rglob("*.txt"))):
         label.write_text(f"{i % 3 + 1} .5 .5 .2 .2\n")
     told = refusal(load(some.root))
-    assert "got 'classes 1 to 3; 4 labels are of class 3, which has no name'; the labels look as if they were" in told
-    (some.root / "train/labels/train0.txt").write_text("0 .5 .5 .2 .2\n")  # class 0 is there: only a stray label
+    assert "expected classes from 0 to 2, got '1 to 3: 4 labels are of class 3, which has no name'" in told
+    assert "one too high, as if they were counted from 1" in told
+    (some.root / "train/labels/train0.txt").write_text("0 .5 .5 .2 .2\n")  # class 0 is there: only stray labels
     require_splits(load(some.root), ("train", "valid"))
+
+
+@pytest.mark.parametrize(("first", "how"), [(0, "one too low, as if they were counted from 0"), (2, "one too high")])
+def test_coco_categories_that_are_shifted(some: Any, first: int, how: str) -> None:
+    two_splits(some)
+    for name in ("train", "val"):
+        content = json.loads((some.root / f"annotations/{name}.json").read_text())
+        content["categories"] = [{"id": 1 + c, "name": f"c{c}"} for c in range(3)]
+        for i, one in enumerate(content["annotations"]):
+            one["category_id"] = first + i % 3
+        some.json(f"annotations/{name}.json", content)
+    assert how in refusal(load(some.root))
+
+
+def test_the_category_that_roboflow_adds_is_no_class(some: Any) -> None:
+    two_splits(some)
+    for name in ("train", "val"):
+        content = json.loads((some.root / f"annotations/{name}.json").read_text())
+        content["categories"] = [
+            {"id": 0, "name": "ant", "supercategory": "none"},
+            {"id": 1, "name": "ant", "supercategory": "ant"},
+        ]
+        some.json(f"annotations/{name}.json", content)
+    dataset = load(some.root)
+    assert dataset.class_names == ("ant",)
+    assert rules(dataset) == {("train", "category-of-categories"): 1, ("valid", "category-of-categories"): 1}
+
+
+def test_two_classes_of_one_name_are_refused_in_the_users_file(some: Any) -> None:
+    two_splits(some)
+    path = some.root / "annotations/train.json"
+    path.write_text(path.read_text().replace('"categories": [', '"categories": [{"id": 7, "name": "ant"}, '))
+    with pytest.raises(DataError, match=r"train.json: categories: expected a name of its own for each class, got"):
+        load(some.root)
 
 
 def test_a_split_of_crowds_has_nothing_to_train_on(some: Any) -> None:
@@ -409,6 +445,8 @@ def test_links_inside_the_data_set_do_not_count(some: Any) -> None:
         lambda path: "./" + path,
         lambda path: "upload/7/" + path.rpartition("/")[2],
         lambda path: path.upper(),
+        lambda path: f"/data/local-files/?d={path}",
+        lambda path: path.replace("images", "my%20images").replace("0", "%30"),
     ],
 )
 def test_a_file_name_of_another_machine_is_found_by_its_last_parts(some: Any, written: Fixture) -> None:

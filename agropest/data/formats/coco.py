@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from agropest.data.decoding import SUFFIXES
 from agropest.data.formats.coco_layout import KEYS
@@ -49,6 +50,7 @@ def read_coco(coco_files: Mapping[str, Path], root: Path, findings: list[Finding
             contents[split] = content
     if faults:
         raise DataError(*faults)
+    _leave_out_groups(contents, coco_files, root, findings)
     categories = _categories(contents, coco_files, faults)
     for split, content in contents.items():
         _refuse_shared_ids(coco_files[split], content["images"], faults)
@@ -69,7 +71,7 @@ def read_coco(coco_files: Mapping[str, Path], root: Path, findings: list[Finding
     _report_unlisted(images, pictures, findings)
     pictures.sort(key=lambda picture: picture.file)
     named = {i + shift: categories[i] for i in sorted(categories)}
-    return Source(root, named, tuple(contents), tuple(pictures), findings, hints=hints)
+    return Source(root, named, tuple(contents), tuple(pictures), findings, hints=hints, first_class=1 - shift)
 
 
 def _parse(file: Path, faults: list[str]) -> dict[str, Any]:
@@ -88,6 +90,35 @@ def _require_lists(file: Path, content: dict[str, Any], faults: list[str]) -> No
         faults.append(fault(str(file), "expected annotations", "a list of images without annotations", fix))
     elif missing:
         faults.append(fault(str(file), f"expected lists {', '.join(map(repr, KEYS))}", f"no {missing}", REMOVE))
+
+
+def _leave_out_groups(
+    contents: Mapping[str, dict[str, Any]], paths: Mapping[str, Path], root: Path, findings: list[Finding]
+) -> None:
+    """Leaves out categories that only group others, as Roboflow writes one: no box has them, and others name them."""
+    records = [record for content in contents.values() for record in content["categories"] if isinstance(record, dict)]
+    used = {one.get("category_id") for content in contents.values() for one in content["annotations"] if is_id(one)}
+    grouped = {str(record.get("supercategory")) for record in records if record.get("id") in used}
+    for split, content in contents.items():
+        groups = [r for r in content["categories"] if is_group(r, used, grouped)]
+        if groups and len(groups) < len(content["categories"]):
+            content["categories"] = [record for record in content["categories"] if record not in groups]
+            name = paths[split].relative_to(root).as_posix()
+            told = ", ".join(f"{record['id']} {record['name']}" for record in groups)
+            findings.append(Finding(split, name, 0, "category-of-categories", DROPPED, plain(plain_text(told))[:300]))
+
+
+def is_id(annotation: Any) -> bool:
+    """Returns whether an annotation has a category id that can be one."""
+    return isinstance(annotation, dict) and type(annotation.get("category_id")) is int
+
+
+def is_group(record: Any, used: set[int], grouped: set[str]) -> bool:
+    """Returns whether a category has no box, is of no group itself, and is the group of one that has."""
+    if not isinstance(record, dict) or not isinstance(record.get("name"), str) or type(record.get("id")) is not int:
+        return False
+    is_top = record.get("supercategory") in (None, "", "none")
+    return is_top and record["id"] not in used and record["name"] in grouped
 
 
 def _categories(contents: Mapping[str, dict[str, Any]], paths: Mapping[str, Path], faults: list[str]) -> dict[int, str]:
@@ -225,6 +256,8 @@ class _Reader:
             if file is not None:
                 return file
         several = self.images.by_last_parts(parts, self.split)
+        if not several and "%" in name:
+            several = self.images.by_last_parts(path_parts(unquote(name)), self.split)
         if len(several) == 1:
             if f"/{several[0].name}".endswith(f"/{name}"):
                 return several[0]

@@ -52,7 +52,9 @@ class RecordReader:
             box, more = self._box(record, numbers, factors, width, height)
             about = f"annotation {record.get('id')}: "
             named = (replace(r, detail=_shown(about + r.detail)) for r in (*remarks, *more))
-            yield ReadLine(self.name, 0, box, tuple(named), numbers or ())
+            category = record.get("category_id")
+            index = category if type(category) is int else None
+            yield ReadLine(self.name, 0, box, tuple(named), numbers or (), index)
 
     def _box(
         self,

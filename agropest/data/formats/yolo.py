@@ -40,7 +40,7 @@ def read_yolo(file: Path, root: Path) -> Source:
     pictures.sort(key=lambda picture: picture.file)
     categories = {index + 1: name for index, name in said.names.items()}
     splits = said.splits
-    return Source(root, categories, splits, tuple(pictures), findings, "cxcywh", reader.hints)
+    return Source(root, categories, splits, tuple(pictures), findings, "cxcywh", reader.hints, first_class=0)
 
 
 class _Reader:

@@ -171,7 +171,7 @@ def _near(pictures: Sequence[HashedPicture], near_bits: int) -> Iterator[tuple[i
 
 
 def _buckets(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields, for each value of keys [pictures, views], the pictures that have it plain, and all that have it turned."""
+    """Yields, for each value of keys [pictures, views], the pictures that have it plain, and all that have it."""
     plain = np.argsort(keys[:, 0], kind="stable")
     values, starts = np.unique(keys[plain, 0], return_index=True)
     flat = np.argsort(keys, axis=None, kind="stable")

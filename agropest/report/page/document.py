@@ -23,6 +23,7 @@ from agropest.durations import duration
 from agropest.errors import DataError
 from agropest.planning.sweep_forecast import against_actual, read_forecast
 from agropest.report.page import figures, sections
+from agropest.report.page.data_notes import data_notes
 from agropest.report.page.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
 from agropest.report.page.examples import Example, choose_images, draw_examples
 from agropest.report.tables.changes import config_changes
@@ -121,6 +122,7 @@ def render(
         comparison=comparison,
         running=running,
         problem=problem,
+        data_notes=data_notes(record),
         refresh_s=refresh_s,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         statuses=", ".join(f"{count} {word}" for word, count in statuses.items()),
