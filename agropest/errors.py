@@ -5,6 +5,7 @@
     ├── DataError                 a data set, its labels or images             (also a ValueError)
     ├── StoreError                the results folder                           (also an OSError)
     ├── EnvironmentFault          Detectron2, weights, GPU or a package is missing
+    ├── ChangedInput              pictures or weights are not those of the plan     (also an OSError)
     └── TrialError                a trial failed by its own doing (NaN loss, bad config); never retried
 
 Only the command line catches them: it prints the faults, one a line, and exits with 2. A fault is built with
@@ -14,6 +15,7 @@ Only the command line catches them: it prints the faults, one a line, and exits 
 from __future__ import annotations
 
 import difflib
+import errno
 import reprlib
 import sys
 from collections.abc import Iterable
@@ -26,7 +28,7 @@ OUT_OF_GPU_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 # With which a trial's process ends where no exception could end it.
-EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, EXIT_FAILED = 75, 76, 77
+EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, EXIT_FAILED, EXIT_CHANGED_INPUT = 75, 76, 77, 78
 
 
 class AgropestError(Exception):
@@ -61,6 +63,20 @@ class StoreError(AgropestError, OSError):
 
 class EnvironmentFault(AgropestError):
     """Something that the machine must offer is missing: Detectron2, weights, a GPU, an optional package."""
+
+
+class ChangedInput(AgropestError, OSError):
+    """A picture, the converted annotations or the initial weights are not what the trial's signature was computed from.
+
+    No trial fails by it: the launch ends, and goes on once the right files are back.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        AgropestError.__init__(self, *faults)
+        self.errno = errno.ESTALE
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 class TrialError(AgropestError):

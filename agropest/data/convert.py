@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Conversion:
         contents: split to the content of its COCO JSON.
         fingerprint: hex SHA-256 of annotations and image bytes.
         faults: of whole splits, for which the set must not be trained on (see :mod:`agropest.data.judgement`).
+        pictures: image file name to the hex SHA-256 of the file, with which it is compared whenever it is read.
     """
 
     root: Path
@@ -37,6 +38,7 @@ class Conversion:
     findings: tuple[Finding, ...]
     fingerprint: str
     faults: tuple[SplitFault, ...] = ()
+    pictures: dict[str, str] = field(default_factory=dict)
 
 
 def convert(source: Source, processes: int | None = None, on_image: Callable[[], object] | None = None) -> Conversion:
@@ -53,9 +55,11 @@ def convert(source: Source, processes: int | None = None, on_image: Callable[[],
     findings = list(source.findings)
     splits = {split: _SplitContent(split, source, findings) for split in source.splits}
     digest = hashlib.sha256(json.dumps(list(source.categories.items()), ensure_ascii=False).encode())
+    pictures: dict[str, str] = {}
     facts = read_all([picture.path for picture in source.pictures], processes)
     for picture, fact in zip(source.pictures, facts, strict=True):
         added = splits[picture.split].add(picture, fact)
+        pictures[picture.file] = fact.sha256
         digest.update(json.dumps([picture.split, fact.sha256, added], ensure_ascii=False).encode() if added else b"")
         if on_image is not None:
             on_image()
@@ -63,7 +67,7 @@ def convert(source: Source, processes: int | None = None, on_image: Callable[[],
     contents = {split: content.coco() for split, content in splits.items()}
     findings += _report_shared(splits)
     faults = _judge(source, splits)
-    return Conversion(source.root, contents, tuple(sorted(findings)), digest.hexdigest(), faults)
+    return Conversion(source.root, contents, tuple(sorted(findings)), digest.hexdigest(), faults, pictures)
 
 
 def _refuse_empty(source: Source, splits: Mapping[str, _SplitContent], findings: list[Finding]) -> None:

@@ -154,7 +154,9 @@ def write_conversion(conversion: Conversion, folder: Path, data_yaml: Path | Non
     splits = {}
     for name, content in conversion.contents.items():
         path = folder / "annotations" / f"{name}.json"
-        files.write_json(path, content, indent=None)
+        known = conversion.pictures
+        images = [{**image, "sha256": known.get(image["file_name"], "")} for image in content["images"]]
+        files.write_json(path, {**content, "images": images}, indent=None)
         splits[name] = Split(name, path, conversion.root, len(content["images"]), len(content["annotations"]))
     write_findings(folder / "health.json", conversion.findings)
     categories = next(iter(conversion.contents.values()))["categories"]

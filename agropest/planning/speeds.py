@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from agropest import files
 from agropest.planning.forecast import Pace
 from agropest.planning.measurement import Measurement, similar_key, work_key
 from agropest.planning.measurement_cache import ProbeShelf
+from agropest.store.checksummed import unsealed
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -73,10 +73,10 @@ class Paces:
         for path in sorted(self._store.trials.glob("*/trial.json")):
             records = [r for r in TrialFolder(path.parent).read_evaluations("valid") if self._tells(r)]
             try:
-                content: dict[str, Any] = files.read_json(path)
+                content: dict[str, Any] = unsealed(files.read_json(path))
                 trial = TrialSpec(content["label"], content["seed"], content["config"], content["data"])
                 batch = int(trial.config["SOLVER.IMS_PER_BATCH"])
-            except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
             if records:
                 threads = records[-1].extra.get(THREADS)

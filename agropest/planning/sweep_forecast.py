@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +31,7 @@ from agropest.planning.forecast import (
     trial_seconds,
 )
 from agropest.planning.speeds import Paces
+from agropest.store.checksummed import sealed, unsealed
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
@@ -179,7 +179,7 @@ def kept_beside_actual(
 def write_forecast(folder: Path, forecast: SweepForecast) -> None:
     """Writes the forecast of a launch into the sweep's folder; that of an earlier launch is replaced."""
     written = datetime.now(UTC).isoformat(timespec="seconds")
-    files.write_json(folder / FILE, {"written": written, **asdict(forecast), "actual": None})
+    files.write_json(folder / FILE, sealed({"written": written, **asdict(forecast), "actual": None}))
 
 
 def add_actual(
@@ -201,13 +201,12 @@ def add_actual(
         seconds = status.time_s - before.get(trial.name, 0.0)
         if seconds > 0:
             ran[trial.name] = {"status": status.status, "seconds": round(seconds, 1)}
-    files.write_json(folder / FILE, {**content, "actual": {"wall_s": round(wall_s, 1), "trials": ran}})
+    files.write_json(folder / FILE, sealed({**content, "actual": {"wall_s": round(wall_s, 1), "trials": ran}}))
 
 
 def read_forecast(folder: Path) -> dict[str, Any] | None:
     """Returns the content of a sweep's ``forecast.json``, or None when there is none to read."""
     try:
-        content = files.read_json(folder / FILE)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return unsealed(files.read_json(folder / FILE))
+    except (OSError, ValueError, TypeError):
         return None
-    return content if isinstance(content, dict) else None

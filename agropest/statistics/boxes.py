@@ -5,23 +5,25 @@ Shapes: N predicted boxes, M annotations.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from agropest import files
+from agropest.data.annotations import require_as_converted
 from agropest.errors import DataError, fault
 from agropest.statistics.coco_files import read_annotations, read_results
+from agropest.statistics.npz import DamagedArrays, read_npz, write_npz
 from agropest.statistics.told_areas import images_twice, told_areas
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+ARRAYS = ("image_id", "category_id", "bbox_xywh", "score")
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,7 @@ class Boxes:
 
     def save(self, path: Path) -> None:
         """Writes the boxes as ``.npz``, atomically; equal boxes give equal bytes."""
-        arrays = {name: getattr(self, name) for name in ("image_id", "category_id", "bbox_xywh", "score")}
-        files.write_with(path, lambda file: _write_npz(file, arrays))
+        files.write_with(path, lambda file: write_npz(file, {name: getattr(self, name) for name in ARRAYS}))
 
     @staticmethod
     def load(path: Path) -> Boxes:
@@ -64,9 +65,8 @@ class Boxes:
             DataError: it is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
-                return Boxes(*(content[name] for name in ("image_id", "category_id", "bbox_xywh", "score")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return Boxes(*read_npz(path, ARRAYS))
+        except DamagedArrays as error:
             raise DataError(fault(str(path), "expected stored boxes", str(error), "evaluate again")) from None
 
     @staticmethod
@@ -140,8 +140,10 @@ class GroundTruth:
         """Reads a COCO annotation file; annotations are numbered anew.
 
         Raises:
+            ChangedInput: it is one of ours, and not as it was converted.
             DataError: it is missing, not COCO, or refers to images or categories that it does not have.
         """
+        require_as_converted(path)
         content = read_annotations(path)
         notes = (*told_areas(content["annotations"]), *images_twice(content["images"]))
         return GroundTruth(**content, notes=notes)
@@ -157,11 +159,3 @@ def require_known_images(boxes: Boxes, image_ids: npt.ArrayLike, where: str) -> 
     if strange.any():
         rule, fix = "expected boxes on the images of the ground truth", "give the predictions of this very split"
         raise DataError(fault(where, rule, f"image_id {boxes.image_id[strange][0]}", fix))
-
-
-def _write_npz(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """numpy's own ``savez`` stamps the time into the archive; this does not."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)

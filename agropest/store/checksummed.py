@@ -25,10 +25,25 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
         content = files.read_json(path)
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(content, dict):
+    try:
+        return unsealed(content)
+    except (TypeError, ValueError):
         return None
-    seal = content.pop("seal", None)
-    return content if seal is None or seal == _seal(content) else None
+
+
+def unsealed(content: Any) -> dict[str, Any]:
+    """Returns what :func:`sealed` was given; a mapping without a seal as it stands.
+
+    Raises:
+        TypeError: it is no mapping.
+        ValueError: it is another one than was written.
+    """
+    if not isinstance(content, dict):
+        raise TypeError(f"expected a mapping, got {type(content).__name__}")
+    rest = {key: value for key, value in content.items() if key != "seal"}
+    if content.get("seal") not in (None, _seal(rest)):
+        raise ValueError("a part of it was damaged or edited since it was written: its hash is another")
+    return rest
 
 
 def write_twice(path: Path, content: Mapping[str, Any]) -> None:

@@ -115,6 +115,9 @@ def _acquire(descriptor: int, root: Path) -> None:
             raise
         has_locks = False
     age = _age_s(descriptor, root)
+    if age < 0:  # a clock was set back since: from now on it ages, unless its holder is there and touches it
+        os.utime(descriptor)
+        age = 0.0
     is_near = f" on {socket.gethostname()}: " in owner
     may_live = not is_near or (not has_locks and _is_alive(owner))
     if owner and may_live and age < STALE_S:

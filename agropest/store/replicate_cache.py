@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from agropest import files
+from agropest.errors import DataError, fault
 from agropest.statistics.average_precision import AP
 from agropest.statistics.bootstrap import RESAMPLES, Replicates, replicate
 from agropest.statistics.boxes import Boxes
 from agropest.statistics.matching import Targets, match
 from agropest.statistics.metric import Basis, basis_of
+from agropest.statistics.npz import DamagedArrays, read_npz, write_npz
 from agropest.store.records import EvaluationRecord
 from agropest.store.trial_folder import TrialFolder
 
@@ -64,8 +64,11 @@ def read_replicates(
     if kept is not None:
         sources = (targets.num_groups, targets.sources_by_class(basis.area))
         return Replicates(basis, *kept, targets.class_names, *sources)
+    if not folder.has_whole_boxes(record):  # what stays for good must not come from a flipped bit
+        raise DataError(fault(str(boxes), "expected the boxes as they were stored", "others", "launch again"))
     one = replicate(match(targets, Boxes.load(boxes), most, [basis.area]), basis, resamples, seed, threshold)
-    files.write_with(path, lambda file: np.savez(file, value=one.value, samples=one.samples, halves=one.halves))
+    arrays = {"value": one.value, "samples": one.samples, "halves": one.halves}
+    files.write_with(path, lambda file: write_npz(file, arrays, compressed=False))
     return one
 
 
@@ -80,8 +83,7 @@ def keep_replicates(
 def _read(path: Path, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray] | None:
     """Returns kept values, samples and halves, or None where there are none or they are damaged."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            value, samples, halves = content["value"], content["samples"], content["halves"]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        value, samples, halves = read_npz(path, ("value", "samples", "halves"))
+    except DamagedArrays:
         return None
     return (value, samples, halves) if samples.shape == shape and value.shape == shape[:1] else None

@@ -127,7 +127,8 @@ class TrialFolder:
             tree = nest(trial.config)
             text = yaml.dump(tree, Dumper=YAML_DUMPER, sort_keys=True, allow_unicode=True)
             files.write_text(self.path / "config.yaml", text)
-            files.write_json(self.path / "trial.json", {**asdict(trial), "signature": trial.signature, "sweep": sweep})
+            content = {**asdict(trial), "signature": trial.signature, "sweep": sweep}
+            files.write_json(self.path / "trial.json", sealed(content))
 
     def origin(self) -> tuple[str, str]:
         """Returns the sweep that ran the trial first, and the label it has there; empty where that is not known."""

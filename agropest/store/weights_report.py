@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from agropest import files
+from agropest.store.checksummed import sealed, unsealed
 from agropest.store.trial_folder import TrialFolder
 
 FILE = "weights.json"
@@ -49,13 +50,13 @@ def in_few_words(names: list[str], most: int = 6) -> str:
 def write_weights_report(folder: TrialFolder, report: WeightsReport) -> None:
     """Stores the report, atomically; needs the claim."""
     folder.require_claim()
-    files.write_json(folder.path / FILE, asdict(report))
+    files.write_json(folder.path / FILE, sealed(asdict(report)))
 
 
 def read_weights_report(folder: TrialFolder) -> WeightsReport | None:
     """Returns the report; None where the trial has none, or it is damaged."""
     try:
-        content = files.read_json(folder.path / FILE)
+        content = unsealed(files.read_json(folder.path / FILE))
         return WeightsReport(**{name: tuple(map(str, tensors)) for name, tensors in content.items()})
     except (OSError, ValueError, TypeError, AttributeError):
         return None

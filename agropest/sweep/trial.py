@@ -155,6 +155,10 @@ class TrialSpec:
         return last if self.is_evaluation(last) else 0
 
 
+# What initial weights may be fetched from, by key.
+ADDRESSES = {"MODEL.WEIGHTS": "detectron2://", "MODEL.TIMM.WEIGHTS": "timm://"}
+
+
 def weights_identity(weights: str, timm_weights: str = "") -> str:
     """Returns what identifies initial weights: the address as it is, or the content hash of a local file.
 
@@ -163,7 +167,7 @@ def weights_identity(weights: str, timm_weights: str = "") -> str:
         timm_weights: ``MODEL.TIMM.WEIGHTS``.
 
     Raises:
-        EnvironmentFault: a local file is named that is not there, or cannot be read.
+        EnvironmentFault: a local file is named that is not there, or cannot be read; or an address of elsewhere.
     """
     identity = _file_identity("MODEL.WEIGHTS", weights, 'give a checkpoint file, a detectron2:// address, or ""')
     if not timm_weights:
@@ -172,6 +176,9 @@ def weights_identity(weights: str, timm_weights: str = "") -> str:
 
 
 def _file_identity(key: str, weights: str, fix: str) -> str:
+    if "://" in weights and not weights.startswith(ADDRESSES[key]):
+        rule = f"expected a file or a {ADDRESSES[key]} address"
+        raise EnvironmentFault(fault(key, rule, weights, "fetch it with a browser and give the file"))
     if not weights or "://" in weights:
         return weights
     path = files.without_tilde(weights)

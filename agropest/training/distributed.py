@@ -34,7 +34,17 @@ from detectron2.config import CfgNode
 from detectron2.engine.defaults import create_ddp_model
 from detectron2.utils.events import EventStorage
 
-from agropest.errors import EXIT_FAILED, EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError, fault, is_out_of_gpu_memory
+from agropest.errors import (
+    EXIT_CHANGED_INPUT,
+    EXIT_FAILED,
+    EXIT_LOST,
+    EXIT_OUT_OF_GPU_MEMORY,
+    AgropestError,
+    ChangedInput,
+    TrialError,
+    fault,
+    is_out_of_gpu_memory,
+)
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record
 from agropest.training.trainer import TrialTrainer
@@ -134,6 +144,10 @@ def _followed(trainer: TrialTrainer, task: Task) -> Iterator[None]:
             process.kill()
 
 
+# Errors that rank 0 raises as they are.
+TOLD_AS: dict[str, type[AgropestError]] = {"trial": TrialError, "input": ChangedInput}
+
+
 @dataclass(frozen=True)
 class _Lost:
     """Why a follower ended before its time: by a signal or an exit (no kind), or with an error that it has told."""
@@ -143,19 +157,21 @@ class _Lost:
 
     @staticmethod
     def of(error: Exception) -> _Lost:
-        kind = "memory" if is_out_of_gpu_memory(error) else "trial" if isinstance(error, TrialError) else ""
-        return _Lost(f"{type(error).__name__}: {error}" if kind != "trial" else str(error), kind)
+        kinds = {"memory": is_out_of_gpu_memory(error), **{name: isinstance(error, c) for name, c in TOLD_AS.items()}}
+        kind = next((name for name, is_it in kinds.items() if is_it), "")
+        return _Lost(str(error) if kind in TOLD_AS else f"{type(error).__name__}: {error}", kind)
 
     def as_error(self) -> Exception:
         if self.kind == "memory":
             return torch.OutOfMemoryError(self.text)
-        if self.kind == "trial":
-            return TrialError(self.text)
+        if self.kind in TOLD_AS:
+            return TOLD_AS[self.kind](self.text)
         return ChildProcessError(f"a process that trained with this one died: {self.text}")
 
     @property
     def exit_code(self) -> int:
-        return {"memory": EXIT_OUT_OF_GPU_MEMORY, "trial": EXIT_FAILED}.get(self.kind, EXIT_LOST)
+        codes = {"memory": EXIT_OUT_OF_GPU_MEMORY, "trial": EXIT_FAILED, "input": EXIT_CHANGED_INPUT}
+        return codes.get(self.kind, EXIT_LOST)
 
 
 class _Watch:

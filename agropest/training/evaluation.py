@@ -16,7 +16,9 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNNWithTTA
 
+from agropest.errors import TrialError, fault
 from agropest.statistics.boxes import Boxes
+from agropest.training.input.picture_file import read_image
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
 IMAGES_PER_BATCH = 8
@@ -85,17 +87,32 @@ class TestTimeAugmentation(torch.nn.Module):
     Args:
         cfg: effective Detectron2 config.
         model: a ``GeneralizedRCNN``.
+
+    Raises:
+        TrialError: Detectron2 has no test-time augmentation for this model.
     """
 
     __test__ = False
 
     def __init__(self, cfg: CfgNode, model: torch.nn.Module) -> None:
         super().__init__()
-        self.augmented = GeneralizedRCNNWithTTA(cfg, model)
+        try:
+            self.augmented = GeneralizedRCNNWithTTA(cfg, model)
+        except AssertionError as error:
+            told, fix = str(error).splitlines()[0], "leave it False, or take a GeneralizedRCNN without key points"
+            raise TrialError(fault("TEST.AUG.ENABLED", "expected a model that can be augmented", told, fix)) from None
+        self._format = cfg.INPUT.FORMAT
 
     def forward(self, batch: list[dict[str, Any]]) -> Any:
-        """Returns Detectron2's outputs; the images are read anew in their own size."""
-        return self.augmented([{key: value for key, value in item.items() if key != "image"} for item in batch])
+        """Returns Detectron2's outputs; the images are read anew in their own size.
+
+        Detectron2 would read the files itself, whatever is in them by now.
+        """
+        return self.augmented([{**item, "image": _whole_image(read_image(item, self._format))} for item in batch])
+
+
+def _whole_image(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
 
 
 def _same_size_batches(inputs: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -35,7 +35,7 @@ from agropest.training.input.batches import BatchStream
 from agropest.training.run_context import Setting
 from agropest.training.shared_training import SharedTraining
 from agropest.training.trainer import TrialTrainer
-from agropest.training.weights import load_weights
+from agropest.training.weights import load_weights, require_timm_as_planned
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +211,8 @@ class _Run:
 
     def _start_afresh(self, trainer: TrialTrainer) -> None:
         """Loads the initial weights, and writes which layers they filled."""
-        report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS)
+        require_timm_as_planned(self.cfg.MODEL.TIMM.WEIGHTS, self.trial.weights)
+        report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS, self.trial.weights)
         if report.loaded or report.reinitialised or report.missing:
             logger.info(report.summary())
             write_weights_report(self.folder, report)

@@ -1,33 +1,26 @@
 """Initial weights: where they are, a safe way to read them, and which layers they fitted.
 
-The model zoo's files are pickles. They are fetched from Detectron2's own address only, and read by an unpickler that
-knows numpy arrays and plain values: a pickle that asks for anything else is refused, not run.
+The model zoo's files are pickles. They are fetched from Detectron2's own address only, and read as data
+(``agropest.training.weights_file``).
 """
 
 from __future__ import annotations
 
-import codecs
-import collections
 import hashlib
-import importlib
 import os
-import pickle
-import re
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
 from agropest.errors import EnvironmentFault, fault
 from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, TimmBackbone, fetched
 from agropest.store.weights_report import WeightsReport
+from agropest.training.weights_file import CHECKSUM, FIX, SHA256, fits_name, read_weights_file, require_planned
 
 ZOO_SCHEME = "detectron2://"
 ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"
-# The first six digits of the file's MD5, e.g. model_final_280758.pkl.
-CHECKSUM = re.compile(r"_([0-9a-f]{6})\.pkl$")
 
 
 def cached_path(weights: str) -> Path:
@@ -95,7 +88,7 @@ def _copy(source: Any, target: IO[bytes], size: int | None, name: str) -> None:
         length += len(chunk)
     if size is not None and length != size:
         raise OSError(f"the connection ended after {length} of {size} bytes")
-    if not _fits_name(name, checksum.hexdigest()):
+    if not fits_name(name, checksum.hexdigest()):
         raise OSError(f"what was sent has the MD5 {checksum.hexdigest()}, and {name} names another; it is not kept")
     print(f"fetched {length} bytes, SHA-256 {digest.hexdigest()}", flush=True)
 
@@ -110,7 +103,7 @@ def _require_whole(path: Path) -> None:
         return
     with open(path, "rb") as file:
         checksum = hashlib.file_digest(file, _md5).hexdigest()
-    if not _fits_name(path.name, checksum):
+    if not fits_name(path.name, checksum):
         rule = "expected the file whose MD5 begins with the digits in its name"
         raise EnvironmentFault(fault(str(path), rule, checksum, "remove it: it is fetched again by the next launch"))
 
@@ -119,17 +112,7 @@ def _md5() -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
-def _fits_name(name: str, checksum: str) -> bool:
-    """Returns whether a file's MD5 begins with the six digits in its name; True where its name has none.
-
-    Detectron2's MODEL_ZOO.md: "any model on this page contains its md5 prefix in its file name"; the ImageNet backbones
-    have none. Six digits find damage and mix-ups; against forgery the file is read by an unpickler that runs nothing.
-    """
-    found = CHECKSUM.search(name)
-    return found is None or checksum.startswith(found[1])
-
-
-def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:
+def load_weights(model: torch.nn.Module, weights: str, identity: str = "") -> WeightsReport:
     """Fills ``model`` from initial weights and returns which layers they fitted.
 
     What ``MODEL.TIMM.WEIGHTS`` filled as the model was built is in it, too.
@@ -137,27 +120,51 @@ def load_weights(model: torch.nn.Module, weights: str) -> WeightsReport:
     Args:
         model: a Detectron2 model.
         weights: a model-zoo address, a ``.pkl`` of Detectron2 or Caffe2, or a ``.pth``; empty for none.
+        identity: of the trial's initial weights (:attr:`TrialSpec.weights`); empty: the file is not compared with it.
 
     Returns:
         A report without anything in it where everything is random.
 
     Raises:
-        EnvironmentFault: the file cannot be read safely.
+        EnvironmentFault: the file cannot be read safely, or nothing in it is this model's.
+        ChangedInput: it is not the file that the sweep was planned with.
     """
     by_timm, unused = _filled_by_timm(model)
     if not weights:
         missing = tuple(name for name in model.state_dict() if by_timm and name not in by_timm)
         return WeightsReport(by_timm, (), missing, unused)
-    loader = _SafeCheckpointer(model)
-    content = loader._load_file(str(cached_path(weights)))
+    path = cached_path(weights)
+    content = read_weights_file(path, identity.partition(" + ")[0])
     available = set(content["model"])
-    result = loader._load_model(content)
+    try:
+        result = DetectionCheckpointer(model)._load_model(content)
+    except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:  # names that fit several layers
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EnvironmentFault(fault(str(path), "expected weights of this model", told, FIX)) from None
     wrong = tuple(f"{name} {tuple(theirs)} -> {tuple(ours)}" for name, theirs, ours in result.incorrect_shapes)
     reshaped = {name.split(" ")[0] for name in wrong}
     missing = tuple(name for name in result.missing_keys if name not in reshaped.union(by_timm))
     loaded = tuple(name for name in model.state_dict() if name not in reshaped.union(missing))
+    if not set(loaded) - {*by_timm, "pixel_mean", "pixel_std"}:  # those two no checkpoint has to have
+        rule, found = "expected weights of this model; none of its layers has such a name and shape", sorted(available)
+        raise EnvironmentFault(fault(str(path), rule, found[:3], FIX))
     skipped = tuple(sorted(set(result.unexpected_keys) & available))
     return WeightsReport(loaded, wrong, missing, (*skipped, *unused))
+
+
+def require_timm_as_planned(weights: str, identity: str) -> None:
+    """Refuses a local file of a timm backbone that is not the one of the trial's signature.
+
+    Args:
+        weights: ``MODEL.TIMM.WEIGHTS``.
+        identity: :attr:`TrialSpec.weights`.
+
+    Raises:
+        ChangedInput: it is another.
+    """
+    planned = identity.partition(" + ")[2]
+    if planned.startswith(SHA256):
+        require_planned(Path(weights), Path(weights).read_bytes(), planned)
 
 
 def _filled_by_timm(model: torch.nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -166,40 +173,3 @@ def _filled_by_timm(model: torch.nn.Module) -> tuple[tuple[str, ...], tuple[str,
         if isinstance(module, TimmBackbone):
             return tuple(f"{prefix}.body.{name}" for name in module.filled), module.unused
     return (), ()
-
-
-class _SafeCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer with its name matching, but reading only data."""
-
-    def _load_file(self, filename: str) -> dict[str, Any]:
-        fix = "give a checkpoint of Detectron2 (.pkl) or a state_dict saved by torch (.pth)"
-        try:
-            if filename.endswith(".pkl"):
-                with open(filename, "rb") as file:
-                    data = _ArrayUnpickler(file, encoding="latin1").load()
-            else:
-                data = torch.load(filename, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
-            raise EnvironmentFault(fault(filename, "expected weights", str(error).splitlines()[0], fix)) from None
-        if not isinstance(data, dict):
-            raise EnvironmentFault(fault(filename, "expected a mapping of names to tensors", type(data).__name__, fix))
-        if filename.endswith(".pkl") and not ("model" in data and "__author__" in data):
-            blobs = data.get("blobs", data)  # Caffe2 / Detectron1
-            blobs = {name: value for name, value in blobs.items() if not name.endswith("_momentum")}
-            return {"model": blobs, "__author__": "Caffe2", "matching_heuristics": True}
-        return data if "model" in data else {"model": data}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads numpy arrays and plain values; refuses everything that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return getattr(importlib.import_module("numpy._core.multiarray"), name)
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return getattr(np, name)
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("_codecs", "encode"):
-            return codecs.encode
-        raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}; only arrays and plain values are read")

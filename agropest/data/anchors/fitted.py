@@ -36,9 +36,11 @@ def fitted_anchors(dataset: Dataset, flat: Mapping[str, Any], per_level: int, wh
     text = json.dumps([FIT_VERSION, dataset.fingerprint, looked_at], sort_keys=True)
     kept = dataset.health.parent / "anchors" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     try:
-        content: dict[str, Any] = files.read_json(kept)
-        return content
-    except (OSError, ValueError):
+        written = files.read_json(kept)
+        content: dict[str, Any] = written["anchors"]
+        if written["sha256"] == _sha256(content):
+            return content
+    except (OSError, ValueError, KeyError, TypeError):
         pass  # not fitted yet, or damaged
     boxes = read_boxes(dataset, "train")
     if not len(boxes.wh):
@@ -47,5 +49,9 @@ def fitted_anchors(dataset: Dataset, flat: Mapping[str, Any], per_level: int, wh
     grid = fitted_grid(boxes, config)
     ratios = grid.ratios[:1] if len(set(grid.ratios)) == 1 else grid.ratios
     content = {SIZES: [list(row) for row in grid.sizes], ASPECT_RATIOS: [list(row) for row in ratios]}
-    files.write_json(kept, content)
+    files.write_json(kept, {"anchors": content, "sha256": _sha256(content)})
     return content
+
+
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import agropest.modeling.detectron2_first  # noqa: F401
 
 # isort: split
-import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -139,7 +138,7 @@ def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> tuple[An
         content = timm.models.load_state_dict(str(weights), device="cpu", weights_only=True)
         overlay = {"file": str(weights)}
         model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # a damaged file makes its reader raise almost anything
         raise EnvironmentFault(fault("MODEL.TIMM.WEIGHTS", f"cannot use {weights}", str(error), fix)) from None
     # timm passes over names that do not fit. It renames and reshapes tensors, so they are known by their sums.
     known = {_trace(tensor) for tensor in content.values()}

@@ -11,6 +11,7 @@ from pathlib import Path
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError
+from agropest.store.checksummed import sealed, unsealed
 from agropest.sweep.lint.subject import MOST_BUILT
 from agropest.sweep.trial import TRAINING_VERSION, TrialSpec
 
@@ -41,9 +42,9 @@ def idle_overrides(
     asked = [TRAINING_VERSION, baseline.signature, dataset.fingerprint, known_by]
     path = folder / f"effects-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}.json"
     try:
-        idle: dict[str, list[str]] = files.read_json(path)
+        idle: dict[str, list[str]] = unsealed(files.read_json(path))["idle"]
         return idle
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, KeyError):
         pass  # not known yet, or damaged
     on_build()
     from agropest.training.dry_run.effects import find_effects
@@ -56,5 +57,5 @@ def idle_overrides(
         logging.disable(disabled)
     if effects.faults:
         raise SweepFileError(*(f"{file}: {text}" for text in effects.faults))
-    files.write_json(path, effects.idle)
+    files.write_json(path, sealed({"idle": effects.idle}))
     return effects.idle

@@ -16,7 +16,7 @@ from typing import Any
 import torch.utils.data
 from detectron2.config import CfgNode
 
-from agropest.errors import TrialError, fault
+from agropest.errors import ChangedInput, TrialError, fault
 from agropest.training.input.batch_plan import BatchPlan
 from agropest.training.input.image_cache import ImageCache
 from agropest.training.input.mapper import CACHE_BYTES, Record, TrainMapper
@@ -123,7 +123,7 @@ class BatchStream:
         try:
             while True:
                 batch = _next(prepared)
-                if isinstance(batch, TrialError):
+                if isinstance(batch, TrialError | ChangedInput):
                     raise batch
                 yield batch
         finally:
@@ -136,10 +136,10 @@ class _Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
     def __init__(self, stream: BatchStream) -> None:
         self.stream = stream
 
-    def __getitem__(self, n: int) -> Batch | TrialError:
+    def __getitem__(self, n: int) -> Batch | TrialError | ChangedInput:
         try:
             return self.stream.batch(n)
-        except TrialError as error:
+        except (TrialError, ChangedInput) as error:
             return error  # raised in a worker, it would arrive with the worker's traceback as its message
 
 

@@ -1,11 +1,14 @@
 """Decoded images that all trials of a node share: a memory-mapped file for each split; the page cache is the sharing.
 
-    flags: a byte for each image, 1 once it is there, up to the next page | image 0 | image 1 | ...
+    entries: 8 bytes for each image, up to the next page | image 0 | image 1 | ...
+
+An entry is 0 until the image is there, then the CRC-32 of its pixels with a bit above it set. A process compares the
+pixels with it when it first reads an image; one that differs (a byte has flipped on the disk) is decoded again.
 
 Whoever needs an image first decodes it and writes it; two that do so at once write the same bytes. The file's space is
 reserved when it is made, under a lock: a full disk later would kill the process (SIGBUS). It is named by the data's
 fingerprint, by the host (mapped pages are not coherent between the clients of a network file system) and by the boot
-(after a power failure a flag may be on the disk without its image). Pixels are those that are decoded, bit for bit.
+(after a power failure an entry may be on the disk without its image). Pixels are those that are decoded, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import logging
 import os
 import shutil
 import socket
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,10 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-PAGE_BYTES = 4096
+PAGE_BYTES, ENTRY_BYTES = 4096, 8
+THERE = 1 << 32  # set in the entry of an image that is there, whatever its CRC
+# Raise this when the file's layout changes.
+LAYOUT = 2
 # Of the disk's free space a cache may take this share, of the memory that one.
 DISK_SHARE, MEMORY_SHARE = 0.25, 0.5
 
@@ -42,13 +49,20 @@ class ImageCache:
     def __init__(self, path: Path, offsets: dict[str, tuple[int, int, tuple[int, int, int]]]) -> None:
         self.path, self._offsets = path, offsets
         self._bytes = np.memmap(path, dtype=np.uint8, mode="r+")
+        self._entries = self._bytes[: ENTRY_BYTES * len(offsets)].view(np.uint64)
+        self._checked = np.zeros(len(offsets), dtype=bool)  # by this process
 
     def get(self, file_name: str) -> np.ndarray | None:
-        """Returns an image, uint8 [H, W, C], not to be written to; None: it is not there yet."""
+        """Returns an image, uint8 [H, W, C], not to be written to; None: it is not there yet, or is damaged."""
         number, start, shape = self._offsets.get(file_name, (-1, 0, (0, 0, 0)))
-        if number < 0 or not self._bytes[number]:
+        if number < 0 or not self._entries[number]:
             return None
         image = self._bytes[start : start + shape[0] * shape[1] * shape[2]].reshape(shape)
+        if not self._checked[number]:
+            if self._entries[number] != _entry(image):
+                logger.warning("the cache's copy of %s is damaged: it is decoded again", file_name)
+                return None
+            self._checked[number] = True
         image.flags.writeable = False
         return image.view(np.ndarray)
 
@@ -58,7 +72,11 @@ class ImageCache:
         if number < 0 or image.shape != shape or image.dtype != np.uint8:
             return
         self._bytes[start : start + image.size] = image.ravel()
-        self._bytes[number] = 1  # after the pixels: whoever sees the flag sees them
+        self._entries[number] = _entry(image)  # after the pixels: whoever sees the entry sees them
+
+
+def _entry(image: np.ndarray) -> np.uint64:
+    return np.uint64(THERE | zlib.crc32(np.ascontiguousarray(image).data))
 
 
 def open_cache(
@@ -82,7 +100,7 @@ def open_cache(
     """
     channels = 1 if image_format == "L" else 3
     shapes = [(int(r["height"]), int(r["width"]), channels) for r in records]
-    start = -(-len(records) // PAGE_BYTES) * PAGE_BYTES
+    start = -(-ENTRY_BYTES * len(records) // PAGE_BYTES) * PAGE_BYTES
     offsets = {}
     for number, (record, shape) in enumerate(zip(records, shapes, strict=True)):
         offsets[record["file_name"]] = (number, start, shape)
@@ -122,7 +140,7 @@ def _reserve(path: Path, num_bytes: int) -> None:
 
 
 def _key(name: str, shapes: Sequence[tuple[int, ...]], ids: Sequence[int], image_format: str) -> str:
-    return f"{_digest([name, shapes, ids, image_format])}-{_boot()}"
+    return f"{_digest([LAYOUT, name, shapes, ids, image_format])}-{_boot()}"
 
 
 def _digest(content: Sequence[Any]) -> str:

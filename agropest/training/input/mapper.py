@@ -7,7 +7,6 @@ which are in displayed pixels, fit.
 from __future__ import annotations
 
 import contextlib
-import errno
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,18 +18,15 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
 
-from agropest.errors import TrialError, fault
 from agropest.training.input.augmentation import train_augmentations
 from agropest.training.input.copy_paste import BoxedImage, CopyPaste
 from agropest.training.input.image_cache import ImageCache
+from agropest.training.input.picture_file import read_image
 
 Record = dict[str, Any]
 MIN_BOX_PX = 1.0
 # Decoded images are kept where a whole training set fits: small sets are read again hundreds of times.
 CACHE_BYTES = 256 << 20
-
-# Errors of reading that are the image's own: Pillow's have no number.
-IMAGES_OWN = (None, errno.ENOENT, errno.EISDIR, errno.EACCES)
 
 
 class ImageReader:
@@ -65,7 +61,8 @@ class ImageReader:
         """Returns the image, uint8 [H, W, C], not to be written to.
 
         Raises:
-            TrialError: the file is not there, is no image, or has another size than the data set says.
+            ChangedInput: the file is gone or another than the data set was converted from.
+            TrialError: it is no image, or has another size than the data set says.
         """
         name = record["file_name"]
         image = self._shared.get(name) if self._shared is not None else self._cache.get(name)
@@ -77,26 +74,6 @@ class ImageReader:
             elif self._keeps:
                 self._cache[name] = image
         return image
-
-
-def read_image(record: Record, image_format: str) -> np.ndarray:
-    """Returns the image of a data set dict, uint8 [H, W, C] in ``image_format``.
-
-    Raises:
-        TrialError: the file is not there, is no image, or has another size than the data set says.
-    """
-    fix = "check the data set"
-    try:
-        image = detection_utils.read_image(record["file_name"], image_format)
-        detection_utils.check_image_size(dict(record), image)  # adds missing sizes to what it is given
-    except detection_utils.SizeMismatchError:  # a ValueError
-        rule = f"expected {record['width']} x {record['height']} pixels, as the data set says"
-        raise TrialError(fault(record["file_name"], rule, f"{image.shape[1]} x {image.shape[0]}", fix)) from None
-    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's, of a broken PNG
-        if isinstance(error, OSError) and error.errno not in IMAGES_OWN:
-            raise  # the disk's or the network's: the trial is tried again
-        raise TrialError(fault(record["file_name"], "expected an image that can be read", str(error), fix)) from None
-    return np.array(image)
 
 
 class TrainMapper:
@@ -226,7 +203,7 @@ def _instances(image: BoxedImage, transforms: T.TransformList, shape: tuple[int,
 
 
 def _described(record: Record) -> Record:
-    return {key: record[key] for key in ("file_name", "image_id", "height", "width")}
+    return {key: record[key] for key in ("file_name", "image_id", "height", "width", "sha256") if key in record}
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:

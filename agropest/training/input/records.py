@@ -9,6 +9,8 @@ from typing import Any
 
 from detectron2.structures import BoxMode
 
+from agropest import files
+from agropest.data.annotations import require_as_converted
 from agropest.statistics.boxes import GroundTruth
 
 
@@ -34,9 +36,11 @@ def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords
         name: "train", "valid" or "test".
         annotations: its COCO JSON.
         image_root: what its file names are relative to.
-    """
-    from agropest import files
 
+    Raises:
+        ChangedInput: the annotations are not as they were written.
+    """
+    require_as_converted(annotations)
     content = files.read_json(annotations)
     ids = sorted(category["id"] for category in content["categories"])
     index = {category_id: i for i, category_id in enumerate(ids)}
@@ -57,6 +61,7 @@ def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords
             "height": image["height"],
             "width": image["width"],
             "annotations": boxes.get(image["id"], []),
+            **({"sha256": image["sha256"]} if image.get("sha256") else {}),
         }
         for image in content["images"]
     ]

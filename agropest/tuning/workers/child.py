@@ -32,7 +32,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agropest.errors import EXIT_LOST, is_out_of_gpu_memory
+from agropest.errors import EXIT_LOST, ChangedInput, is_out_of_gpu_memory
 from agropest.store.completeness import still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
 from agropest.store.trial_folder import LostClaim, TrialFolder
@@ -158,6 +158,8 @@ def _main(job: Job, connection: Connection) -> None:
 
 def _failure(error: Exception) -> tuple[TrialState, str]:
     """Returns status and reason: what the machine did to a trial can be gone on with, what it did itself cannot."""
+    if isinstance(error, ChangedInput):
+        return TrialState.INTERRUPTED, str(error)
     reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     if is_out_of_gpu_memory(error):
         return TrialState.INTERRUPTED, OUT_OF_MEMORY

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from agropest.errors import EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
+from agropest.errors import EXIT_CHANGED_INPUT, EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
 from agropest.statistics.metric import metric_value
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
@@ -33,6 +33,7 @@ PROBLEM = "problem"
 # And under this one, that another trial has trained the iterations since the last evaluation.
 TAKEN_OVER = "taken_over"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+CHANGED_INPUT = errno.ESTALE  # of agropest.errors.ChangedInput
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
 # Tune takes an actor that is free for the next trial, also where that trial's own is about to be there, which it then
@@ -81,13 +82,14 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
             return
         lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
         job = replace(job, note=lost)
+        if end.error_number == CHANGED_INPUT:  # trying again does not bring the right file back
+            break
         if attempt < retries:
             time.sleep(end.pause_s * 2**attempt)
-    if end.error_number in NO_ROOM:  # for no trial of this launch there is any
+    if end.error_number in (*NO_ROOM, CHANGED_INPUT):  # for no trial of this launch there is room, or the right file
+        problem = end.reason if end.error_number == CHANGED_INPUT else _no_room(folder, end.reason)
         reached = max(told, default=0)
-        tune.report(
-            {metric: 0.0, ITERATION: reached, "timesteps_total": reached, PROBLEM: _no_room(folder, end.reason)}
-        )
+        tune.report({metric: 0.0, ITERATION: reached, "timesteps_total": reached, PROBLEM: problem})
         return
     claimed = folder.claim()
     status = claimed.status()
@@ -166,6 +168,8 @@ def _messages(process: BaseProcess, connection: Connection) -> Iterator[Evaluati
             process.join(LEAVE_S)
             if process.exitcode == EXIT_OUT_OF_GPU_MEMORY:
                 yield _End(True, OUT_OF_MEMORY, unwritten=TrialState.INTERRUPTED)
+            elif process.exitcode == EXIT_CHANGED_INPUT:
+                yield _End(False, "an input was replaced while it trained, as its log says", error_number=CHANGED_INPUT)
             elif process.exitcode == EXIT_FAILED:
                 yield _End(True, "a process that trained with it failed, as its log says", unwritten=TrialState.FAILED)
             else:

@@ -29,6 +29,7 @@ with warnings.catch_warnings():  # fvcore calls torch.jit.script as it is import
     from detectron2.data import DatasetMapper
     from detectron2.structures import BoxMode
 
+    from agropest.training.input import mapper
     from agropest.training.input.batches import Batch, BatchStream
     from agropest.training.input.mapper import ImageReader
 
@@ -191,7 +192,7 @@ def test_an_error_of_the_disk_is_not_the_images(records: list[dict[str, Any]], m
     def fails(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("detectron2.data.detection_utils.read_image", fails)
+    monkeypatch.setattr("builtins.open", fails)
     with pytest.raises(OSError, match="Input/output error"):
         taken(BatchStream(records[:1], config(), 0), 0, 1, 0)
 
@@ -222,10 +223,13 @@ def test_a_small_set_stays_decoded_and_a_large_one_does_not(
     records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    from detectron2.data import detection_utils
+    original = mapper.read_image
 
-    original = detection_utils.read_image
-    monkeypatch.setattr(detection_utils, "read_image", lambda name, f: reads.append(name) or original(name, f))
+    def noted(record: dict[str, Any], image_format: str) -> Any:
+        reads.append(record["file_name"])
+        return original(record, image_format)
+
+    monkeypatch.setattr(mapper, "read_image", noted)
     expected = taken(BatchStream(records, config(*ALL_AUGMENTATIONS), 3, cache_bytes=0), 0, 12, 0)
     assert len(reads) >= 48
     reads.clear()
