@@ -14,6 +14,7 @@ from typing import IO, Any
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
+from agropest import files
 from agropest.errors import EnvironmentFault, fault
 from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, TimmBackbone, fetched
 from agropest.store.weights_report import WeightsReport
@@ -27,7 +28,7 @@ def cached_path(weights: str) -> Path:
     """Returns the local file of initial weights; for a zoo address the place where Detectron2 itself caches it."""
     if not weights.startswith(ZOO_SCHEME):
         return Path(weights)
-    cache = Path(os.environ.get("FVCORE_CACHE", "~/.torch/iopath_cache")).expanduser()
+    cache = files.without_tilde(os.environ.get("FVCORE_CACHE", "~/.torch/iopath_cache"))
     return cache / "detectron2" / weights.removeprefix(ZOO_SCHEME)
 
 
@@ -62,8 +63,6 @@ def _fetch(address: str, path: Path) -> None:
     import urllib.request
 
     from rich.progress import wrap_file
-
-    from agropest import files
 
     with urllib.request.urlopen(address, timeout=20) as reply:
         size = int(reply.headers.get("Content-Length", 0)) or None

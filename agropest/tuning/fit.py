@@ -19,6 +19,7 @@ from agropest.training.run_context import Setting
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import require_own_ray
 from agropest.tuning.ray.ray_names import named_trainable
+from agropest.tuning.ray.ray_watch import RayEndedToo, dead_process
 from agropest.tuning.session import Session
 from agropest.tuning.watch.trackers import build_trackers, hyperparameters
 from agropest.tuning.workers import child
@@ -90,6 +91,8 @@ def fit(session: Session, trials: Sequence[TrialSpec], scheduler: Any) -> None:
         shutdown.say()
         if problem := store.problem():  # nothing can be stored any more
             shutdown.cannot_continue(problem)
+        if shutdown.signal_number and dead_process():  # systemd and SLURM send SIGTERM to every process of the launch
+            raise RayEndedToo
         require_own_ray()
 
     trainable = tune.with_parameters(relay, jobs=jobs, metric=spec.metric, retries=spec.retries)
@@ -119,6 +122,8 @@ def fit(session: Session, trials: Sequence[TrialSpec], scheduler: Any) -> None:
         try:
             tuner.fit()
         except TuneError as error:  # what failed in one of our callbacks, with its traceback as the message
+            if shutdown.signal_number and RayEndedToo.__name__ in str(error):
+                return
             logger.exception("Tune ended with an error")
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
             log = session.launch.folder / "launch.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ from agropest.tuning.fit import fit
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import connected
 from agropest.tuning.ray.library_output import library_output_to
+from agropest.tuning.ray.private_folder import private_folder
+from agropest.tuning.ray_loss import ended_where_ray_is_gone
 from agropest.tuning.session import Session
 from agropest.tuning.shutdown import ShutdownRequest
 from agropest.tuning.spending import Spending
@@ -49,12 +52,14 @@ class Outcome:
     """How a launch ended.
 
     Attributes:
+        signal_number: of the signal that interrupted it; 0 where none did.
         spent: which limit of the budget ended it, in words; empty where none did.
     """
 
     interrupted: bool
     all_ended_well: bool
     spent: str = ""
+    signal_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,16 +154,23 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
             progress.say(remark)
         shutdown = ShutdownRequest(progress)
         around.enter_context(shutdown.on_signals())
+        folder = None
         if not launch.ray.cluster:
+            folder = around.enter_context(private_folder(progress.say))
             around.enter_context(warm_server_for_all())
-        with connected(launch.ray, progress.say) as dashboard:
+        ended = functools.partial(_wait_for_checkpoints, work.pending, store, progress)
+        with (
+            connected(launch.ray, progress.say, folder) as dashboard,
+            ended_where_ray_is_gone(launch, progress, shutdown, ended, folder),
+        ):
+            shutdown.listen()
             if dashboard:
                 progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
             sizing = sizing_here(launch.dataset, store, progress.say, cluster=bool(launch.ray.cluster))
             with shutdown.breaking_off():
                 pending = with_kept_shares(work.pending if shutdown else sizing.resolve(work.pending), store)
             if shutdown:
-                return Outcome(True, False)
+                return Outcome(True, False, signal_number=shutdown.signal_number)
             for remark in sizing.remarks:
                 progress.say(remark)
             _require_resources(pending)
@@ -178,7 +190,7 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
             settle(pending, store)
     if shutdown.problem:
         raise EnvironmentFault(shutdown.problem)
-    return Outcome(shutdown.interrupted, _all_ended_well(launch), spending.spent)
+    return Outcome(shutdown.interrupted, _all_ended_well(launch), spending.spent, shutdown.signal_number)
 
 
 @contextlib.contextmanager

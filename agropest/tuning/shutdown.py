@@ -6,8 +6,30 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 from agropest.tuning.watch.progress import Progress
+
+TERMINALS = ("/dev/pts/", "/dev/tty")
+# Ctrl-C; docker, Kubernetes, systemd and SLURM; a terminal that is closed; SLURM's warning before the time is over.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+EXIT_FAULT, EXIT_BY_PERSON, EXIT_BY_MACHINE = 2, 130, 143
+
+
+def exit_code(signal_number: int) -> int:
+    """Returns with what a launch exits that a signal has ended: 143 where the machine wants its place back."""
+    return EXIT_BY_MACHINE if signal_number in (signal.SIGTERM, signal.SIGUSR1) else EXIT_BY_PERSON
+
+
+def leave_lost_terminal() -> None:
+    """Sends what would be printed on a terminal that was closed to nowhere: writing there is an error."""
+    for path in Path("/proc/self/fd").iterdir():
+        descriptor = int(path.name)
+        with contextlib.suppress(OSError):
+            if str(path.readlink()).startswith(TERMINALS) and not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
 
 
 class ShutdownRequest:
@@ -17,12 +39,13 @@ class ShutdownRequest:
         progress: the console, where the request is said.
 
     Attributes:
-        interrupted: by Ctrl-C or SIGTERM.
+        interrupted: by Ctrl-C or another signal of ``SIGNALS``.
+        signal_number: of the first one; 0: none.
         problem: of the machine, as a fault; empty where there is none.
     """
 
     def __init__(self, progress: Progress) -> None:
-        self.interrupted, self.problem = False, ""
+        self.interrupted, self.problem, self.signal_number = False, "", 0
         self._progress, self._said, self._raises = progress, False, False
 
     def __bool__(self) -> bool:
@@ -37,17 +60,28 @@ class ShutdownRequest:
         if self and not self._said:
             self._said = True
             again = " (again to stop at once)" if self.interrupted else ""
-            self._progress.say(f"stopping: running trials save a checkpoint{again}")
+            by = f"{signal.Signals(self.signal_number).name}: " if self.signal_number not in (0, signal.SIGINT) else ""
+            self._progress.say(f"{by}stopping: running trials save a checkpoint{again}")
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) asks for the end; the second ends the process at once."""
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        """The first Ctrl-C (or other signal of ``SIGNALS``) asks for the end; the second ends the process at once."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.listen()
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Takes the signals over, also again after ``ray.init``, which puts a handler of its own in SIGTERM's place.
+
+        A hang-up that is ignored stays so: that is what ``nohup`` is for.
+        """
+        for number in SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     @contextlib.contextmanager
     def breaking_off(self) -> Iterator[None]:
@@ -65,7 +99,9 @@ class ShutdownRequest:
             try:
                 self._progress.close()
             finally:
-                os._exit(130)
-        self.interrupted = True
+                os._exit(exit_code(number))
+        self.interrupted, self.signal_number = True, number
+        if number == signal.SIGHUP:
+            leave_lost_terminal()
         if self._raises:
             raise KeyboardInterrupt

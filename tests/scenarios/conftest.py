@@ -17,6 +17,8 @@ import pytest
 from tests.conftest import write_tiny_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
+# In the environment of the launch that tests look at; it must be nowhere else.
+SECRETS = {"AWS_SECRET_ACCESS_KEY": "secret-aws-4711", "WANDB_API_KEY": "secret-wandb-4711"}
 LIMIT_S = 600  # what hangs; a machine may be slow
 
 
@@ -69,7 +71,7 @@ def running(endless_sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("running")
     never = ["--set", "SOLVER.MAX_ITER=1000000", "--set", "TEST.EVAL_PERIOD=20", "--set", "silence=[no-effect]"]
     command = [sys.executable, str(ROOT / "launch.py"), str(endless_sweep), "--results", str(folder / "r"), *never]
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | SECRETS
     with open(folder / "log.txt", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=environment)
     launch = Running(process, folder / "log.txt", folder / "r")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agropest.tuning.shutdown import ShutdownRequest
+from agropest.tuning.shutdown import ShutdownRequest, exit_code, leave_lost_terminal
 
 
 class Console:
@@ -54,6 +56,51 @@ def test_the_first_asks_and_the_second_ends_at_once(console: Any, monkeypatch: p
         assert codes == [130]
     assert console.is_closed
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGHUP, 130), (signal.SIGINT, 130)]
+)
+def test_every_signal_that_ends_a_launch_asks_for_the_end(
+    console: Any, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    monkeypatch.setattr("os._exit", lambda code: None)
+    before, end = signal.getsignal(number), ShutdownRequest(console)
+    with end.on_signals():
+        signal.signal(number, lambda *_: pytest.fail("ray.init's own handler"))
+        end.listen()
+        signal.raise_signal(number)
+        end.say()
+    assert end.interrupted and exit_code(end.signal_number) == code
+    assert (number.name in console.said[0]) is (number != signal.SIGINT)
+    assert signal.getsignal(number) is before
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored(console: Any) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        end = ShutdownRequest(console)
+        with end.on_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert not end
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_was_printed_on_a_terminal_that_is_closed_goes_nowhere(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    with open(tmp_path / "file", "wb") as file:
+        try:
+            leave_lost_terminal()
+            os.write(theirs, b"it is there")
+            assert os.read(ours, 100) == b"it is there"
+            os.close(ours)
+            leave_lost_terminal()
+            os.write(theirs, b"it has gone")  # an OSError, were it still the terminal
+            os.write(file.fileno(), b"a file stays")
+        finally:
+            os.close(theirs)
+    assert (tmp_path / "file").read_bytes() == b"a file stays"
 
 
 def test_what_has_nothing_to_save_is_broken_off(console: Any) -> None:

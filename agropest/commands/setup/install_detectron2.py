@@ -9,8 +9,8 @@ deformable convolution, COCOeval_opt) raises an error that says so; ROIAlign and
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -93,12 +93,7 @@ def build_wheel(folder: Path) -> Path:
         if importlib.util.find_spec(module) is None:
             fix = "run pip install -r requirements.txt first"
             raise EnvironmentFault(fault("install-detectron2", f"needs the package {module}", None, fix))
-    _pip("download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "-d", str(folder), SDIST)
-    sdist = next(folder.glob("*.tar.gz"))
-    digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
-    if digest != SDIST_SHA256:
-        fix = "the index served another file than the one this was written for; look at it before you install it"
-        raise EnvironmentFault(fault(sdist.name, f"expected sha256 {SDIST_SHA256}", digest, fix))
+    sdist = _download(folder)
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     source = sdist.with_name(sdist.name.removesuffix(".tar.gz"))
@@ -110,6 +105,27 @@ def build_wheel(folder: Path) -> Path:
     (project / "detectron2" / "_C.py").write_text(EXTENSION_STAND_IN)
     _pip("wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(project))
     return next(folder.glob("detectron2-*.whl"))
+
+
+def _download(folder: Path) -> Path:
+    """Returns the sdist; pip runs its setup.py for the metadata, and compares the hash before it does.
+
+    Raises:
+        EnvironmentFault: the index cannot be reached, or serves another file.
+    """
+    wanted = folder / "requirements.txt"
+    wanted.write_text(f"{SDIST} --hash=sha256:{SDIST_SHA256}\n")
+    words = ("--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes")
+    try:
+        _pip("download", *words, "-d", str(folder), "-r", str(wanted))
+    except EnvironmentFault as error:
+        if "DO NOT MATCH" not in str(error):
+            raise
+        found = re.search(r"Got\s+([0-9a-f]{64})", str(error))
+        fix = "the index served another file than the one this was written for; look at it before you install it"
+        told = found[1] if found else "another file"
+        raise EnvironmentFault(fault(SDIST, f"expected sha256 {SDIST_SHA256}", told, fix)) from None
+    return next(folder.glob("*.tar.gz"))
 
 
 def _pip(*words: str) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 HELP = "run the trials of a sweep that are not done yet, rank them, and write the tables"
 ALIASES = ("run",)
-EPILOG = "Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted."
+EPILOG = "Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted; 143 by SIGTERM or SIGUSR1."
 PAGE_REFRESH_S = 10
-EXIT_OK, EXIT_TRIALS, EXIT_INTERRUPTED = 0, 1, 130
+EXIT_OK, EXIT_TRIALS = 0, 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +133,7 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
     from agropest.report.console_summary import print_summary
     from agropest.report.export import write_exports
     from agropest.store.records import TrialState
+    from agropest.tuning.shutdown import exit_code
 
     spec, store, truths = launch.spec, launch.store, record.ground_truths()
     comparison = compare_trials(
@@ -142,7 +143,7 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
     write_exports(record, store, comparison, rows)
     print_summary(console, spec, rows, comparison, launch.folder)
     if outcome.interrupted:
-        return EXIT_INTERRUPTED
+        return exit_code(outcome.signal_number)
     if outcome.spent:
         left = [f"{row.label}/s{row.seed}" for row in rows if not row.status.has_ended]
         names = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from agropest.errors import EnvironmentFault, fault
+from agropest.tuning.ray.private_folder import token_path
+from agropest.tuning.ray.ray_watch import dead_process, gone, speaks_grpc
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ def exposure_warning(host: str) -> str:
 
 
 def require_token(host: str) -> str:
-    """Refuses a dashboard that anybody could use without Ray's token.
+    """Refuses a Ray of this machine that people elsewhere could use without its token.
 
     Returns:
         What a person must know where it is started without one all the same; else empty.
@@ -112,25 +114,27 @@ def require_token(host: str) -> str:
         EnvironmentFault: token authentication is off, and the dashboard is to listen elsewhere.
     """
     mode = os.environ.get("RAY_AUTH_MODE", "token")
-    if mode == "token":
+    if mode.lower() == "token":
         return ""
     if not is_loopback(host):
         fix = "unset RAY_AUTH_MODE, or leave --dashboard-host out"
         rule = f"a dashboard on {host} is for those who have Ray's token"
         raise EnvironmentFault(fault("RAY_AUTH_MODE", rule, mode, fix))
     return (
-        f"WARNING: RAY_AUTH_MODE={mode} turns Ray's token off: every user of this machine can run code as you through "
-        "the dashboard. Unset it, or say --no-dashboard."
+        f"WARNING: RAY_AUTH_MODE={mode} turns Ray's token off: every user of this machine can run code as you, through "
+        "the dashboard or the code that Ray keeps for its workers. Unset it."
     )
 
 
 @contextlib.contextmanager
-def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator[str]:
+def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Path | None = None) -> Iterator[str]:
     """Connects to Ray for the duration; yields the dashboard's address, empty where there is none.
 
     Args:
         options: which Ray.
         say: is told what happens, for the person who waits, and whether it is of no interest once a trial runs.
+        folder: of this launch alone, for the files and sockets of a Ray that is started; None: Ray's own, which
+            everybody may write to.
 
     Raises:
         EnvironmentFault: there is no cluster at the address, or packages are missing.
@@ -142,19 +146,24 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
     wanted = {**ENVIRONMENT, **(ONE_MACHINE if alone else {})}
     os.environ.update({name: os.environ.get(name, value) for name, value in wanted.items()})
     dashboard = options.starts_dashboard() if own else None
-    if dashboard:  # said before anything listens
-        for warning in (require_token(options.dashboard_host), exposure_warning(options.dashboard_host)):
-            if warning:
-                say(warning, False)
+    # Said before anything listens. Without a dashboard, too, others could overwrite the pickled code in Ray's GCS.
+    host = options.dashboard_host if dashboard else LOOPBACK  # a cluster decides on its own
+    for warning in (require_token(host), exposure_warning(host)):
+        if warning:
+            say(warning, False)
     if ignored := options.without_effect():
         say(f"the cluster at {address} decides on its dashboard: {', '.join(ignored)} changes nothing", False)
     started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}
+    if own and folder is not None:
+        started["_temp_dir"] = str(folder / "ray")
     import ray
 
     say("starting Ray" if own else f"connecting to Ray at {address}", True)
     try:
         if not own:
-            _require_reachable(address, "--address" if options.address else "RAY_ADDRESS")
+            where = "--address" if options.address else "RAY_ADDRESS"
+            _require_reachable(address, where)
+            _require_ray(address, where)
         with _agent_on_any_port() if own else contextlib.nullcontext():
             context = ray.init(
                 address="local" if own else address,
@@ -174,6 +183,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None]) -> Iterator
         raise _not_started(error) from None
     try:
         _protect_token()
+        _propagate_no_secrets()
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         with _interrupt_ends_at_once():
@@ -190,19 +200,51 @@ def _require_reachable(address: str, where: str) -> None:
     Raises:
         EnvironmentFault: it cannot be connected to.
     """
-    from ray._private.services import canonicalize_bootstrap_address
-
     try:
-        # auto: where the last one was started
-        found = address if ":" in address else str(canonicalize_bootstrap_address(address))
-        host, _, port = found.rpartition("://")[2].rpartition(":")
-        if not port.isdecimal():
-            raise ValueError("no port in it")
-        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
+        socket.create_connection(_host_and_port(address), REACHED_WITHIN_S).close()
     except (OSError, OverflowError, ValueError) as error:
         reason = f"{address}: {getattr(error, 'strerror', None) or error}"
         fix = f"give the address of a running cluster (host:6379), or leave {where} out"
         raise EnvironmentFault(fault(where, "expected a Ray cluster", reason, fix)) from None
+
+
+def _require_ray(address: str, where: str) -> None:
+    """Refuses an address where something else than Ray listens: ``ray.init`` would wait for it without end.
+
+    Raises:
+        EnvironmentFault: it does not speak Ray's protocol.
+    """
+    try:
+        is_ray = speaks_grpc(*_host_and_port(address), REACHED_WITHIN_S)
+    except (OSError, OverflowError, ValueError):
+        return  # it has gone since it was reached; ray.init says so
+    if not is_ray:
+        fix = f"give the address of a running cluster (host:6379; `ray status` tells it), or leave {where} out"
+        raise EnvironmentFault(fault(where, "expected a Ray cluster", f"{address}: something else listens there", fix))
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Returns where a cluster listens.
+
+    Raises:
+        ValueError: there is no port in its address.
+    """
+    from ray._private.services import canonicalize_bootstrap_address
+
+    # auto: where the last one was started
+    found = address if ":" in address else str(canonicalize_bootstrap_address(address))
+    host, _, port = found.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        raise ValueError("no port in it")
+    return host.strip("[]"), int(port)
+
+
+def _propagate_no_secrets() -> None:
+    """Keeps AWS keys out of the runtime environments of Tune's actors, which Ray writes to files that others read."""
+    from ray.tune.execution import class_cache
+
+    kept = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")}
+    class_cache.ENV_VARS_TO_PROPAGATE = kept
 
 
 def _not_started(error: Exception) -> EnvironmentFault:
@@ -230,15 +272,8 @@ def require_own_ray() -> None:
     Raises:
         EnvironmentFault: one of its processes was killed; it would take Ray half a minute to find out.
     """
-    from ray._private import worker
-
-    node = worker._global_node
-    if node is None or not node.is_head():
-        return
-    gone = [name for name, process in node.dead_processes() if name in ("raylet", "gcs_server")]
-    if gone:
-        fix = "the machine may have run out of memory; launch again: it goes on from what is stored"
-        raise EnvironmentFault(fault("Ray", "expected its processes to stay", f"{gone[0]} was killed", fix))
+    if name := dead_process():
+        raise EnvironmentFault(gone(name))
 
 
 @contextlib.contextmanager
@@ -259,7 +294,7 @@ def _agent_on_any_port() -> Iterator[None]:
 
 def _protect_token() -> None:
     """Makes the token with which Ray's processes know each other readable by its owner alone; Ray writes it 0644."""
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    path = token_path()
     with contextlib.suppress(OSError):
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)

@@ -83,6 +83,10 @@ def test_a_dashboard_without_a_token_is_warned_of(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert "RAY_AUTH_MODE=disabled" in said_before_the_start(monkeypatch, RayOptions(None, True))
+    # Without a dashboard, too: others could overwrite the pickled code in Ray's store.
+    assert "RAY_AUTH_MODE=disabled" in said_before_the_start(monkeypatch, RayOptions(None, False))
+    assert "RAY_AUTH_MODE=disabled" in said_before_the_start(monkeypatch, RayOptions("127.0.0.1:6379"))
+    monkeypatch.delenv("RAY_AUTH_MODE")
     assert "WARNING" not in said_before_the_start(monkeypatch, RayOptions(None, False))
 
 
