@@ -14,7 +14,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from agropest.statistics.racing import Stop
+from agropest.statistics.entrant import Stop
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.stopping.stopping_state import StoppingState
 from agropest.tuning.workers.trainable import ITERATION

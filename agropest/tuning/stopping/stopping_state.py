@@ -8,18 +8,21 @@ from dataclasses import replace
 from functools import cached_property
 
 from agropest.data.dataset import Dataset
-from agropest.statistics.bootstrap import replicate
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import Targets, match, read_targets
-from agropest.statistics.metric import basis_of
-from agropest.statistics.racing import FEWEST_SOURCES, Entrant, Known, RaceRule, Sample, Stop, halving, race
+from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.entrant import Entrant, Sample, Stop
+from agropest.statistics.halving import halving
+from agropest.statistics.matching import Targets, read_targets
+from agropest.statistics.racing import FEWEST_SOURCES, Known, RaceRule, race
+from agropest.statistics.training_noise import NoiseVariance
 from agropest.store.records import OUT_OF_MEMORY, TrialState
 from agropest.store.store import Store
+from agropest.store.stored_samples import StoredSamples
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.learning_rate import curve_key, decay_to_come, start_key
 from agropest.sweep.sections.stop_rule import HYPERBAND, RACE, StopRule
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.stopping.race_noise import seed_noise_at_start
 
 RESAMPLES = 1000
 METHODS = (RACE, HYPERBAND)
@@ -43,7 +46,7 @@ class StoppingState:
         store: Store,
     ) -> None:
         self.rule, self.metric, self.stopper = spec.stop, spec.metric, spec.stopper
-        self.left_out, self.store = left_out, store
+        self.left_out, self.store, self._spec, self._trials = left_out, store, spec, trials
         self._folders = {trial.name: store.folder(trial) for trial in trials}
         self._annotations = dataset.splits["valid"].annotations
         self._by_label: dict[str, list[TrialSpec]] = {}
@@ -57,7 +60,6 @@ class StoppingState:
         self._stored: dict[str, set[int]] = {}
         self._status: dict[str, str] = {}
         self._over: set[str] = set()  # names of trials of which no evaluation will come before the next launch
-        self._samples: dict[tuple[str, int], Sample] = {}
         self._known: Known = {}
         for trial in trials:
             self.note(trial)
@@ -105,6 +107,7 @@ class StoppingState:
             allowance=self.rule.allowance,
             equal_allowance=self.rule.equal_allowance,
             indifference=self.rule.indifference,
+            seed_noise=self._seed_noise,
         )
         return race(entrants, race_rule, self._known)
 
@@ -112,6 +115,15 @@ class StoppingState:
     def num_sources(self) -> int:
         """Independent validation images."""
         return self._targets.num_groups
+
+    @cached_property
+    def _seed_noise(self) -> NoiseVariance:
+        return seed_noise_at_start(self._spec, self._trials, self._read)
+
+    @cached_property
+    def _read(self) -> StoredSamples:
+        resamples = RESAMPLES if self.rule.method == RACE else 1  # HyperBand looks at the metric alone
+        return StoredSamples(self.store, self._targets, self.metric, resamples)
 
     @cached_property
     def _targets(self) -> Targets:
@@ -129,25 +141,11 @@ class StoppingState:
         for iteration in sorted(known):
             if all(iteration in self._stored[trial.name] for trial in will_come):
                 there = [trial for trial in trials if iteration in self._stored[trial.name]]
-                samples[iteration] = Sample.mean([self._sample(trial, iteration) for trial in there])
+                samples[iteration] = Sample.mean([self._read.of(trial, iteration) for trial in there])
         stand = [t for t in will_come if t.name in self._over or t.name in self.left_out]
         comes_until = min((self.reached(t.name) for t in stand), default=math.inf)
         is_over = len(stand) == len(will_come)
         return replace(self._outlines[label], samples=samples, is_over=is_over, comes_until=comes_until)
-
-    def _sample(self, trial: TrialSpec, iteration: int) -> Sample:
-        key = (trial.name, iteration)
-        if key not in self._samples:
-            folder = self.store.folder(trial)
-            record = next(r for r in folder.read_evaluations("valid") if r.iteration == iteration)
-            basis = basis_of(self.metric)
-            boxes = Boxes.load(folder.boxes_path(record))
-            found = match(self._targets, boxes, trial.config["TEST.DETECTIONS_PER_IMAGE"], [basis.area])
-            resamples = RESAMPLES if self.rule.method == RACE else 1  # HyperBand looks at the metric alone
-            drawn = replicate(found, basis, resamples, 0, trial.config["TEST.DEPLOYED_SCORE_THRESH"])
-            value, replicates = drawn.of(self.metric)
-            self._samples[key] = Sample(float("nan") if value is None else value, replicates)
-        return self._samples[key]
 
 
 def open_stopping_state(
