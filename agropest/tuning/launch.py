@@ -20,6 +20,7 @@ from agropest.data.set_apart import SetApart
 from agropest.errors import DataError, fault
 from agropest.machine import Machine, this_machine
 from agropest.planning.capacity import node_of, unplaceable
+from agropest.planning.early_stopping import why_nothing_stops
 from agropest.planning.measurable import require_ground_truth
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.metric import require_metric
@@ -31,6 +32,7 @@ from agropest.sweep.lint import NO_EFFECT, Remark, lint
 from agropest.sweep.lint.subject import first_seeds
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.guard import require_guards
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.ray.connection import RayOptions
@@ -101,6 +103,16 @@ class Launch:
         return all_sharing(self.trials, self.store, with_checkpoints(self.store))
 
     @cached_property
+    def why_nothing_stops(self) -> str:
+        """Why early stopping stops nothing although the sweep asks for it; empty where it may."""
+        return why_nothing_stops(self.spec.stop, self.trials, self.dataset)
+
+    @property
+    def planned_stop(self) -> StopRule:
+        """The rule of early stopping that a forecast may count on."""
+        return StopRule() if self.why_nothing_stops else self.spec.stop
+
+    @cached_property
     def unplaceable(self) -> list[str]:
         """A fault for every demand of pending trials that this machine cannot meet; nothing is known of a cluster."""
         return [] if self.ray.cluster else unplaceable(self.pending, [node_of(this_machine())])
@@ -140,7 +152,7 @@ class Launch:
         """Returns what sized trials that are not done are expected to take on a machine."""
         spec, num_images = self.spec, self.dataset.num_images
         known = reached(self.sharing, pending, self.store, spec.metric)
-        return forecast_sweep(spec.stop, pending, self.store, machine, num_images, spec.baseline, known)
+        return forecast_sweep(self.planned_stop, pending, self.store, machine, num_images, spec.baseline, known)
 
     def next_round(self) -> Launch | None:
         """Returns the launch of the next round that the search suggests; None where there is none."""

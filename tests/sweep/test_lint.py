@@ -119,6 +119,16 @@ def test_a_grace_period_that_ends_before_anything_is_evaluated(method: str, tmp_
         assert of(tmp_path, text, agropest) == ({("early-stopping", "baseline")} if told else set())
 
 
+@pytest.mark.parametrize("method", ["asha", "race", "median", "hyperband"])
+def test_a_grace_period_past_the_last_evaluation_that_can_stop_anything(
+    method: str, tmp_path: Path, agropest: Dataset
+) -> None:
+    """Of 40,000 iterations, one evaluation every 5,000, nothing is saved by a stop at the last."""
+    for grace, told in ((35_000, False), (35_001, True), (50_000, True)):
+        text = f"variants: {{baseline: {{}}}}\nstop: {{method: {method}, grace_period_iters: {grace}}}\n"
+        assert of(tmp_path, text, agropest) == ({("early-stopping", "baseline")} if told else set())
+
+
 @pytest.mark.parametrize(
     ("period", "told"),
     [

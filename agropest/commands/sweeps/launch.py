@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 HELP = "run the trials of a sweep that are not done yet, rank them, and write the tables"
 ALIASES = ("run",)
-EPILOG = "Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted; 143 by SIGTERM or SIGUSR1."
+EPILOG = (
+    "Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted; "
+    "143 by SIGTERM or SIGUSR1."
+)
 PAGE_REFRESH_S = 10
 EXIT_OK, EXIT_TRIALS = 0, 1
 

@@ -57,6 +57,8 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
     for line in [*stages_in_words(stage_tree(launch.trials), launch.trials), in_words(forecast)]:
         show(line)
+    if launch.why_nothing_stops:
+        show(launch.why_nothing_stops)
     for line in launch.unplaceable:
         show(f"a launch here would stop: {line}")
     if fresh:

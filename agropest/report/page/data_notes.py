@@ -24,8 +24,8 @@ def data_notes(record: SweepRecord) -> list[str]:
         return []
     shared = Counter(finding.split for finding in findings if finding.rule == "picture-in-two-splits")
     notes = [
-        f"{number} of {record.splits[split].num_images} pictures of {split} are in an earlier split, too, byte for byte: "
-        f"{WHY[split]}."
+        f"{number} of {record.splits[split].num_images} pictures of {split} are in an earlier split, too, "
+        f"byte for byte: {WHY[split]}."
         for split, number in shared.items()
         if split in WHY and split in record.splits
     ]

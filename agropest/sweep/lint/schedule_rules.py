@@ -79,6 +79,12 @@ def early_stopping(subject: Subject) -> Iterator[str]:
                 f"{trial.label}: is evaluated only at its end: {rule.method} can stop nothing; set TEST.EVAL_PERIOD, "
                 "or stop: none"
             )
+        last = max(trial.evaluation_iters[:-1], default=trial.max_iter)
+        if last < trial.max_iter and rule.grace_period_iters > last:
+            yield (
+                f"{trial.label}: stop.grace_period_iters {rule.grace_period_iters} is past the last evaluation before "
+                f"the end (iteration {last}): {rule.method} can stop nothing; give at most {last}, or stop: none"
+            )
         first = _first_rung(subject, trial) if rule.method == HYPERBAND else rule.grace_period_iters
         if 0 < first < warm_up:
             yield (

@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import cached_property
 
 from agropest.data.dataset import Dataset
+from agropest.planning.early_stopping import why_nothing_stops
 from agropest.statistics.boxes import GroundTruth
 from agropest.statistics.entrant import Entrant, Sample, Stop
 from agropest.statistics.halving import halving
 from agropest.statistics.matching import Targets, read_targets
-from agropest.statistics.racing import FEWEST_SOURCES, Known, RaceRule, race
+from agropest.statistics.racing import Known, RaceRule, race
 from agropest.statistics.training_noise import NoiseVariance
 from agropest.store.records import OUT_OF_MEMORY, TrialState
 from agropest.store.store import Store
@@ -153,10 +154,10 @@ def open_stopping_state(
 ) -> StoppingState | None:
     """Returns the stopping of a sweep that is stopped by them; None where another rule stops, or nothing can be."""
     outlines = {trial.label: _outline(trial.label, trial, spec.stop) for trial in reversed(trials)}
-    if spec.stop.method not in METHODS or len(outlines) < 2 or not any(one.looks for one in outlines.values()):
+    if spec.stop.method not in METHODS or not any(one.looks for one in outlines.values()):
         return None
-    stopping = StoppingState(spec, trials, left_out, dataset, store)
-    return None if spec.stop.method == RACE and stopping.num_sources < FEWEST_SOURCES else stopping
+    is_idle = bool(why_nothing_stops(spec.stop, trials, dataset))
+    return None if is_idle else StoppingState(spec, trials, left_out, dataset, store)
 
 
 def record_stop(folder: TrialFolder, iteration: int, reason: str, stopper: str) -> None:
