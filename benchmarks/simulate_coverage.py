@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, expit, ndtr
 
-from agropest.analysis.comparison import Candidate, Drawn, compare_candidates
+from agropest.analysis.candidates import Candidate, Drawn
+from agropest.analysis.comparison import compare_candidates
 from agropest.statistics.average_precision import AP, CLASS_PREFIX
 from agropest.statistics.bootstrap import Replicates, replicate
 from agropest.statistics.inference import INCONCLUSIVE, Sampled, compare, estimate

@@ -7,8 +7,9 @@ Finished variants are compared by the evaluation that validation chose. A varian
 (stopped, failed, running) is compared with the baseline, seed by seed, at the last iteration that both have evaluated,
 is never ranked, and is never said to tie with the best: the seeds that were let finish would speak for it alone.
 
-With several seeds the bootstrap draws seeds as well as images. The spread across seeds is given apart from the
-interval; one seed says nothing about it.
+A verdict is about a variant: its error has two parts, images and seeds. What a seed does is pooled over the variants
+that have several, else borrowed from other sweeps of the store with the same data and baseline; where nothing is known
+of it, the verdict is unknown, and what is said is said of the checkpoints.
 """
 
 from __future__ import annotations
@@ -18,24 +19,31 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from agropest.analysis.candidates import Candidate, Drawn
+from agropest.analysis.evidence import Bench, Borrowed
 from agropest.analysis.guards import GuardResult, guarded
+from agropest.analysis.sentences import sentence
 from agropest.statistics.average_precision import CLASS_PREFIX
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.effects import contrasts
 from agropest.statistics.inference import (
-    BETTER,
     CONFIDENCE,
     INCONCLUSIVE,
-    WORSE,
+    UNFINISHED,
+    UNKNOWN,
     Difference,
     Estimate,
+    Sampled,
     compare,
     estimate,
     ties,
 )
 from agropest.statistics.matching import Targets
-from agropest.statistics.metric import num_boxes_behind
-from agropest.statistics.sums import mean_over_seeds, minus, weighted_sum
+from agropest.statistics.metric import AP_WORST, missing_classes, num_boxes_behind
+from agropest.statistics.rare_classes import FewImages, few_images
+from agropest.statistics.seed_noise import SeedNoise
+from agropest.statistics.selection import of_the_first
+from agropest.statistics.sums import mean_over_seeds
 from agropest.store.records import TrialState
 from agropest.sweep.factors import APPLIED
 from agropest.sweep.sections.guard import Guard
@@ -68,6 +76,8 @@ class ComparedVariant:
         gap: validation minus test, as :class:`Estimate`.
         test_difference: to the baseline on test; only of the variant that validation ranks first.
         notes: what a reader must know.
+        corrected: of the first of several: ``estimate`` less what being chosen as the highest adds to it.
+        few: the part of the difference that rests on classes in few images; None where there is none.
     """
 
     label: str
@@ -89,6 +99,33 @@ class ComparedVariant:
     gap: Estimate | None = None
     test_difference: Difference | None = None
     notes: tuple[str, ...] = ()
+    corrected: Estimate | None = None
+    few: FewImages | None = None
+
+
+@dataclass(frozen=True)
+class SeedFacts:
+    """What is known of what another seed does to a variant.
+
+    Attributes:
+        sd: standard deviation that it makes in the metric of one training.
+        freedom: degrees of freedom of its square.
+        trainings, variants: behind it.
+        source: where they are from, in words.
+    """
+
+    sd: float
+    freedom: float
+    trainings: int
+    variants: int
+    source: str
+
+    @staticmethod
+    def of(noise: SeedNoise | None) -> SeedFacts | None:
+        """Returns the facts for people; None where nothing is known, or files are compared."""
+        if noise is None or not noise.num_trainings:
+            return None
+        return SeedFacts(noise.sd, noise.total.freedom, noise.num_trainings, noise.num_variants, noise.source)
 
 
 @dataclass(frozen=True)
@@ -122,6 +159,11 @@ class Comparison:
         sentence: what is known, in one sentence.
         effects: of the factors, where the sweep has some and their variants have finished.
         damaged: names of finished trials of which something is missing or damaged; they count as interrupted.
+        seeds: what is known of seeds; None where nothing is, or where files are compared.
+        missing: classes of the metric that the split has nothing of: it is a mean over the others.
+        num_classes: that the metric is to be a mean of; 1 where it is no mean.
+        is_of_checkpoints: what is compared are prediction files: verdicts are about them, on these images.
+        low_by: of ``AP_worst``: by how much it is too low because the lowest of several noisy values is chosen.
     """
 
     metric: str
@@ -135,48 +177,11 @@ class Comparison:
     sentence: str
     effects: tuple[Effect, ...] = ()
     damaged: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Replicates of one variant, one for each seed.
-
-    Attributes:
-        metric: of the metric.
-        by_class: of AP, for the classes and the guards.
-        deployed: AP at the deployed score threshold.
-    """
-
-    seeds: tuple[int, ...] = ()
-    iterations: tuple[int, ...] = ()
-    metric: tuple[Replicates, ...] = ()
-    by_class: tuple[Replicates, ...] = ()
-    deployed: tuple[float | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A variant before anything is compared.
-
-    Attributes:
-        shown: behind its own figures.
-        against: the two sides of its difference to the baseline, where these are not both ``shown``: at equal
-            iterations, because one of them has not finished.
-        test: of the same checkpoints on the test split.
-        test_deployed: AP there at the deployed score threshold.
-        levels: of the factors, where the variant is one of a design.
-        is_apart: it has not finished, and nothing was evaluated at the same seed and iteration as the baseline.
-    """
-
-    label: str
-    status: str
-    shown: Drawn
-    against: tuple[Drawn, Drawn] | None = None
-    test: tuple[Replicates, ...] = ()
-    test_deployed: tuple[float | None, ...] = ()
-    notes: tuple[str, ...] = ()
-    levels: Mapping[str, str] = field(default_factory=dict)
-    is_apart: bool = False
+    seeds: SeedFacts | None = None
+    missing: tuple[str, ...] = ()
+    num_classes: int = 1
+    is_of_checkpoints: bool = False
+    low_by: float | None = None
 
 
 def compare_candidates(
@@ -186,38 +191,67 @@ def compare_candidates(
     targets: Targets,
     guards: Sequence[Guard] = (),
     design: str = "",
+    borrowed: Borrowed | None = None,
+    is_of_checkpoints: bool = False,
 ) -> Comparison:
-    """Returns what can be said of candidates whose replicates are drawn alike; ``design`` is that of their factors."""
+    """Returns what can be said of candidates whose replicates are drawn alike.
+
+    Args:
+        design: of their factors.
+        borrowed: for what a seed does, where the candidates show nothing of it.
+        is_of_checkpoints: prediction files are compared, not variants.
+    """
+    bench = Bench(candidates, borrowed, is_of_checkpoints)
     base = next((one for one in candidates if one.label == baseline), None)
-    differences = _differences(candidates, base, metric)
-    near_best = _near_best(candidates, metric)
-    variants = [_compared(one, base, metric, differences.get(one.label), guards) for one in candidates]
+    differences = _differences(bench, base, metric)
+    near_best = _near_best(bench, metric)
+    variants = [_compared(bench, one, base, metric, differences.get(one.label), guards) for one in candidates]
     variants.sort(key=lambda one: (one.status != TrialState.FINISHED, -_known(one.estimate.value)))
     ranked = [
         replace(one, rank=place if one.status == TrialState.FINISHED else None, ties_with_best=one.label in near_best)
         for place, one in enumerate(variants, start=1)
     ]
-    ranked = _with_test_difference(ranked, candidates, base, metric)
-    resamples = next((one.shown.metric[0].samples.shape[1] for one in candidates if one.shown.metric), 0)
-    sizes = (targets.num_images, targets.num_groups, num_boxes_behind(metric, targets), resamples)
-    told = sentence(metric, baseline, ranked, targets)
-    return Comparison(metric, baseline, *sizes, CONFIDENCE, tuple(ranked), told, _effects(candidates, metric, design))
+    ranked = _with_test_difference(_with_correction(ranked, bench, metric), bench, base, metric)
+    rows = [each for one in candidates for each in one.shown.metric]
+    missing, num_classes = missing_classes(metric, targets)
+    comparison = Comparison(
+        metric=metric,
+        baseline=baseline,
+        num_images=targets.num_images,
+        num_sources=targets.num_groups,
+        num_boxes=num_boxes_behind(metric, targets),
+        resamples=rows[0].samples.shape[1] if rows else 0,
+        confidence=CONFIDENCE,
+        variants=tuple(ranked),
+        sentence="",
+        effects=_effects(bench, metric, design),
+        seeds=SeedFacts.of(bench.of(metric).noise),
+        missing=missing,
+        num_classes=num_classes,
+        is_of_checkpoints=is_of_checkpoints,
+        low_by=_low_by(rows) if metric == AP_WORST else None,
+    )
+    return replace(comparison, sentence=sentence(comparison))
 
 
-def _effects(candidates: Sequence[Candidate], metric: str, design: str) -> tuple[Effect, ...]:
+def _low_by(rows: Sequence[Replicates]) -> float | None:
+    """Returns by how much the lowest of several classes looks lower than any is; None where it does not."""
+    low = float(np.mean([-each.bias(AP_WORST) for each in rows])) if rows else 0.0
+    return low if low > 0 else None
+
+
+def _effects(bench: Bench, metric: str, design: str) -> tuple[Effect, ...]:
     """Returns what the factors do, from the variants that have finished."""
+    evidence = bench.of(metric)
     there = {
         one.label: one
-        for one in candidates
-        if one.status == TrialState.FINISHED and mean_over_seeds(one.shown.metric, metric)
+        for one in bench.candidates
+        if one.status == TrialState.FINISHED and evidence.trainings(one.label, one.shown)
     }
     found = []
     for question in contrasts({label: one.levels for label, one in there.items()}, APPLIED, design):
-        drawn = {label: there[label].shown for label in question.weights}
-        paired = len({one.seeds for one in drawn.values()}) == 1
-        sampled = weighted_sum(
-            [(drawn[label].metric, weight) for label, weight in question.weights.items()], metric, paired
-        )
+        parts = [(label, there[label].shown, weight) for label, weight in question.weights.items()]
+        sampled = evidence.weighted_sum(parts)
         if sampled is not None and sampled.is_known:
             found.append((question, sampled))
     judged = compare([sampled for _, sampled in found], 2 * FARTHEST)  # an interaction is a difference of differences
@@ -246,115 +280,112 @@ def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn] | None:
     return None if one.is_apart else one.against or (one.shown, base.shown)
 
 
-def _differences(candidates: Sequence[Candidate], base: Candidate | None, metric: str) -> dict[str, Difference]:
+def _differences(bench: Bench, base: Candidate | None, metric: str) -> dict[str, Difference]:
+    """Returns the difference of each to the baseline; those of what did not end on purpose get no verdict."""
     if base is None:
         return {}
-    found = {}
-    for one in candidates:
-        if one.label != base.label:
-            sides = _sides(one, base)
-            if sides is None:
-                continue
-            ours, theirs = sides
-            sampled = minus(ours.metric, theirs.metric, metric, ours.seeds == theirs.seeds)
-            if sampled is not None and sampled.is_known:
-                found[one.label] = sampled
-    return dict(zip(found, compare(list(found.values())), strict=True))
+    evidence = bench.of(metric)
+    judged: dict[str, Sampled] = {}
+    others: dict[str, Sampled] = {}
+    for one in bench.candidates:
+        sides = _sides(one, base) if one.label != base.label else None
+        sampled = evidence.minus((one.label, sides[0]), (base.label, sides[1])) if sides else None
+        if sampled is not None and sampled.is_known:
+            (judged if one.has_ended and base.has_ended else others)[one.label] = sampled
+    found = dict(zip(judged, compare(list(judged.values())), strict=True))
+    if bench.is_of_checkpoints:
+        found = {label: replace(told, verdict=told.on_images or INCONCLUSIVE) for label, told in found.items()}
+    without = dict(zip(others, compare(list(others.values())), strict=True))
+    return found | {label: replace(told, verdict=UNFINISHED, on_images="") for label, told in without.items()}
 
 
-def _near_best(candidates: Sequence[Candidate], metric: str) -> set[str]:
+def _near_best(bench: Bench, metric: str) -> set[str]:
     """Returns the labels of the finished candidates that are not distinguishable from the best."""
-    values = {
-        one.label: mean_over_seeds(one.shown.metric, metric) for one in candidates if one.status == TrialState.FINISHED
-    }
-    finished = [(one, sampled) for one in candidates if (sampled := values.get(one.label)) is not None]
+    evidence = bench.of(metric)
+    values = {one.label: (one, evidence.mean(one.label, one.shown)) for one in bench.candidates}
+    finished = [(one, mean) for one, mean in values.values() if one.status == TrialState.FINISHED and mean is not None]
     if not finished:
         return set()
-    best = max(finished, key=lambda pair: pair[1].value)[0].shown
-    behind = [minus(best.metric, one.shown.metric, metric, one.shown.seeds == best.seeds) for one, _ in finished]
+    best = max(finished, key=lambda pair: pair[1].value)[0]
+    behind = [evidence.minus((best.label, best.shown), (one.label, one.shown)) for one, _ in finished]
     near = ties([sampled for sampled in behind if sampled is not None])
     return {one.label for (one, _), is_near in zip(finished, near, strict=True) if is_near}
 
 
 def _compared(
-    one: Candidate, base: Candidate | None, metric: str, difference: Difference | None, guards: Sequence[Guard]
+    bench: Bench,
+    one: Candidate,
+    base: Candidate | None,
+    metric: str,
+    difference: Difference | None,
+    guards: Sequence[Guard],
 ) -> ComparedVariant:
-    sampled, tested = mean_over_seeds(one.shown.metric, metric), mean_over_seeds(one.test, metric)
-    values = [value for value, _ in (each.of(metric) for each in one.shown.metric) if value is not None]
-    per_class = {} if base is None or one.label == base.label else _per_class(one, base)
-    gap = minus(one.shown.metric, one.test, metric, paired=True) if one.test else None
+    evidence = bench.of(metric)
+    trainings = evidence.trainings(one.label, one.shown)
+    tested = bench.of_test(metric).mean(one.label, one.shown)
+    gap = bench.of_gap(metric).mean(one.label, one.shown)
+    per_class = {} if base is None or one.label == base.label else _per_class(bench, one, base)
+    is_known = difference is None or difference.verdict != UNKNOWN
+    values = [training.value for training in trainings]
     return ComparedVariant(
         label=one.label,
-        estimate=estimate(sampled, 0.0, 100.0),
+        estimate=estimate(evidence.mean(one.label, one.shown), 0.0, 100.0),
         status=one.status,
         seeds=one.shown.seeds,
         iterations=one.shown.iterations,
-        by_seed=tuple(estimate(mean_over_seeds([drawn], metric), 0.0, 100.0) for drawn in one.shown.metric),
+        by_seed=tuple(estimate(mean_over_seeds([training], None), 0.0, 100.0) for training in trainings),
         ap_deployed=_mean_known(one.shown.deployed),
         seed_spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),
         per_class=per_class,
-        guards=tuple(guarded(guard, per_class) for guard in guards) if per_class else (),
+        guards=tuple(guarded(guard, per_class, is_known) for guard in guards) if per_class else (),
         test=estimate(tested, 0.0, 100.0) if tested else None,
-        test_ap_deployed=_mean_known(one.test_deployed),
+        test_ap_deployed=_mean_known(one.shown.test_deployed),
         gap=estimate(gap, -FARTHEST, FARTHEST) if gap else None,
         notes=one.notes,
+        few=_few(one, base, metric) if difference else None,
     )
 
 
-def _per_class(one: Candidate, base: Candidate) -> dict[str, Estimate]:
+def _few(one: Candidate, base: Candidate | None, metric: str) -> FewImages | None:
+    sides = _sides(one, base) if base else None
+    if sides is None or not all(side.metric for side in sides):
+        return None
+    first = sides[0].metric[0]
+    values = [np.mean([each.value for each in side.metric], axis=0) for side in sides]
+    return few_images(values[0] - values[1], first.class_names, first.sources_by_class, first.rows(metric))
+
+
+def _per_class(bench: Bench, one: Candidate, base: Candidate) -> dict[str, Estimate]:
     sides = _sides(one, base)
     if sides is None or not sides[0].by_class or not sides[1].by_class:
         return {}
-    ours, theirs = sides
-    names = ours.by_class[0].class_names
-    paired = ours.seeds == theirs.seeds
-    drawn = {name: minus(ours.by_class, theirs.by_class, CLASS_PREFIX + name, paired) for name in names}
+    ours, theirs = (one.label, sides[0]), (base.label, sides[1])
+    names = sides[0].by_class[0].class_names
+    drawn = {name: bench.of_class(CLASS_PREFIX + name).minus(ours, theirs) for name in names}
     return {name: estimate(sampled, -FARTHEST, FARTHEST) for name, sampled in drawn.items() if sampled is not None}
 
 
+def _with_correction(ranked: list[ComparedVariant], bench: Bench, metric: str) -> list[ComparedVariant]:
+    """Adds to the first of several what is left of its value when that it was chosen for it is taken into account."""
+    evidence = bench.of(metric)
+    means = [evidence.mean(one.label, one.shown) for one in bench.candidates if one.status == TrialState.FINISHED]
+    known = [mean for mean in means if mean is not None and mean.is_known]
+    if not ranked or ranked[0].rank != 1 or len(known) < 2:
+        return ranked
+    return [replace(ranked[0], corrected=of_the_first(known, 0.0, 100.0)), *ranked[1:]]
+
+
 def _with_test_difference(
-    ranked: list[ComparedVariant], candidates: Sequence[Candidate], base: Candidate | None, metric: str
+    ranked: list[ComparedVariant], bench: Bench, base: Candidate | None, metric: str
 ) -> list[ComparedVariant]:
     """Adds the difference on test of the variant that validation ranks first: chosen without looking there."""
     first = ranked[0] if ranked else None
     if first is None or base is None or first.rank != 1 or first.label == base.label:
         return ranked
-    chosen = next(one for one in candidates if one.label == first.label)
-    sampled = minus(chosen.test, base.test, metric, chosen.shown.seeds == base.shown.seeds)
+    chosen = next(one for one in bench.candidates if one.label == first.label)
+    sampled = bench.of_test(metric).minus((chosen.label, chosen.shown), (base.label, base.shown))
     if sampled is None or not sampled.is_known:
         return ranked
     return [replace(first, test_difference=compare([sampled])[0]), *ranked[1:]]
-
-
-def sentence(metric: str, baseline: str, variants: Sequence[ComparedVariant], targets: Targets) -> str:
-    """Returns what is known, in one sentence."""
-    judged = [(one.label, one.difference) for one in variants if one.rank is not None and one.difference is not None]
-    sources = f" of {targets.num_groups} sources" if targets.num_groups < targets.num_images else ""
-    sample = f"{targets.num_images} images{sources} with {num_boxes_behind(metric, targets)} boxes"
-    if not judged:
-        return f"Nothing has finished that could be compared with {baseline} ({sample})."
-    parts = []
-    for verdict in (BETTER, WORSE):
-        names = [
-            f"{label} ({round(difference.value, 2) + 0.0:+.2f})"
-            for label, difference in judged
-            if difference.verdict == verdict
-        ]
-        if names:
-            parts.append(f"{verdict} than {baseline}: {', '.join(names)}")
-    unclear = [(label, difference) for label, difference in judged if difference.verdict == INCONCLUSIVE]
-    if unclear:
-        names = [
-            f"{label} ({round(difference.value, 2) + 0.0:+.2f}, {_seen_from(difference)})"
-            for label, difference in unclear
-        ]
-        parts.append(f"not established either way: {', '.join(names)}")
-    return f"By {metric} on {sample}: {'; '.join(parts)}."
-
-
-def _seen_from(difference: Difference) -> str:
-    if difference.detectable is None:
-        return "too few images to call any"
-    return f"detectable from {difference.detectable:.1f}"

@@ -20,7 +20,8 @@ class GuardResult:
         difference: of the class's AP to the baseline's, with its interval.
         state: where it dropped by more than ``max_drop``, ``BROKEN`` if its interval lies below 0, else ``DROPPED``;
             where it did not, ``UNCLEAR`` if its interval reaches that far or there is none, else ``HELD``. Where
-            validation has nothing of the class to find, ``NO_GROUND_TRUTH``.
+            validation has nothing of the class to find, ``NO_GROUND_TRUTH``. An interval of checkpoints, which says
+            nothing of other seeds, establishes neither ``BROKEN`` nor ``HELD``.
     """
 
     class_name: str
@@ -29,10 +30,15 @@ class GuardResult:
     state: str
 
 
-def guarded(guard: Guard, per_class: Mapping[str, Estimate]) -> GuardResult:
-    """Returns how a guard's class fares; ``per_class``: class to the difference of its AP to the baseline's."""
+def guarded(guard: Guard, per_class: Mapping[str, Estimate], knows_seeds: bool = True) -> GuardResult:
+    """Returns how a guard's class fares.
+
+    Args:
+        per_class: class to the difference of its AP to the baseline's.
+        knows_seeds: whether the intervals say what another seed would do.
+    """
     difference = per_class.get(guard.class_name, Estimate(None, None))
-    value, interval = difference.value, difference.interval
+    value, interval = difference.value, difference.interval if knows_seeds else None
     if value is None:
         state = NO_GROUND_TRUTH
     elif value < -guard.max_drop:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agropest.analysis.comparison import Candidate, Comparison, Drawn, compare_candidates
+from agropest.analysis.candidates import Candidate, Drawn
+from agropest.analysis.comparison import Comparison, compare_candidates
 from agropest.statistics.average_precision import AP, evaluate
 from agropest.statistics.bootstrap import RESAMPLES, Replicates, paired_bootstrap
 from agropest.statistics.boxes import Boxes, GroundTruth
@@ -67,7 +68,9 @@ def compare_detectors(
         )
         for name in detectors
     ]
-    return compare_candidates(candidates, metric, baseline or next(iter(detectors)), targets, guards)
+    return compare_candidates(
+        candidates, metric, baseline or next(iter(detectors)), targets, guards, is_of_checkpoints=True
+    )
 
 
 def _no_boxes(boxes: Boxes) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agropest.analysis.comparison import Candidate, Comparison, Drawn, compare_candidates
+from agropest.analysis.candidates import Candidate, Drawn
+from agropest.analysis.comparison import Comparison, compare_candidates
 from agropest.analysis.ranking import DAMAGED
 from agropest.errors import DataError
 from agropest.statistics.average_precision import AP, AP_DEPLOYED
@@ -23,7 +24,6 @@ from agropest.sweep.sections.guard import Guard
 from agropest.sweep.trial import TrialSpec
 
 APART = "nothing of it was evaluated at the same seed and iteration as the baseline: not compared"
-ONE_SEED = "one seed: the interval is of image sampling only"
 STATUS_ORDER = (
     TrialState.FINISHED,
     TrialState.STOPPED,
@@ -90,7 +90,7 @@ class _Read:
     """
 
     trial: TrialSpec
-    status: str
+    status: TrialState
     chosen: EvaluationRecord | None
     valid: Mapping[int, EvaluationRecord]
     test: EvaluationRecord | None
@@ -153,16 +153,19 @@ class _Reader:
         return Candidate(
             label=trials[0].trial.label,
             status=_status([one.status for one in trials], finished),
-            shown=shown,
+            shown=replace(
+                shown,
+                test=tuple(self._replicates(*one, wanted) for one in tests),
+                test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
+            ),
             against=against,
-            test=tuple(self._replicates(*one, wanted) for one in tests),
-            test_deployed=tuple(record.metrics.get(AP_DEPLOYED) for _, record in tests),
             notes=(
-                *_notes(finished, len(trials), len(shown.seeds), bool(against), any(one.is_damaged for one in trials)),
+                *_notes(finished, len(trials), bool(against), any(one.is_damaged for one in trials)),
                 *([APART] if is_apart and own else []),
             ),
             levels=trials[0].trial.levels,
             is_apart=is_apart,
+            has_ended=all(one.status.ended_well for one in trials),
         )
 
     def _equal(self, trials: Sequence[_Read], base: Sequence[_Read]) -> tuple[Drawn, Drawn] | None:
@@ -200,10 +203,8 @@ def _status(statuses: Sequence[str], num_finished: int) -> str:
     return min(statuses, key=STATUS_ORDER.index)
 
 
-def _notes(num_finished: int, num_trials: int, num_shown: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
+def _notes(num_finished: int, num_trials: int, at_equal: bool, is_damaged: bool) -> tuple[str, ...]:
     notes = [DAMAGED] if is_damaged else []
-    if num_shown == 1:
-        notes.append(ONE_SEED)
     if 0 < num_finished < num_trials:
         notes.append(f"{num_finished} of {num_trials} seeds have finished")
     if at_equal:

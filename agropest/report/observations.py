@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from agropest.analysis.comparison import ComparedVariant, Comparison
 from agropest.analysis.ranking import RankedTrial
+from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words
 from agropest.report.verdicts import interval_text, number, probability, signed
 from agropest.statistics.average_precision import AP, AP_DEPLOYED
-from agropest.statistics.inference import INCONCLUSIVE
+from agropest.statistics.inference import INCONCLUSIVE, UNFINISHED, UNKNOWN
 from agropest.statistics.metric import metric_value
 from agropest.store.records import TrialState
 
@@ -59,12 +60,21 @@ def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
     size = f" by {abs(value):.2f}" if value else ""
     figures = f"95 % interval {interval_text(told.interval, True)}, adjusted p {probability(told.p_adjusted)}"
     lines = [f"Validation {comparison.metric} is {high} {comparison.baseline}'s{size}{where} ({figures})."]
+    if told.verdict == UNKNOWN:
+        seen = (
+            f"On these images the checkpoint {told.on_images}" if told.on_images else "These images tell neither apart"
+        )
+        lines.append(f"{seen}; {ONE_SEED_CAVEAT}: nothing is established about the variant.")
+    if told.verdict == UNFINISHED:
+        lines.append("A training did not end on purpose: no verdict.")
     if told.verdict == INCONCLUSIVE:
         lines.append(
             "That is not established: on these images a true difference is called with 80 % probability "
             f"from {told.detectable:.1f} on."
             if told.detectable is not None
             else "That is not established: so few images do not establish any difference."
+            if told.error
+            else "No image tells them apart."
         )
     return lines
 
@@ -115,13 +125,15 @@ def _test(variant: ComparedVariant, comparison: Comparison) -> list[str]:
         told = variant.test_difference
         figures = f"{signed(told.value)}, 95 % interval {interval_text(told.interval, True)}, p {probability(told.p)}"
         lines.append(f"On test, its difference to {comparison.baseline} is {figures}: {told.verdict}.")
+    if variant.corrected is not None:
+        lines.append(f"Corrected for having been chosen as the highest: {in_words(variant.corrected)}.")
     return lines
 
 
 def _seeds(variant: ComparedVariant) -> list[str]:
     if variant.seed_spread is not None:
         return [f"Standard deviation across {len(variant.seeds)} seeds: {variant.seed_spread:.2f}."]
-    return ["One seed: the intervals say nothing about training again."] if variant.seeds else []
+    return ["One seed of this variant."] if variant.seeds else []
 
 
 def _trial(trial: RankedTrial, metric: str) -> list[str]:

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agropest.analysis.comparison import ComparedVariant, Comparison
-from agropest.analysis.sweep_comparison import ONE_SEED
-from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Estimate, Interval
+from agropest.analysis.sentences import close, groups, judged_variants
+from agropest.report.caveats import class_remarks, seed_remarks, selection_remarks
+from agropest.statistics.inference import INCONCLUSIVE, Estimate, Interval
 
 NOTHING = "-"
 MOST_NAMED = 6  # in a sentence
@@ -45,16 +46,14 @@ def remarks(comparison: Comparison) -> list[str]:
         + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T). "
         "'detectable': the smallest true difference that would have been called with 80 % probability."
     ]
+    lines += [*seed_remarks(comparison), *selection_remarks(comparison), *class_remarks(comparison)]
     by_note: dict[str, list[str]] = {}
     for variant in comparison.variants:
         for note in variant.notes:
             by_note.setdefault(note, []).append(variant.label)
     for note, labels in by_note.items():
         everybody = len(labels) == len(comparison.variants)
-        if everybody and note == ONE_SEED:
-            lines.append("One seed per variant: intervals cover image sampling only.")
-        else:
-            lines.append(f"{'Every variant' if everybody else ', '.join(labels)}: {note}")
+        lines.append(f"{'Every variant' if everybody else ', '.join(labels)}: {note}")
     for variant in comparison.variants:
         for guard in variant.guards:
             told = f"{variant.label}: guard on {guard.class_name}: {guard.state}"
@@ -67,19 +66,15 @@ def remarks(comparison: Comparison) -> list[str]:
 
 def headline(comparison: Comparison) -> str:
     """Returns what is known in one sentence that stays short: verdicts by name, what is unclear only counted."""
-    judged = [one for one in comparison.variants if one.rank is not None and one.difference is not None]
+    judged = judged_variants(comparison)
     if len(judged) <= MOST_NAMED:
         return comparison.sentence
     parts = []
-    for verdict in (BETTER, WORSE):
-        named = [
-            (one.label, one.difference.value) for one in judged if one.difference and one.difference.verdict == verdict
-        ]
-        if named:
-            told = ", ".join(f"{label} ({signed(value)})" for label, value in named[:MOST_NAMED])
-            more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-            parts.append(f"{verdict} than {comparison.baseline}: {told}{more}")
-    unclear = [one.difference for one in judged if one.difference and one.difference.verdict == INCONCLUSIVE]
+    for words, group in groups(comparison, judged):
+        named = ", ".join(f"{one.label} ({signed(told.value)})" for one, told in group[:MOST_NAMED])
+        more = f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED else ""
+        parts.append(f"{words}: {named}{more}")
+    unclear = [told for _, told in judged if told.verdict == INCONCLUSIVE]
     if unclear:
         values = [difference.value for difference in unclear]
         detectable = sorted(one.detectable for one in unclear if one.detectable is not None)
@@ -90,9 +85,7 @@ def headline(comparison: Comparison) -> str:
             f"not established either way: {len(unclear)} variants ({signed(min(values))} to {signed(max(values))}, "
             f"{seen or 'too few images to call any'})"
         )
-    sources = f" of {comparison.num_sources} sources" if comparison.num_sources < comparison.num_images else ""
-    sample = f"{comparison.num_images} images{sources} with {comparison.num_boxes} boxes"
-    return f"By {comparison.metric} on {sample}: {'; '.join(parts)}."
+    return close(comparison, parts)
 
 
 def tie_sentence(comparison: Comparison) -> str:

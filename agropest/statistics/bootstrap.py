@@ -21,7 +21,7 @@ import numpy.typing as npt
 from agropest.statistics.average_precision import AP, CLASS_PREFIX
 from agropest.statistics.boxes import Boxes, GroundTruth
 from agropest.statistics.matching import Matches, Targets, match, read_targets
-from agropest.statistics.metric import BASES, Basis, basis_of, chosen_classes, reduce_classes
+from agropest.statistics.metric import AP_WORST, BASES, Basis, basis_of, chosen_classes, reduce_classes
 
 Array = npt.NDArray[Any]
 
@@ -60,6 +60,14 @@ class Replicates:
             samples = reduce_classes(metric, self.samples.astype(np.float64), self.class_names)
             self._known[metric] = (None if np.isnan(value) else value, samples)
         return self._known[metric]
+
+    def rows(self, metric: str) -> list[int]:
+        """Returns the classes that a metric is the mean of; none where it is no mean."""
+        if metric == AP_WORST or self.basis.kind == "F1":
+            return []
+        chosen = chosen_classes(metric, self.class_names) if metric not in BASES else ()
+        names = chosen or self.class_names
+        return [i for i, name in enumerate(self.class_names) if name in names]
 
     def sources(self, metric: str) -> int:
         """Returns the sample size behind a metric: of one class, the sources that hold it; else all of them."""
@@ -155,36 +163,6 @@ def paired_bootstrap(
         name: replicate(match(targets, boxes, max_detections, [basis.area]), basis, resamples, seed, deployed_threshold)
         for name, boxes in detectors.items()
     }
-
-
-def over_seeds(values: Array, samples: Array, stream: str, lent: float = 0.0) -> Array:
-    """Returns the mean over seeds on every resample of images and seeds, [R].
-
-    What the images do to the mean is in their resamples; the seeds' share, :func:`variance_of_seed` / S, is added by
-    drawing S of S seeds with replacement, which shows (S - 1) / S of what there is and is widened by as much. One seed
-    shows nothing of it: its share is ``lent``.
-
-    Args:
-        values: of each seed on the images as they are, [S].
-        samples: on each resample, [S, R].
-        stream: of the draws: what is drawn under one name is drawn alike.
-        lent: the variance that another seed makes, as others show it; only used of one seed.
-    """
-    size, resamples = samples.shape
-    mean: Array = samples.mean(axis=0)
-    if size == 1 and not lent:
-        return mean
-    random = np.random.default_rng([size, resamples, *stream.encode()])
-    if size == 1:
-        lone: Array = mean + np.sqrt(lent) * random.normal(size=resamples)
-        return lone
-    of_seeds = max(variance_of_seed(values, samples), 0.0)
-    if of_seeds == 0:
-        return mean
-    counts = random.multinomial(size, np.full(size, 1 / size), size=resamples)
-    drawn = counts @ (values - values.mean()) / size
-    shown: Array = mean + np.sqrt(size / (size - 1) * of_seeds / values.var(ddof=1)) * drawn
-    return shown
 
 
 def variance_of_seed(values: Array, samples: Array) -> float:

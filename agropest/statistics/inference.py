@@ -22,6 +22,12 @@ Array = npt.NDArray[Any]
 CONFIDENCE = 0.95
 POWER = 0.80
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
+# One training of a variant says nothing about the next one, however many images it was evaluated on.
+UNKNOWN = "unknown (one seed)"
+# What did not end on purpose was not trained as it was meant to be.
+UNFINISHED = "no verdict (not ended)"
+# Of checkpoints, whose images are all the chance there is.
+HIGHER, LOWER = "scores higher", "scores lower"
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,14 @@ class Difference:
         interval: 95 %, of this comparison alone.
         p: two-sided, of this comparison alone.
         p_adjusted: corrected for all comparisons of the table (step-down max-T).
-        verdict: ``BETTER`` or ``WORSE`` where ``p_adjusted`` is below 0.05, else ``INCONCLUSIVE``.
+        verdict: ``BETTER`` or ``WORSE`` where ``p_adjusted`` is below 0.05, else ``INCONCLUSIVE``; ``UNKNOWN`` where
+            nothing is known of what a seed does: the interval and p are then of these checkpoints.
         detectable: the smallest true difference that this comparison would have called with 80 % probability; None
-            where there are too few sources to call any.
+            where there are too few sources to call any, or nothing that varies.
+        on_images: ``HIGHER`` or ``LOWER`` where ``p_adjusted`` is below 0.05: what is true of the checkpoints in any
+            case; else empty.
+        error: the standard error.
+        seeds_share: of the squared standard error, what is the seeds'; the rest is the images'.
     """
 
     value: float
@@ -60,6 +71,9 @@ class Difference:
     p_adjusted: float
     verdict: str
     detectable: float | None
+    on_images: str = ""
+    error: float = 0.0
+    seeds_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,10 @@ class Sampled:
         bias: by how much ``value`` is expected to be too high; 0 for a difference.
         freedom: degrees of freedom of its standard error, as far as seeds go; small where it rests on few of them.
         sources: the sample behind it: images (or groups of copies of one); of a class, those that hold it.
+        hidden: variance that the resamples do not show: of classes in few images.
+        of_seeds: variance of the samples that is the seeds'.
+        knows_seeds: whether anything is known of what another seed does; else the error is of images only, and the
+            value that of these checkpoints.
     """
 
     value: float
@@ -79,6 +97,9 @@ class Sampled:
     bias: float = 0.0
     freedom: float = np.inf
     sources: float = np.inf
+    hidden: float = 0.0
+    of_seeds: float = 0.0
+    knows_seeds: bool = True
 
     @cached_property
     def is_known(self) -> bool:
@@ -94,7 +115,8 @@ class Sampled:
         if not self.is_known:
             return 0.0
         missed = self.sources / (self.sources - 1) if np.isfinite(self.sources) else 1.0
-        return float(self.samples[np.isfinite(self.samples)].std(ddof=1) * np.sqrt(missed))
+        shown = float(self.samples[np.isfinite(self.samples)].var(ddof=1)) * missed
+        return float(np.sqrt(shown + self.hidden))
 
     @property
     def all_freedom(self) -> float:
@@ -130,7 +152,7 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
         return Estimate(None, None)
     if not sampled.is_known:
         return Estimate(sampled.value, None)
-    half = _quantile(sampled.all_freedom) * float(np.hypot(sampled.spread, sampled.bias))
+    half = student_quantile(sampled.all_freedom) * float(np.hypot(sampled.spread, sampled.bias))
     centre = min(max(sampled.value - sampled.bias, low), high)
     least, most = centre - half, centre + half
     if not sampled.can_tell and np.isfinite(high - low):
@@ -140,22 +162,7 @@ def estimate(sampled: Sampled | None, low: float = -np.inf, high: float = np.inf
     return Estimate(sampled.value, Interval(max(least, low), min(most, high)))
 
 
-def freedom_over_seeds(values: Sequence[Array], samples: Array, lent: float = 0.0) -> float:
-    """Returns the degrees of freedom of a standard error that is partly of few seeds.
-
-    Args:
-        values: of every seed, an array for each mean of seeds that the value is a sum of.
-        samples: of the value, in which seeds and images are drawn, [R].
-        lent: variance that means of one seed are lent by the others: as uncertain as theirs, of which it is.
-    """
-    parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in values if len(one) > 1]
-    if lent:
-        parts = [(sum(variance for variance, _ in parts) + lent, sum(freedom for _, freedom in parts))]
-    whole = float(np.nanvar(samples, ddof=1)) if np.isfinite(samples).sum() > 1 else 0.0
-    return freedom_of_parts(whole, parts)
-
-
-def freedom_of_parts(whole: float, parts: Sequence[tuple[float, int]]) -> float:
+def freedom_of_parts(whole: float, parts: Sequence[tuple[float, float]]) -> float:
     """Returns the degrees of freedom of a variance that is partly estimated from few values (Welch and Satterthwaite).
 
     Values that happen to agree would be taken for many: with two seeds that spread more than the images do, the plain
@@ -170,10 +177,10 @@ def freedom_of_parts(whole: float, parts: Sequence[tuple[float, int]]) -> float:
     of_seeds = sum((variance * (freedom + 4) / freedom) ** 2 / freedom for variance, freedom in parts)
     if of_seeds <= 0 or whole <= 0:
         return np.inf
-    return max(whole**2 / of_seeds, float(min(freedom for _, freedom in parts)))
+    return float(max(whole**2 / of_seeds, min(freedom for _, freedom in parts)))
 
 
-def _quantile(freedom: float) -> float:
+def student_quantile(freedom: float) -> float:
     """Returns how many standard errors 95 % lie within (Student's t; 1.96 without a limit)."""
     tail = (1 + CONFIDENCE) / 2
     return float(ndtri(tail) if np.isinf(freedom) else stdtrit(freedom, tail))
@@ -199,15 +206,22 @@ def compare(differences: Sequence[Sampled], farthest: float = 100.0) -> list[Dif
     equivalent = np.where(p > 0, -ndtri(np.maximum(p, 1e-300) / 2), 38.0)  # the same p, as of a normal statistic
     null = np.abs(null)
     adjusted = np.maximum(_step_down(null, equivalent), p)
-    critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), _quantile(np.inf))
-    found = []
-    for i, one in enumerate(differences):
-        verdict = INCONCLUSIVE if adjusted[i] >= 1 - CONFIDENCE else BETTER if centre[i] > 0 else WORSE
-        interval = estimate(one, -farthest, farthest).interval or Interval(one.value, one.value)
-        wider = _quantile(one.all_freedom) / _quantile(np.inf)
-        detectable = float((critical * wider + ndtri(POWER)) * spread[i]) if one.can_tell else None
-        found.append(Difference(one.value, interval, float(p[i]), float(adjusted[i]), verdict, detectable))
-    return found
+    critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), student_quantile(np.inf))
+    return [
+        _judged(one, (float(p[i]), float(adjusted[i])), critical, estimate(one, -farthest, farthest).interval)
+        for i, one in enumerate(differences)
+    ]
+
+
+def _judged(one: Sampled, ps: tuple[float, float], critical: float, interval: Interval | None) -> Difference:
+    on_images = "" if ps[1] >= 1 - CONFIDENCE else HIGHER if one.value > 0 else LOWER
+    verdict = {HIGHER: BETTER, LOWER: WORSE, "": INCONCLUSIVE}[on_images] if one.knows_seeds else UNKNOWN
+    wider = student_quantile(one.all_freedom) / student_quantile(np.inf)
+    can_call = one.can_tell and one.knows_seeds and one.spread > 0
+    detectable = float((critical * wider + ndtri(POWER)) * one.spread) if can_call else None
+    share = one.of_seeds / one.spread**2 if one.spread > 0 else 0.0
+    interval = interval or Interval(one.value, one.value)
+    return Difference(one.value, interval, *ps, verdict, detectable, on_images, one.spread, min(share, 1.0))
 
 
 def _noise(sampled: Sequence[Sampled]) -> tuple[Array, Array]:
@@ -236,7 +250,7 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
     """Returns which of several are not distinguishable from the one with the highest value (itself included).
 
     The true best is among them with 95 % probability, whichever it is. So few sources that they establish no
-    difference distinguish nobody.
+    difference distinguish nobody, and neither does one seed of which nobody knows what another would do.
 
     Args:
         behind: by how much each is below the highest.
@@ -245,8 +259,11 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
         return []
     null, spread = _noise(behind)
     critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), float(ndtri(CONFIDENCE)))
-    wider = [_quantile(one.all_freedom) / _quantile(np.inf) for one in behind]
+    wider = [student_quantile(one.all_freedom) / student_quantile(np.inf) for one in behind]
     return [
-        not one.is_known or not one.can_tell or bool(one.value <= critical * wider[i] * spread[i])
+        not one.is_known
+        or not one.can_tell
+        or not one.knows_seeds
+        or bool(one.value <= critical * wider[i] * spread[i])
         for i, one in enumerate(behind)
     ]

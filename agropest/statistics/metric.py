@@ -113,6 +113,17 @@ def num_boxes_behind(metric: str, targets: Targets) -> int:
     return int(sum(by_class[targets.class_names.index(name)] for name in chosen) if chosen else by_class.sum())
 
 
+def missing_classes(metric: str, targets: Targets) -> tuple[tuple[str, ...], int]:
+    """Returns the classes of a metric that have nothing to find, and how many it is meant to be of; 1 where pooled."""
+    if basis_of(metric).kind == "F1":
+        return (), 1
+    chosen = chosen_classes(metric, targets.class_names) if metric not in BASES else ()
+    names = chosen or tuple(targets.class_names)
+    by_class = targets.positives[list(AREA_RANGES).index(basis_of(metric).area)].sum(axis=1)
+    lacking = tuple(name for name in names if not by_class[list(targets.class_names).index(name)])
+    return lacking, len(names)
+
+
 def metric_value(metrics: Mapping[str, float | None], metric: str) -> float | None:
     """Returns a metric from those an evaluation has stored; worst and chosen classes are had from the classes' AP."""
     if metric in metrics:

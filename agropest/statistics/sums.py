@@ -1,6 +1,9 @@
 """Weighted sums of variants, each the mean over its seeds: a mean, a difference, a contrast of several.
 
-Shapes: S seeds, R resamples.
+The error of a sum has two parts: other images, which the resamples show (rare classes less than they should, see
+:mod:`agropest.statistics.rare_classes`), and other seeds (:mod:`agropest.statistics.seed_noise`).
+
+Shapes: K classes, R resamples.
 """
 
 from __future__ import annotations
@@ -11,68 +14,78 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.bootstrap import Replicates, over_seeds, variance_of_seed
-from agropest.statistics.inference import Sampled, freedom_over_seeds
+from agropest.statistics.inference import Sampled, freedom_of_parts
+from agropest.statistics.rare_classes import RARE_SOURCES, class_variances, filled, no_less_than_seen
+from agropest.statistics.seed_noise import SeedNoise
+from agropest.statistics.trainings import Training
 
 Array = npt.NDArray[Any]
+Part = tuple[Sequence[Training], float]
 
 
-def mean_over_seeds(replicates: Sequence[Replicates], metric: str) -> Sampled | None:
-    """Returns the mean over the seeds of a variant; None without one, or without ground truth."""
-    return weighted_sum([(replicates, 1.0)], metric, paired=False)
+def mean_over_seeds(trainings: Sequence[Training], noise: SeedNoise | None) -> Sampled | None:
+    """Returns the mean over the seeds of a variant; None without one."""
+    return weighted_sum([(trainings, 1.0)], noise)
 
 
-def minus(one: Sequence[Replicates], other: Sequence[Replicates], metric: str, paired: bool) -> Sampled | None:
-    """Returns the first less the second; of equal seeds seed by seed (``paired``)."""
-    return weighted_sum([(one, 1.0), (other, -1.0)], metric, paired)
+def minus(one: Sequence[Training], other: Sequence[Training], noise: SeedNoise | None) -> Sampled | None:
+    """Returns the first less the second."""
+    return weighted_sum([(one, 1.0), (other, -1.0)], noise)
 
 
-def weighted_sum(parts: Sequence[tuple[Sequence[Replicates], float]], metric: str, paired: bool) -> Sampled | None:
-    """Returns the sum of variants, each the mean over its seeds times its weight, drawn together where ``paired``.
-
-    Where some have several seeds and others one, those have the spread of seeds that the several show.
-
-    Args:
-        parts: the replicates of a variant, one for each seed, and its weight.
-        paired: whether all have the same seeds, in the same order.
-    """
-    values, samples, bias = [], [], 0.0
-    sources = min((one.sources(metric) for replicates, _ in parts for one in replicates), default=0)
-    for replicates, weight in parts:
-        drawn = [one.of(metric) for one in replicates]
-        known = [value for value, _ in drawn if value is not None]
-        if not drawn or len(known) < len(drawn):
-            return None
-        values.append(weight * np.array(known))
-        samples.append(weight * np.stack([each for _, each in drawn]))
-        if len(parts) == 1:  # what two variants share cancels, and what is left is noise
-            bias = weight * float(np.mean([one.bias(metric) for one in replicates]))
-    weights = np.array([weight for _, weight in parts])
-    if paired:
-        values, samples, weights = [np.sum(values, axis=0)], [np.sum(samples, axis=0)], np.ones(1)
-    lent, with_images = _variances_lent(values, samples, weights)
-    # Names of streams: the two sides of a difference have seeds of their own.
-    sides = enumerate(zip(values, samples, lent, strict=True))
-    drawn_seeds = [over_seeds(own, own_samples, f"part {n}", spare) for n, (own, own_samples, spare) in sides]
-    total = np.sum(drawn_seeds, axis=0)
-    freedom = freedom_over_seeds(values, total, float(with_images.sum()))
-    return Sampled(float(sum(one.mean() for one in values)), total, bias, freedom, sources)
-
-
-def _variances_lent(values: Sequence[Array], samples: Sequence[Array], weights: Array) -> tuple[Array, Array]:
-    """Returns the variance of a seed lent to each summand that has one seed only; 0 for others, or where all have one.
-
-    Twice: what the seeds do alone, and with what images make of their difference, by which its freedom is judged.
+def weighted_sum(parts: Sequence[Part], noise: SeedNoise | None) -> Sampled | None:
+    """Returns the sum of variants, each the mean over its seeds times its weight; None where one has no training.
 
     Args:
-        values: of each summand, times its weight, [S].
-        samples: likewise, [S, R].
+        parts: the trainings of a variant, one for each seed, and its weight.
+        noise: what a seed does; None where nothing is known of that: the error is then of images only.
     """
-    freedom = np.array([len(own) - 1 for own in values])
-    if not freedom.any():
-        return np.zeros(len(values)), np.zeros(len(values))
-    several = np.flatnonzero(freedom).tolist()
-    alone = sum(freedom[i] * variance_of_seed(values[i], samples[i]) / weights[i] ** 2 for i in several)
-    whole = sum(freedom[i] * values[i].var(ddof=1) / weights[i] ** 2 for i in several)
-    share = np.where(freedom == 0, weights**2, 0.0) / freedom.sum()
-    return max(float(alone), 0.0) * share, float(whole) * share
+    if not all(trainings for trainings, _ in parts):
+        return None
+    value = sum(weight * float(np.mean([one.value for one in trainings])) for trainings, weight in parts)
+    samples, extra, of_classes = _over_images(parts)
+    # In a difference the biases cancel, and what is left of them is noise.
+    bias = parts[0][1] * float(np.mean([one.bias for one in parts[0][0]])) if len(parts) == 1 else 0.0
+    sources = min(one.sources for trainings, _ in parts for one in trainings)
+    if noise is None:
+        return Sampled(value, samples, bias, _freedom(samples, extra, of_classes), sources, extra, knows_seeds=False)
+    seeds = [(group[0].variant, [one.seed for one in group], weight) for group, weight in parts]
+    drawn = sum(weight * noise.draw(variant, its, len(samples)) for variant, its, weight in seeds)
+    of_seeds = float(np.var(drawn))
+    total: Array = samples + drawn
+    freedom = _freedom(total, extra, [*of_classes, *noise.parts(seeds)])
+    return Sampled(value, total, bias, freedom, sources, extra, of_seeds)
+
+
+def _over_images(parts: Sequence[Part]) -> tuple[Array, float, list[tuple[float, float]]]:
+    """Returns the sum on every resample of the images, [R], the variance that these do not show, and its parts.
+
+    Of a mean over classes some of which are rare; of anything else there are no parts.
+    """
+    first = parts[0][0][0].classes
+    plain = np.asarray(sum(weight * np.mean([one.samples for one in group], axis=0) for group, weight in parts))
+    if first is None or not ((first.sources > 0) & (first.sources < RARE_SOURCES)).any():
+        return plain, 0.0, []
+    by_class = np.zeros(first.samples.shape)
+    for group, weight in parts:
+        by_class += weight * np.mean([one.classes.samples for one in group if one.classes], axis=0)
+    there = np.isfinite(first.values) & np.isfinite(by_class).any(axis=1)
+    if not there.any():
+        return plain, 0.0, []
+    by_class, sources, number = by_class[there], first.sources[there], int(there.sum())
+    variances, freedom = class_variances(by_class, sources)
+    if abs(sum(weight for _, weight in parts)) < 1e-9:  # a difference: nothing, were the variants equal
+        values = sum(
+            weight * np.mean([one.classes.values for one in group if one.classes], axis=0) for group, weight in parts
+        )
+        variances = no_less_than_seen(variances, np.asarray(values)[there], sources)
+    whole = filled(by_class)
+    hidden = float(np.maximum(variances - whole.var(axis=1, ddof=1), 0.0).sum()) / number**2
+    of_classes = [(float(v) / number**2, float(f)) for v, f in zip(variances, freedom, strict=True) if v > 0]
+    return whole.mean(axis=0), hidden, of_classes
+
+
+def _freedom(samples: Array, extra: float, parts: Sequence[tuple[float, float]]) -> float:
+    known = samples[np.isfinite(samples)]
+    whole = float(known.var(ddof=1)) if len(known) > 1 else 0.0
+    return freedom_of_parts(whole + extra, parts)

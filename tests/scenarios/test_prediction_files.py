@@ -80,14 +80,14 @@ def test_a_difference_that_is_there_gets_its_verdict(folder: Path, capsys: pytes
     words = ["compare", folder / "gt.json", folder / "shifted.json", folder / "good.json", "--resamples", 200]
     code, out, _ = run(capsys, *words)
     assert code == 0
-    assert "better than shifted: good" in out
+    assert "scores higher than shifted on these images: good" in out
     rows = [line.split("│") for line in out.splitlines() if line.startswith("│")]
     assert [(row[1].strip(), row[2].strip()) for row in rows] == [("1", "good"), ("2", "shifted")]
     code, out, _ = run(capsys, *words, "--json", "--baseline", folder / "good.json", "--metric", "AP75")
     told = json.loads(out)
     assert (told["metric"], told["baseline"]) == ("AP75", "good")
     shifted = told["variants"][1]
-    assert (shifted["label"], shifted["difference"]["verdict"]) == ("shifted", "worse")
+    assert (shifted["label"], shifted["difference"]["verdict"]) == ("shifted", "scores lower")
     assert set(shifted["per_class"]) == {"ant", "=bee|[red]"}
 
 

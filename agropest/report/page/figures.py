@@ -9,12 +9,13 @@ from agropest.analysis.ranking import RankedTrial
 from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.page.details import Detail
 from agropest.statistics.diagnosis.curves import THRESHOLDS
-from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference
+from agropest.statistics.inference import BETTER, WORSE, Difference
 from agropest.statistics.metric import metric_value
 from agropest.statistics.weighted import RECALL_POINTS
 from agropest.store.records import EvaluationRecord, TrialState
 
-VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down"), INCONCLUSIVE: ("unclear", "circle")}
+VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down")}
+NO_VERDICT_MARK = ("unclear", "circle")  # inconclusive, or nothing is known of seeds
 
 
 def ranking_chart(comparison: Comparison) -> str:
@@ -58,7 +59,7 @@ def effects_chart(comparison: Comparison) -> str:
 
 def difference_row(label: str, difference: Difference, remark: str = "") -> IntervalRow:
     """Returns a difference as a row of an interval chart, its verdict as mark and in words."""
-    class_, shape = VERDICT_MARKS[difference.verdict]
+    class_, shape = VERDICT_MARKS.get(difference.verdict, NO_VERDICT_MARK)
     interval = difference.interval
     return IntervalRow(label, difference.value, interval.low, interval.high, class_, shape, difference.verdict + remark)
 

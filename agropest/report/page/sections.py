@@ -79,7 +79,7 @@ def variant_table(comparison: Comparison) -> TableOf:
                 Cell(interval_text(told.interval, True), told.interval.low) if told else _nothing(),
                 Cell(probability(told.p), told.p) if told else _nothing(),
                 Cell(probability(told.p_adjusted), told.p_adjusted) if told else _nothing(),
-                Cell(verdict + at_equal, verdict, f"verdict {verdict}"),
+                Cell(verdict + at_equal, verdict, f"verdict {verdict.partition(' ')[0]}"),
                 Cell(f"{told.detectable:.1f}", told.detectable) if told and told.detectable is not None else _nothing(),
                 Cell("yes" if one.ties_with_best else "–", "0" if one.ties_with_best else "1"),
                 _number(test, missing="–"),
@@ -112,7 +112,7 @@ def effect_table(comparison: Comparison) -> TableOf | None:
             Cell(interval_text(told.interval, True), told.interval.low),
             Cell(probability(told.p), told.p),
             Cell(probability(told.p_adjusted), told.p_adjusted),
-            Cell(told.verdict, told.verdict, f"verdict {told.verdict}"),
+            Cell(told.verdict, told.verdict, f"verdict {told.verdict.partition(' ')[0]}"),
             Cell(f"{told.detectable:.1f}", told.detectable) if told.detectable is not None else _nothing(),
             Cell(signed(effect.ap_deployed), effect.ap_deployed) if effect.ap_deployed is not None else _nothing(),
         ]

@@ -155,12 +155,13 @@ def _differences(comparison: Comparison, variants: Sequence[ComparedVariant], ti
 
 
 def _on_seeds(comparison: Comparison) -> list[str]:
-    """Returns what intervals do not cover."""
-    counts = {len(one.seeds) for one in comparison.variants if one.seeds}
-    if 1 not in counts:
-        return []
-    whose = "one seed per variant" if counts == {1} else "variants with one seed"
-    return [f"{whose}: intervals cover image sampling only"]
+    """Returns what intervals cover of seeds."""
+    seeds = comparison.seeds
+    if seeds is None:
+        one_seed = any(len(one.seeds) == 1 for one in comparison.variants)
+        return ["one seed per variant: intervals cover image sampling only, for these checkpoints"] if one_seed else []
+    source = _flowing(seeds.source)
+    return [f"intervals cover images and seeds (standard deviation of a seed {seeds.sd:.2f}, from {source})"]
 
 
 def _parts(heights: Sequence[int], headings: int = 1) -> list[list[int]]:

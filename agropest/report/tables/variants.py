@@ -76,6 +76,9 @@ def comparison_rows(comparison: Comparison) -> Rows:
             **_estimate("test", one.test),
             "test_AP_deployed": _rounded(one.test_ap_deployed),
             **_estimate("gap", one.gap),
+            **_estimate("val_corrected", one.corrected),
+            "error": _rounded(one.difference.error if one.difference else None),
+            "seeds_share": _rounded(one.difference.seeds_share if one.difference else None),
             **_difference("test_difference", one.test_difference),
         }
         for one in comparison.variants

@@ -83,7 +83,7 @@ def test_every_part_is_there(page: str) -> None:
     assert [part for part in parts if f'<section id="{part}">' not in page] == []
     text = " ".join("".join(check(page).text).split())
     for piece in (
-        "better than base: good",
+        "unknown (one seed), though this checkpoint scores higher on these images than base's: good",
         "stopped early",
         "AP of each class minus the baseline's",
         "Confusion: base (seed 1)",

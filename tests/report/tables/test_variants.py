@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from agropest.analysis.comparison import ComparedVariant, Comparison, Effect
+from agropest.analysis.comparison import ComparedVariant, Comparison, Effect, SeedFacts
 from agropest.analysis.ranking import RankedTrial
-from agropest.analysis.sweep_comparison import ONE_SEED
 from agropest.csv_text import to_csv
 from agropest.report.observations import observations
 from agropest.report.page.sections import effect_table, variant_table
@@ -23,12 +22,22 @@ from agropest.report.tables.variants import (
     verdict,
 )
 from agropest.report.verdicts import headline, remarks, seed_intervals
-from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
+from agropest.statistics.inference import (
+    BETTER,
+    INCONCLUSIVE,
+    UNFINISHED,
+    UNKNOWN,
+    WORSE,
+    Difference,
+    Estimate,
+    Interval,
+)
+from agropest.statistics.rare_classes import FewImages
 from agropest.store.records import TrialState
 
 BETTER_BY_FIVE = Difference(5.0, Interval(1.5, 8.5), 0.00396, 0.0123, BETTER, 4.96)
 UNCLEAR = Difference(0.004, Interval(-0.004, 0.012), 0.5, 0.7, INCONCLUSIVE, 1.0)
-BASE = ComparedVariant("base", Estimate(40.0, Interval(37.0, 43.0)), 2, seeds=(1,), iterations=(30,), notes=(ONE_SEED,))
+BASE = ComparedVariant("base", Estimate(40.0, Interval(37.0, 43.0)), 2, seeds=(1,), iterations=(30,), notes=("a note",))
 GOOD = ComparedVariant(
     "good",
     Estimate(45.0, Interval(42.0, 48.0)),
@@ -102,9 +111,30 @@ def test_effects_are_written_with_kind_interval_p_and_verdict() -> None:
 
 
 def test_what_all_variants_have_in_common_is_said_of_all() -> None:
-    assert f"base: {ONE_SEED}" in remarks(COMPARISON)
-    alike = replace(COMPARISON, variants=(BASE, replace(SLOW, notes=(ONE_SEED,))))
-    assert "One seed per variant: intervals cover image sampling only." in remarks(alike)
+    assert "base: a note" in remarks(COMPARISON)
+    alike = replace(COMPARISON, variants=(BASE, replace(SLOW, notes=("a note",))))
+    assert "Every variant: a note" in remarks(alike)
+
+
+def test_what_is_known_of_seeds_is_said_with_its_source() -> None:
+    told = "\n".join(remarks(replace(COMPARISON, seeds=SeedFacts(0.577, 7.8, 12, 4, "the variants of this sweep"))))
+    assert "moves a variant's AP by 0.58 (standard deviation; 8 degrees of freedom, 12 trainings of 4 variants" in told
+    assert "from the variants of this sweep)" in told
+    unknown = replace(GOOD, difference=replace(BETTER_BY_FIVE, verdict=UNKNOWN))
+    lines = remarks(replace(COMPARISON, variants=(unknown, BASE)))
+    assert any("cover image sampling only" in line for line in lines)
+    assert any(line.startswith(f"'{UNKNOWN}'") and "Take two or more seeds" in line for line in lines)
+    cut = replace(GOOD, difference=replace(BETTER_BY_FIVE, verdict=UNFINISHED))
+    assert any(line.startswith(f"'{UNFINISHED}'") for line in remarks(replace(COMPARISON, variants=(cut, BASE))))
+
+
+def test_what_a_difference_owes_to_few_images_is_said() -> None:
+    few = replace(GOOD, few=FewImages(4.2, {"Moths": 1, "Wasps": 3}))
+    lines = remarks(replace(COMPARISON, variants=(few, BASE), missing=("Flies",)))
+    assert (
+        "good: +4.20 of its difference of +5.00 rests on classes in fewer than 6 images: Moths (1), Wasps (3)." in lines
+    )
+    assert "Nothing of Flies to find: AP is the mean of the others." in lines
 
 
 def test_a_headline_of_many_variants_names_the_sample_whole() -> None:

@@ -1,0 +1,78 @@
+"""What verdicts rest on and what they leave out, in words: seeds, the choice of the first, classes in few images."""
+
+from __future__ import annotations
+
+from agropest.analysis.comparison import Comparison
+from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words, signed_value
+from agropest.statistics.inference import UNFINISHED, UNKNOWN
+from agropest.statistics.rare_classes import FEW_SOURCES
+
+NAMED_CLASSES = 4
+LEAST_PART = 0.05  # percentage points of a difference that are worth a line
+
+
+def seed_remarks(comparison: Comparison) -> list[str]:
+    """Returns where what is known of seeds is from, and what is not known."""
+    if comparison.is_of_checkpoints:
+        return [f"These are files of detectors as they are: {ONE_SEED_CAVEAT}."]
+    lines, seeds = [], comparison.seeds
+    if seeds is not None:
+        lines.append(
+            f"Seeds: another training moves a variant's {comparison.metric} by {seeds.sd:.2f} (standard deviation; "
+            f"{seeds.freedom:.0f} degrees of freedom, {seeds.trainings} trainings of {seeds.variants} variants, from "
+            f"{seeds.source}). Intervals and verdicts include it."
+        )
+    told = [one.difference for one in comparison.variants if one.difference]
+    one_seed = any(len(one.seeds) == 1 for one in comparison.variants)
+    if seeds is None and one_seed:
+        lines.append("One seed per variant: intervals and p cover image sampling only, for these checkpoints.")
+    if any(difference.verdict == UNKNOWN for difference in told):
+        lines.append(
+            f"'{UNKNOWN}': {ONE_SEED_CAVEAT}. Take two or more seeds of at least one variant (three are better)."
+        )
+    if any(difference.verdict == UNFINISHED for difference in told):
+        lines.append(f"'{UNFINISHED}': a training was cut short, failed or is running; its figures are no result.")
+    return lines
+
+
+def selection_remarks(comparison: Comparison) -> list[str]:
+    """Returns what is left of the first's value, and of every value, when choosing is taken into account."""
+    lines = []
+    first = comparison.variants[0] if comparison.variants else None
+    if first is not None and first.corrected is not None and first.estimate.value is not None:
+        number = sum(one.rank is not None for one in comparison.variants)
+        lines.append(
+            f"{first.label} was chosen as the highest of {number}, which flatters it: {comparison.metric} "
+            f"{in_words(first.corrected)} when that is taken into account (Andrews, Kitagawa and McCloskey 2024)."
+        )
+    if not comparison.is_of_checkpoints and any(one.rank for one in comparison.variants):
+        lines.append(
+            "Each value is that of the best of its training's evaluations, which flatters all of them alike, by about "
+            "1 AP; the figure to report is that on test."
+        )
+    if comparison.low_by is not None:
+        lines.append(
+            f"{comparison.metric} is the lowest of several noisy values, so it is too low: by about "
+            f"{comparison.low_by:.1f}; its intervals are corrected for that."
+        )
+    return lines
+
+
+def class_remarks(comparison: Comparison) -> list[str]:
+    """Returns which classes are missing, and which differences rest on classes in few images."""
+    lines = []
+    if comparison.missing:
+        lines.append(f"Nothing of {_few(comparison.missing)} to find: {comparison.metric} is the mean of the others.")
+    for one in comparison.variants:
+        if one.few is None or one.difference is None or abs(one.few.part) < LEAST_PART:
+            continue
+        names = _few([f"{name} ({number})" for name, number in one.few.classes.items()])
+        part, whole = signed_value(one.few.part), signed_value(one.difference.value)
+        rests = f"rests on classes in fewer than {FEW_SOURCES} images: {names}"
+        lines.append(f"{one.label}: {part} of its difference of {whole} {rests}.")
+    return lines
+
+
+def _few(names: tuple[str, ...] | list[str]) -> str:
+    more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
+    return ", ".join(names[:NAMED_CLASSES]) + more
