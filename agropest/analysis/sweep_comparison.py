@@ -6,8 +6,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agropest.analysis.borrowed_seeds import borrowed_trials
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import Comparison, compare_candidates
+from agropest.analysis.evidence import Borrowed
 from agropest.analysis.ranking import DAMAGED
 from agropest.errors import DataError
 from agropest.statistics.average_precision import AP, AP_DEPLOYED
@@ -74,7 +76,9 @@ def _compare(
         by_label.setdefault(one.trial.label, []).append(one)
     base = by_label.get(baseline, [])
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
-    told = compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design)
+    shows_seeds = any(one.status == TrialState.FINISHED and len(one.shown.seeds) > 1 for one in candidates)
+    borrowed = Borrowed() if shows_seeds else reader.borrowed(trials, baseline)
+    told = compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design, borrowed)
     return replace(told, damaged=tuple(one.trial.name for one in read if one.is_damaged))
 
 
@@ -167,6 +171,18 @@ class _Reader:
             is_apart=is_apart,
             has_ended=all(one.status.ended_well for one in trials),
         )
+
+    def borrowed(self, trials: Sequence[TrialSpec], baseline: str) -> Borrowed:
+        """Returns the trainings of other sweeps that show what a seed does, on the same images."""
+        drawn, sweeps = [], []
+        for name, group in borrowed_trials(trials, self.store, baseline).items():
+            read = [self.read(trial) for trial in group]
+            chosen = [(one.trial, one.chosen) for one in read if one.chosen is not None]
+            if len(chosen) > 1:
+                drawn.append((name, self._drawn(chosen)))
+                sweeps.append(name.partition(": ")[0])
+        names = ", ".join(dict.fromkeys(sweeps))
+        return Borrowed(drawn, f"finished trials of the same data and baseline in this store ({names})")
 
     def _equal(self, trials: Sequence[_Read], base: Sequence[_Read]) -> tuple[Drawn, Drawn] | None:
         """Returns both sides at the last iteration that both have evaluated, for every seed that both have."""

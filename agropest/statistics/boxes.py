@@ -34,20 +34,21 @@ class Boxes:
         image_id: [N].
         category_id: [N], as in the ground truth.
         bbox_xywh: [N, 4], pixels of the displayed image.
-        score: [N], in [0, 1].
+        score: [N], in [0, 1]; float32 of a training, float64 of a file: rounding would tie scores that differ, and the
+            order among them is the ranking that AP is of.
     """
 
     image_id: IntArray
     category_id: IntArray
     bbox_xywh: FloatArray
-    score: FloatArray
+    score: npt.NDArray[np.floating[Any]]
 
     def __len__(self) -> int:
         return len(self.score)
 
     def at_threshold(self, threshold: float) -> Boxes:
-        """Returns the boxes whose score is at least ``threshold``."""
-        return self.where(self.score >= threshold)
+        """Returns the boxes whose score is at least ``threshold`` (:func:`lowest_score`)."""
+        return self.where(self.score >= lowest_score(threshold))
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Boxes:
         """Returns the boxes a mask [N] chooses."""
@@ -85,7 +86,7 @@ class Boxes:
             np.array([item["image_id"] for item in entries], dtype=np.int64),
             np.array([item["category_id"] for item in entries], dtype=np.int64),
             np.array([item["bbox"] for item in entries], dtype=np.float32).reshape(-1, 4),
-            np.array([item["score"] for item in entries], dtype=np.float32),
+            np.array([item["score"] for item in entries], dtype=np.float64),
         )
 
     def to_array(self) -> npt.NDArray[np.float64]:
@@ -147,6 +148,15 @@ class GroundTruth:
         content = read_annotations(path)
         notes = (*told_areas(content["annotations"]), *images_twice(content["images"]))
         return GroundTruth(**content, notes=notes)
+
+
+def lowest_score(threshold: float) -> np.float64:
+    """Returns the lowest score that counts as at least ``threshold``: the least that float32 rounds up to it.
+
+    So a box is shown or not alike, whether its score was read from a training or from a file.
+    """
+    single = np.float32(threshold)
+    return np.float64((np.float64(single) + np.float64(np.nextafter(single, np.float32(-1.0)))) / 2)
 
 
 def require_known_images(boxes: Boxes, image_ids: npt.ArrayLike, where: str) -> None:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.statistics.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, deployed_name
+from agropest.statistics.boxes import lowest_score
 from agropest.statistics.matching import AREA_RANGES, Matches, Targets
 from agropest.statistics.weighted import EVERY_IOU, class_precisions, class_recalls, f1
 
@@ -50,7 +51,7 @@ class Basis:
 
     def by_class(self, matches: Matches, weights: Array, deployed_threshold: float) -> Array:
         """Returns it in percent, [K, R] ([1, R] for F1); NaN where a class has no ground truth."""
-        threshold = float(np.float32(deployed_threshold))  # as the stored scores are
+        threshold = float(lowest_score(deployed_threshold))
         if self.kind == "F1":
             return f1(matches, weights, threshold)[None] * 100
         if self.kind == "AR":

@@ -37,28 +37,30 @@ def of_the_first(sampled: Sequence[Sampled], low: float = -np.inf, high: float =
     one = sampled[first]
     if not one.is_known or one.spread == 0:
         return Estimate(one.value, None)
-    covariance = _covariance(sampled)
-    sd = float(np.sqrt(covariance[first, first]))
-    cuts = _cuts(values, covariance[first], first)
-    reach = float(-ndtri(BETA / (2 * len(sampled)))) * sd
     tail = ((1 - CONFIDENCE) - BETA) / (1 - BETA) / 2
-
-    def at(quantile: float) -> float:
-        return _solve(lambda mean: _cut_normal(values[first], mean, sd, cuts, reach), quantile, values[first], reach)
-
-    centre, least, most = at(0.5), at(1 - tail), at(tail)
+    [centre] = _quantiles(values, first, _covariance(sampled, is_wider=False), [0.5])
+    middle, least, most = _quantiles(values, first, _covariance(sampled, is_wider=True), [0.5, 1 - tail, tail])
     # How much too high few images make it is itself uncertain, as in ``estimate``.
     bias = abs(one.bias) * student_quantile(one.all_freedom)
-    below, above = np.hypot(centre - least, bias), np.hypot(most - centre, bias)
-    told = float(np.clip(centre - one.bias, low, high))
-    return Estimate(told, Interval(float(max(told - below, low)), float(min(told + above, high))))
+    below = middle - one.bias - float(np.hypot(middle - least, bias))
+    above = middle - one.bias + float(np.hypot(most - middle, bias))
+    return Estimate(float(np.clip(centre - one.bias, low, high)), Interval(max(below, low), min(above, high)))
 
 
-def _covariance(sampled: Sequence[Sampled]) -> Array:
-    """Returns the covariance of the values, [V, V], wider where few degrees of freedom are behind it."""
+def _quantiles(values: Array, first: int, covariance: Array, wanted: Sequence[float]) -> list[float]:
+    """Returns the means under which the first's value, given that it is first, is at these quantiles."""
+    sd = float(np.sqrt(covariance[first, first]))
+    cuts, value = _cuts(values, covariance[first], first), float(values[first])
+    reach = float(-ndtri(BETA / (2 * len(values)))) * sd
+    return [_solve(lambda mean: _cut_normal(value, mean, sd, cuts, reach), one, value, reach) for one in wanted]
+
+
+def _covariance(sampled: Sequence[Sampled], is_wider: bool) -> Array:
+    """Returns the covariance of the values, [V, V]; where ``is_wider``, as few degrees of freedom ask for."""
     drawn = np.stack([one.samples for one in sampled]).astype(np.float64)
     drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
-    spread = np.array([one.spread * student_quantile(one.all_freedom) / student_quantile(np.inf) for one in sampled])
+    wider = [student_quantile(one.all_freedom) / student_quantile(np.inf) if is_wider else 1.0 for one in sampled]
+    spread = np.array([one.spread for one in sampled]) * np.array(wider)
     deviations = drawn - drawn.mean(axis=1, keepdims=True)
     scale = np.sqrt((deviations**2).sum(axis=1, keepdims=True))
     unit = deviations / np.where(scale > 0, scale, 1.0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agropest.errors import DataError
@@ -154,3 +155,22 @@ def test_of_many_faults_the_first_five_are_told(tmp_path: Path) -> None:
         Boxes.from_coco_results(write(tmp_path, [{**entry, "score": 7} for entry in results() * 3]))
     assert [line.split(": ")[1] for line in caught.value.faults[:5]] == [f"entry {i}.score" for i in range(5)]
     assert caught.value.faults[5:] == (f"{tmp_path / 'file.json'}: and 4 more",)
+
+
+def test_scores_that_float32_would_tie_keep_their_order(tmp_path: Path) -> None:
+    """A detector that is sure of everything: 16 digits tell right from wrong, 8 do not. pycocotools ranks by 16."""
+    content = coco()
+    wrong = [{"image_id": i, "category_id": 1, "bbox": [500.0, 500.0, 20.0, 20.0], "score": 0.99999999} for i in (1, 2)]
+    right = [{**box, "score": 0.999999999} for box in coco()["annotations"]]
+    truth = GroundTruth.from_coco(write(tmp_path, content))
+    found = Boxes.from_coco_results(write(tmp_path, [*wrong, *right]))
+    assert evaluate(truth, found)["AP"] == pytest.approx(100)
+    assert evaluate_with_pycocotools(truth, found)["AP"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_score_at_the_threshold_is_shown_however_it_was_read(threshold: float) -> None:
+    where = (np.array([1, 1]), np.array([1, 1]), np.zeros((2, 4), np.float32))
+    for dtype in (np.float32, np.float64):
+        scores = np.array([threshold, np.nextafter(np.float32(threshold), np.float32(0))], dtype=dtype)
+        assert len(Boxes(*where, scores).at_threshold(threshold)) == 1

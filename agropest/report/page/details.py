@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from agropest.analysis.ranking import RankedTrial
@@ -96,7 +95,7 @@ def read_detail(trial: TrialSpec, store: Store, metric: str, ground_truth: Groun
         iteration=iteration,
         threshold=threshold,
         boxes=boxes,
-        summary=summarize_boxes(boxes.at_threshold(float(np.float32(threshold))), ground_truth.class_names),
+        summary=summarize_boxes(boxes.at_threshold(threshold), ground_truth.class_names),
         precision=precision_recall(matches),
         by_threshold=ap_by_threshold(matches),
         confusion=confusion_matrix(ground_truth, boxes, threshold),

@@ -76,10 +76,7 @@ def draw_examples(
     index = _by_image(ground_truth)
     images = {image["id"]: image for image in ground_truth.images}
     wanted = {image_id for image_id, _ in chosen}
-    shown = {
-        name: one.where(np.isin(one.image_id, list(wanted))).at_threshold(float(np.float32(at)))
-        for name, (one, at) in boxes.items()
-    }
+    shown = {name: one.where(np.isin(one.image_id, list(wanted))).at_threshold(at) for name, (one, at) in boxes.items()}
     classes = {category_id: number for number, category_id in enumerate(ground_truth.class_names)}
     examples = []
     for image_id, why in chosen:
@@ -137,7 +134,7 @@ def _by_image(ground_truth: GroundTruth) -> dict[int, list[Mapping[str, Any]]]:
 
 
 def _right_less_wrong(index: Mapping[int, list[Mapping[str, Any]]], boxes: Boxes, at: float) -> dict[int, int]:
-    boxes = boxes.at_threshold(float(np.float32(at)))
+    boxes = boxes.at_threshold(at)
     if not len(boxes):
         return {}
     order = np.argsort(boxes.image_id, kind="stable")

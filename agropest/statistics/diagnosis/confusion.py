@@ -39,7 +39,7 @@ def confusion_matrix(ground_truth: GroundTruth, boxes: Boxes, threshold: float) 
     names = tuple(ground_truth.class_names.values())
     size = len(names)
     known = np.isin(boxes.category_id, list(ground_truth.class_names))
-    boxes = boxes.where(known).at_threshold(np.float32(threshold).item())
+    boxes = boxes.where(known).at_threshold(threshold)
     if not len(boxes):
         counts = np.zeros((size + 1, size + 1), dtype=np.int64)
         index = {category_id: number for number, category_id in enumerate(ground_truth.class_names)}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from agropest.statistics.boxes import lowest_score
 from agropest.statistics.matching import ALL, IGNORED, IOU_THRESHOLDS, TRUE, Matches
 from agropest.statistics.weighted import RECALL_POINTS, class_precisions
 
@@ -53,7 +54,7 @@ def ap_by_threshold(matches: Matches, thresholds: Sequence[float] = THRESHOLDS) 
     once = np.ones((matches.targets.num_images, 1), dtype=np.int64)
     values = []
     for threshold in thresholds:
-        by_class = class_precisions(matches, once, min_score=float(np.float32(threshold)))[:, 0]
+        by_class = class_precisions(matches, once, min_score=float(lowest_score(threshold)))[:, 0]
         known = by_class[~np.isnan(by_class)]
         values.append(float(known.mean()) * 100 if known.size else None)
     return values
