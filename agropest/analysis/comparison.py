@@ -78,6 +78,7 @@ class ComparedVariant:
         notes: what a reader must know.
         corrected: of the first of several: ``estimate`` less what being chosen as the highest adds to it.
         few: the part of the difference that rests on classes in few images; None where there is none.
+        behind: by how much it is behind the highest; None for that itself, and for what has no rank.
     """
 
     label: str
@@ -101,6 +102,7 @@ class ComparedVariant:
     notes: tuple[str, ...] = ()
     corrected: Estimate | None = None
     few: FewImages | None = None
+    behind: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,8 @@ def compare_candidates(
     design: str = "",
     borrowed: Borrowed | None = None,
     is_of_checkpoints: bool = False,
+    looks: int = 1,
+    indifference: float = 0.0,
 ) -> Comparison:
     """Returns what can be said of candidates whose replicates are drawn alike.
 
@@ -200,15 +204,22 @@ def compare_candidates(
         design: of their factors.
         borrowed: for what a seed does, where the candidates show nothing of it.
         is_of_checkpoints: prediction files are compared, not variants.
+        looks: how often this may be looked at while seeds are added.
+        indifference: differences that are smaller do not matter.
     """
     bench = Bench(candidates, borrowed, is_of_checkpoints)
     base = next((one for one in candidates if one.label == baseline), None)
-    differences = _differences(bench, base, metric)
-    near_best = _near_best(bench, metric)
+    differences = _differences(bench, base, metric, looks, indifference)
+    near_best, behind = _near_best(bench, metric, looks)
     variants = [_compared(bench, one, base, metric, differences.get(one.label), guards) for one in candidates]
     variants.sort(key=lambda one: (one.status != TrialState.FINISHED, -_known(one.estimate.value)))
     ranked = [
-        replace(one, rank=place if one.status == TrialState.FINISHED else None, ties_with_best=one.label in near_best)
+        replace(
+            one,
+            rank=place if one.status == TrialState.FINISHED else None,
+            ties_with_best=one.label in near_best,
+            behind=behind.get(one.label),
+        )
         for place, one in enumerate(variants, start=1)
     ]
     ranked = _with_test_difference(_with_correction(ranked, bench, metric), bench, base, metric)
@@ -280,7 +291,9 @@ def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn] | None:
     return None if one.is_apart else one.against or (one.shown, base.shown)
 
 
-def _differences(bench: Bench, base: Candidate | None, metric: str) -> dict[str, Difference]:
+def _differences(
+    bench: Bench, base: Candidate | None, metric: str, looks: int, indifference: float
+) -> dict[str, Difference]:
     """Returns the difference of each to the baseline; those of what did not end on purpose get no verdict."""
     if base is None:
         return {}
@@ -292,24 +305,26 @@ def _differences(bench: Bench, base: Candidate | None, metric: str) -> dict[str,
         sampled = evidence.minus((one.label, sides[0]), (base.label, sides[1])) if sides else None
         if sampled is not None and sampled.is_known:
             (judged if one.has_ended and base.has_ended else others)[one.label] = sampled
-    found = dict(zip(judged, compare(list(judged.values())), strict=True))
+    found = dict(zip(judged, compare(list(judged.values()), FARTHEST, looks, indifference), strict=True))
     if bench.is_of_checkpoints:
         found = {label: replace(told, verdict=told.on_images or INCONCLUSIVE) for label, told in found.items()}
     without = dict(zip(others, compare(list(others.values())), strict=True))
     return found | {label: replace(told, verdict=UNFINISHED, on_images="") for label, told in without.items()}
 
 
-def _near_best(bench: Bench, metric: str) -> set[str]:
-    """Returns the labels of the finished candidates that are not distinguishable from the best."""
+def _near_best(bench: Bench, metric: str, looks: int) -> tuple[set[str], dict[str, Difference]]:
+    """Returns the labels of the finished candidates that are not distinguishable from the best, and the others' lag."""
     evidence = bench.of(metric)
     values = {one.label: (one, evidence.mean(one.label, one.shown)) for one in bench.candidates}
     finished = [(one, mean) for one, mean in values.values() if one.status == TrialState.FINISHED and mean is not None]
     if not finished:
-        return set()
+        return set(), {}
     best = max(finished, key=lambda pair: pair[1].value)[0]
-    behind = [evidence.minus((best.label, best.shown), (one.label, one.shown)) for one, _ in finished]
-    near = ties([sampled for sampled in behind if sampled is not None])
-    return {one.label for (one, _), is_near in zip(finished, near, strict=True) if is_near}
+    lags = [evidence.minus((best.label, best.shown), (one.label, one.shown)) for one, _ in finished]
+    known = [sampled for sampled in lags if sampled is not None]
+    near = {one.label for (one, _), is_near in zip(finished, ties(known, looks), strict=True) if is_near}
+    others = {one.label: lag for (one, _), lag in zip(finished, known, strict=True) if one is not best and lag.is_known}
+    return near, dict(zip(others, compare(list(others.values()), FARTHEST, looks), strict=True))
 
 
 def _compared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agropest.analysis.borrowed_seeds import borrowed_trials
@@ -45,6 +45,8 @@ def compare_trials(
     guards: Sequence[Guard] = (),
     resamples: int = RESAMPLES,
     design: str = "",
+    looks: int = 1,
+    indifference: float = 0.0,
 ) -> Comparison:
     """Returns what the sweep can say so far.
 
@@ -58,17 +60,29 @@ def compare_trials(
         guards: of the sweep.
         resamples: of the bootstrap.
         design: of the sweep's factors.
+        looks: how often the sweep may be looked at while seeds are added.
+        indifference: differences that are smaller do not matter.
     """
     targets = {name: read_targets(truth) for name, truth in ground_truths.items()}
     reader = functools.partial(_Reader, store, targets, metric, resamples)
+    judge = functools.partial(
+        compare_candidates,
+        metric=metric,
+        baseline=baseline,
+        targets=targets["valid"],
+        guards=guards,
+        design=design,
+        looks=looks,
+        indifference=indifference,
+    )
     try:
-        return _compare(trials, reader(doubts_boxes=False), baseline, guards, design)
+        return _compare(trials, reader(doubts_boxes=False), baseline, judge)
     except DataError:  # once more with every file read and checked, which takes its time
-        return _compare(trials, reader(doubts_boxes=True), baseline, guards, design)
+        return _compare(trials, reader(doubts_boxes=True), baseline, judge)
 
 
 def _compare(
-    trials: Sequence[TrialSpec], reader: _Reader, baseline: str, guards: Sequence[Guard], design: str
+    trials: Sequence[TrialSpec], reader: _Reader, baseline: str, judge: Callable[..., Comparison]
 ) -> Comparison:
     read = [reader.read(trial) for trial in trials]
     by_label: dict[str, list[_Read]] = {}
@@ -78,7 +92,7 @@ def _compare(
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
     shows_seeds = any(one.status == TrialState.FINISHED and len(one.shown.seeds) > 1 for one in candidates)
     borrowed = Borrowed() if shows_seeds else reader.borrowed(trials, baseline)
-    told = compare_candidates(candidates, reader.metric, baseline, reader.targets["valid"], guards, design, borrowed)
+    told = judge(candidates, borrowed=borrowed)
     return replace(told, damaged=tuple(one.trial.name for one in read if one.is_damaged))
 
 

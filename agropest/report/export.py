@@ -63,6 +63,8 @@ def export_sweep(folder: Path, formats: Sequence[str] = FORMATS) -> list[str]:
         record.baseline,
         record.guards,
         design=record.design,
+        looks=record.looks,
+        indifference=record.indifference,
     )
     trials = rank_trials(record.trials, store, record.metric, comparison.damaged)
     return write_exports(record, store, comparison, trials, formats)

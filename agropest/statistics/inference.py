@@ -9,7 +9,7 @@ Shapes: C comparisons, R resamples. Values in percent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,11 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from agropest.statistics.seed_policy import level_of_looks
+
 Array = npt.NDArray[Any]
 
 CONFIDENCE = 0.95
 POWER = 0.80
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
+# The interval holds no difference that the user cares about.
+ALIKE = "no difference that matters"
 # One training of a variant says nothing about the next one, however many images it was evaluated on.
 UNKNOWN = "unknown (one seed)"
 # What did not end on purpose was not trained as it was meant to be.
@@ -63,6 +67,7 @@ class Difference:
             case; else empty.
         error: the standard error.
         seeds_share: of the squared standard error, what is the seeds'; the rest is the images'.
+        critical: how many standard errors away from 0 it is called.
     """
 
     value: float
@@ -74,6 +79,7 @@ class Difference:
     on_images: str = ""
     error: float = 0.0
     seeds_share: float = 0.0
+    critical: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -186,13 +192,17 @@ def student_quantile(freedom: float) -> float:
     return float(ndtri(tail) if np.isinf(freedom) else stdtrit(freedom, tail))
 
 
-def compare(differences: Sequence[Sampled], farthest: float = 100.0) -> list[Difference]:
+def compare(
+    differences: Sequence[Sampled], farthest: float = 100.0, looks: int = 1, indifference: float = 0.0
+) -> list[Difference]:
     """Returns the differences of one table, judged together; each must be known (:attr:`Sampled.is_known`).
 
     A difference that is the same on every resample has no standard error; its p value is :attr:`Sampled.smallest_p`.
 
     Args:
         farthest: that a difference can be; intervals are cut to it.
+        looks: how often the table may be looked at while seeds are added: the level is that of each look.
+        indifference: differences that are smaller do not matter; 0: all do.
     """
     if not differences:
         return []
@@ -205,12 +215,18 @@ def compare(differences: Sequence[Sampled], farthest: float = 100.0) -> list[Dif
     p = np.maximum(p, np.array([one.smallest_p for one in differences]))
     equivalent = np.where(p > 0, -ndtri(np.maximum(p, 1e-300) / 2), 38.0)  # the same p, as of a normal statistic
     null = np.abs(null)
-    adjusted = np.maximum(_step_down(null, equivalent), p)
-    critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), student_quantile(np.inf))
-    return [
-        _judged(one, (float(p[i]), float(adjusted[i])), critical, estimate(one, -farthest, farthest).interval)
-        for i, one in enumerate(differences)
-    ]
+    level = level_of_looks(looks)
+    adjusted = np.minimum(np.maximum(_step_down(null, equivalent), p) * (1 - CONFIDENCE) / level, 1.0)
+    critical = max(float(np.quantile(null.max(axis=0), 1 - level)), float(-ndtri(level / 2)))
+    found = []
+    for i, one in enumerate(differences):
+        interval = estimate(one, -farthest, farthest).interval
+        told = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
+        half = float(-ndtri(level / 2)) * student_quantile(one.all_freedom) / student_quantile(np.inf) * one.spread
+        if told.verdict == INCONCLUSIVE and one.can_tell and 0 < abs(one.value) + half < indifference:
+            told = replace(told, verdict=ALIKE)
+        found.append(told)
+    return found
 
 
 def _judged(one: Sampled, ps: tuple[float, float], critical: float, interval: Interval | None) -> Difference:
@@ -221,7 +237,8 @@ def _judged(one: Sampled, ps: tuple[float, float], critical: float, interval: In
     detectable = float((critical * wider + ndtri(POWER)) * one.spread) if can_call else None
     share = one.of_seeds / one.spread**2 if one.spread > 0 else 0.0
     interval = interval or Interval(one.value, one.value)
-    return Difference(one.value, interval, *ps, verdict, detectable, on_images, one.spread, min(share, 1.0))
+    error, share = one.spread, min(share, 1.0)
+    return Difference(one.value, interval, *ps, verdict, detectable, on_images, error, share, critical * wider)
 
 
 def _noise(sampled: Sequence[Sampled]) -> tuple[Array, Array]:
@@ -246,7 +263,7 @@ def _step_down(null: Array, t: Array) -> Array:
     return adjusted
 
 
-def ties(behind: Sequence[Sampled]) -> list[bool]:
+def ties(behind: Sequence[Sampled], looks: int = 1) -> list[bool]:
     """Returns which of several are not distinguishable from the one with the highest value (itself included).
 
     The true best is among them with 95 % probability, whichever it is. So few sources that they establish no
@@ -254,11 +271,13 @@ def ties(behind: Sequence[Sampled]) -> list[bool]:
 
     Args:
         behind: by how much each is below the highest.
+        looks: as for :func:`compare`.
     """
     if not behind:
         return []
     null, spread = _noise(behind)
-    critical = max(float(np.quantile(null.max(axis=0), CONFIDENCE)), float(ndtri(CONFIDENCE)))
+    level = level_of_looks(looks)
+    critical = max(float(np.quantile(null.max(axis=0), 1 - level)), float(-ndtri(level)))
     wider = [student_quantile(one.all_freedom) / student_quantile(np.inf) for one in behind]
     return [
         not one.is_known

@@ -50,6 +50,8 @@ class SweepRecord:
         launched: when, in ISO 8601, UTC.
         environment: versions and devices, for people.
         reference: published figures to show beside the measured ones.
+        looks: how often the results may be looked at while seeds are added; 1: once, at the end.
+        indifference: differences that are smaller do not matter.
     """
 
     name: str
@@ -67,6 +69,8 @@ class SweepRecord:
     launched: str
     environment: Mapping[str, str] = field(default_factory=dict)
     reference: Reference = field(default_factory=Reference)
+    looks: int = 1
+    indifference: float = 0.0
 
     @property
     def title(self) -> str:
@@ -108,6 +112,8 @@ def describe_sweep(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Datase
         launched=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=environment(),
         reference=spec.reference,
+        looks=spec.seed_rule.looks,
+        indifference=spec.indifference,
     )
 
 
@@ -132,6 +138,8 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
         **{key: getattr(record, key) for key in ("name", "question", "baseline", "metric", "design", "stop")},
         "guards": [asdict(guard) for guard in record.guards],
         "launched": record.launched,
+        "looks": record.looks,
+        "indifference": record.indifference,
         "data": {
             "name": record.data_name,
             "class_names": list(record.class_names),
@@ -214,6 +222,8 @@ def _record(content: Mapping[str, Any], root: Path) -> SweepRecord:
         },
         environment={str(key): str(value) for key, value in content["environment"].items()},
         reference=Reference(**content["reference"]),
+        looks=int(content.get("looks", 1)),
+        indifference=float(content.get("indifference", 0.0)),
     )
 
 

@@ -64,7 +64,7 @@ def expand_trials(
             leg_end=variant.leg_end,
         )
         for variant in ordered
-        for seed in spec.seeds
+        for seed in variant.seeds or spec.seeds
     ]
 
 

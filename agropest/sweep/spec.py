@@ -13,7 +13,8 @@
       anchors: {MODEL.ANCHOR_GENERATOR.SIZES: [[8], [16], [32], [64], [128]]}
     design: full                                       # full: every combination; ablation: alone, all, all but one
     baseline: baseline
-    seeds: [42]
+    seeds: [42]                                        # or {start: 2, most: 8, until: decided}: sections/seed_rule.py
+    indifference: 0.5                                  # smaller differences do not matter; 0: all do
     reference: ../results/reference/study.yaml         # published figures to show beside (see sections/reference.py)
     metric: AP                                         # what validation selects by (agropest.statistics.metric)
     guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
@@ -47,6 +48,7 @@ from agropest.sweep.sections.reference import Reference, read_reference
 from agropest.sweep.sections.resources import Resources, read_resources
 from agropest.sweep.sections.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.sections.section import Section
+from agropest.sweep.sections.seed_rule import SeedRule, read_seeds
 from agropest.sweep.sections.split import read_split
 from agropest.sweep.sections.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
 from agropest.sweep.sections.tracking import Tracker, read_trackers
@@ -74,6 +76,7 @@ class Variant:
         resources: where they differ from the sweep's.
         legs: what its trials were trained with before; see ``TrialSpec``.
         leg_end: iteration that its trials end at; 0: the end of the schedule.
+        seeds: where they differ from the sweep's; empty: the sweep's.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Variant:
     resources: Resources | None = None
     legs: tuple[Leg, ...] = ()
     leg_end: int = 0
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class SweepSpec:
     reference: Reference = field(default_factory=Reference)
     keep_checkpoints: str = KEEP_BEST_AND_LAST
     split: SetApart | None = None
+    seed_rule: SeedRule = field(default_factory=SeedRule)
+    indifference: float = 0.0
 
     @property
     def stopper(self) -> str:
@@ -141,6 +147,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     top = Section(content, f"{path}:", faults)
     search = read_search(top)
     variants = _variants(top, search, faults)
+    seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT))
     data, draws_demo = _data(top, path)
     spec = SweepSpec(
         path=path,
@@ -154,7 +161,9 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         pinned=checked(pinned, "--set", faults),
         variants=variants,
         baseline=_baseline(top, variants),
-        seeds=_seeds(top),
+        seeds=seeds,
+        seed_rule=seed_rule,
+        indifference=top.number("indifference", 0.0),
         metric=_metric(top),
         stop=read_stop(top, {RANDOM: ASHA, OPTUNA: ASHA, PBT: NONE}.get(search.method, RACE)),
         resources=read_resources(top),
@@ -299,16 +308,6 @@ def _baseline(top: Section, variants: tuple[Variant, ...]) -> str:
     if names and value not in names:
         top.fault("baseline", "expected the name of a variant", value, nearest(value, names))
     return value
-
-
-def _seeds(top: Section) -> tuple[int, ...]:
-    value = top.raw("seeds", [42])
-    numbers = value if isinstance(value, list) else [value]
-    good = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in numbers)
-    if not numbers or not good or len(set(numbers)) != len(numbers):
-        top.fault("seeds", "expected different whole numbers from 0 to 2147483647", value, "write e.g. [42, 43, 44]")
-        return (42,)
-    return tuple(numbers)
 
 
 def _words(top: Section, key: str) -> list[Any]:

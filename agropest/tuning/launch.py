@@ -37,6 +37,7 @@ from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.ray.connection import RayOptions
 from agropest.tuning.search.generations import Population
+from agropest.tuning.search.seed_rounds import SeedRounds
 from agropest.tuning.search.suggestions import Suggestions, open_search
 
 DEFAULT_RAY = RayOptions()
@@ -71,7 +72,7 @@ class Launch:
         dataset: checked and converted.
         store: the results folder.
         ray: the cluster to use, or how to start one on this machine.
-        search: what suggests trials; None where the file enumerates them.
+        search: what suggests trials, or adds seeds; None where the file enumerates them.
     """
 
     spec: SweepSpec
@@ -79,7 +80,7 @@ class Launch:
     dataset: Dataset
     store: Store
     ray: RayOptions = DEFAULT_RAY
-    search: Suggestions | Population | None = None
+    search: Suggestions | Population | SeedRounds | None = None
 
     @property
     def folder(self) -> Path:
@@ -205,7 +206,9 @@ def open_launch(options: LaunchOptions) -> Launch:
         planned = expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors)
         return at_stored_versions(planned, store)
 
-    search = open_search(spec, expand, store)
+    search = (
+        SeedRounds(spec, expand, store, dataset) if spec.seed_rule.is_adaptive else open_search(spec, expand, store)
+    )
     spec = search.sweep() if search else spec
     return Launch(spec, expand(spec), dataset, store, options.ray, search)
 

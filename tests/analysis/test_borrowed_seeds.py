@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.results.test_comparison import compared, put, variants
 
 from agropest.analysis.borrowed_seeds import borrowed_trials
 from agropest.analysis.comparison import Comparison
@@ -15,7 +16,6 @@ from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, write_sweep_record
 from agropest.sweep.trial import TrialSpec
-from tests.results.test_comparison import compared, put, variants
 
 QUALITIES = {"baseline": 0.3, "high": 0.95}
 

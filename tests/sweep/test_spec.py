@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from agropest.errors import AgropestError, SweepFileError
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.resources import Resources
+from agropest.sweep.sections.seed_rule import SeedRule
 from agropest.sweep.spec import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,3 +184,34 @@ def test_who_is_enumerated_is_raced_and_who_is_sampled_goes_through_asha(
     tmp_path: Path, more: str, method: str
 ) -> None:
     assert load_sweep(write(tmp_path, f"{more}\n")).stop.method == method
+
+
+def test_seeds_until_decided(tmp_path: Path) -> None:
+    spec = load_sweep(write_seeds(tmp_path, "{start: 3, most: 6, until: decided}\nindifference: 0.5"))
+    assert (spec.seeds, spec.seed_rule, spec.indifference) == ((42, 43, 44), SeedRule(3, 6), 0.5)
+    assert (spec.seed_rule.is_adaptive, spec.seed_rule.looks) == (True, 3)
+    assert load_sweep(write_seeds(tmp_path, "{}")).seed_rule == SeedRule(2, 8)
+    plain = load_sweep(write_seeds(tmp_path, "[7, 8]"))
+    assert (plain.seeds, plain.seed_rule.is_adaptive, plain.seed_rule.looks) == ((7, 8), False, 1)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ("{start: 1}", "seeds.start: expected 2 or more: one seed says nothing about the next, got 1"),
+        ("{start: 4, most: 3}", "seeds.most: expected at least start, 4, got 3"),
+        ("{until: bored}", "seeds.until"),
+        ("{begin: 2}", "seeds.begin: unknown key"),
+        ("[1, 1]", "write e.g. [42, 43, 44], or {start: 2, most: 8, until: decided}"),
+        ("{}\nsearch: {method: optuna, space: {SOLVER.BASE_LR: {uniform: [0.001, 0.1]}}}", "expected a list with this"),
+    ],
+)
+def test_faults_of_seeds(tmp_path: Path, seeds: str, told: str) -> None:
+    with pytest.raises(SweepFileError, match=re.escape(told)):
+        load_sweep(write_seeds(tmp_path, seeds))
+
+
+def write_seeds(folder: Path, seeds: str) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(f"data: d\nvariants: {{baseline: {{}}, other: {{SOLVER.BASE_LR: 0.1}}}}\nseeds: {seeds}\n")
+    return path

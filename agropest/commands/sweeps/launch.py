@@ -140,7 +140,15 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
 
     spec, store, truths = launch.spec, launch.store, record.ground_truths()
     comparison = compare_trials(
-        launch.trials, store, truths, spec.metric, spec.baseline, spec.guards, design=spec.design
+        launch.trials,
+        store,
+        truths,
+        spec.metric,
+        spec.baseline,
+        spec.guards,
+        design=spec.design,
+        looks=record.looks,
+        indifference=record.indifference,
     )
     rows = rank_trials(launch.trials, store, spec.metric, comparison.damaged)
     write_exports(record, store, comparison, rows)

@@ -67,8 +67,8 @@ def no_effect(subject: Subject) -> Iterator[str]:
 def single_seed(subject: Subject) -> Iterator[str]:
     if len(subject.spec.seeds) == 1 and subject.others:
         yield (
-            "one seed: what differs between variants may differ between seeds of one variant as much; add seeds: "
-            "[42, 43, 44] to tell"
+            "one seed: what differs between variants may differ between seeds of one variant as much, so no verdict; "
+            "add seeds: [42, 43, 44], or {start: 2, most: 8, until: decided}"
         )
 
 

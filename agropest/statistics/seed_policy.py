@@ -1,0 +1,118 @@
+"""Which variants get another seed: those of which a question is open that more seeds may settle.
+
+Seeds are added in a few rounds (of 2, 3, 5 and 8 seeds, say), to both sides of every open question at once, so that the
+variants that are compared have the same seeds. A question is open while it is not decided, and while one more round up
+to the most seeds may still decide it: given what is seen now, the difference at the end is normal around it, with the
+variance of the seeds still to come (the predictive power of Spiegelhalter, Freedman and Blackburn 1986, Controlled
+Clinical Trials 7). Ending without a decision is never an error, so this needs no correction; deciding early does, and
+the level of every look is that of Pocock's design (Pocock 1977, Biometrika 64): as strict at the first look as at the
+last.
+The images are the same at every look, so the true error is smaller than the design's.
+
+Everything is a function of what has been trained: neither the order in which trainings end nor a launch that was killed
+in between changes what is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+
+from scipy.special import ndtr
+
+from agropest.sweep.sections.seed_rule import levels
+
+# Nominal two-sided levels of each of so many looks, 5 % over all (Jennison and Turnbull 2000, table 2.1).
+POCOCK_LEVELS = (0.05, 0.0294, 0.0221, 0.0182, 0.0158, 0.0142, 0.0130, 0.0120, 0.0112, 0.0106)
+# A question that the remaining seeds would settle with less than this probability is not asked further.
+LEAST_CHANCE = 0.2
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two variants of which it is to be known which is better.
+
+    Attributes:
+        one, other: their names.
+        value: the difference.
+        error: its standard error.
+        seeds_share: of the squared error, the seeds'; the rest stays, whatever is trained.
+        critical: how many standard errors a difference must be away from 0 to be called.
+        is_decided: whether it has been.
+    """
+
+    one: str
+    other: str
+    value: float
+    error: float
+    seeds_share: float
+    critical: float
+    is_decided: bool = False
+
+
+def level_of_looks(looks: int) -> float:
+    """Returns the level of each of several looks, so that a false verdict at any of them has 5 %."""
+    return POCOCK_LEVELS[looks - 1] if looks <= len(POCOCK_LEVELS) else 0.05 / looks
+
+
+def chance_of_call(question: Question, seeds: int, most: int) -> float:
+    """Returns the probability that the difference will be called when both sides have the most seeds.
+
+    Args:
+        seeds: that they have now.
+    """
+    of_seeds = question.error**2 * question.seeds_share
+    final = sqrt(question.error**2 - of_seeds * (1 - seeds / most))
+    to_come = sqrt(of_seeds * (1 - seeds / most))
+    distance = question.critical * final
+    if to_come == 0:
+        return float(abs(question.value) > distance)
+    size = abs(question.value)
+    return float(ndtr((size - distance) / to_come) + ndtr((-size - distance) / to_come))
+
+
+def seeds_needed(question: Question, seeds: int) -> float:
+    """Returns how many seeds each side would need for the difference seen to be called; infinite: images decide."""
+    if question.value == 0 or seeds == 0:
+        return inf
+    wanted = (question.value / question.critical) ** 2
+    of_seeds = question.error**2 * question.seeds_share
+    of_images = question.error**2 - of_seeds
+    return inf if of_images >= wanted else max(seeds * of_seeds / (wanted - of_images), 1.0)
+
+
+def images_factor(question: Question) -> float:
+    """Returns by how many times the images would have to grow for the difference seen to be called; infinite: never."""
+    if question.value == 0:
+        return inf
+    wanted = (question.value / question.critical) ** 2
+    of_seeds = question.error**2 * question.seeds_share
+    return inf if of_seeds >= wanted else max((question.error**2 - of_seeds) / (wanted - of_seeds), 1.0)
+
+
+def next_seeds(
+    questions: Sequence[Question], seeds: Mapping[str, int], start: int, most: int, costs: Mapping[str, float]
+) -> dict[str, int]:
+    """Returns how many seeds each variant is to have next, those first that tell most per cost; empty: all is settled.
+
+    Args:
+        seeds: that each variant has, all of them ended.
+        start, most: of every variant.
+        costs: of one training of each variant, in any one unit.
+    """
+    ladder = levels(start, most)
+    gains: dict[str, float] = {}
+    wanted: dict[str, int] = {}
+    for question in questions:
+        now = min(seeds[question.one], seeds[question.other])
+        if question.is_decided or now >= most or chance_of_call(question, now, most) < LEAST_CHANCE:
+            continue
+        goal = next(level for level in ladder if level > now)
+        for name in (question.one, question.other):
+            if seeds[name] < goal:
+                # Of the squared error, what the new seeds of this side take away, for each training.
+                gain = question.seeds_share / 2 * (1 - seeds[name] / goal) / (goal - seeds[name])
+                gains[name] = gains.get(name, 0.0) + gain / costs.get(name, 1.0)
+                wanted[name] = max(wanted.get(name, 0), goal)
+    return dict(sorted(wanted.items(), key=lambda item: (-gains[item[0]], item[0])))

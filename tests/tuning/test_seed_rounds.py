@@ -1,0 +1,117 @@
+"""Seeds until decided: rounds that follow from what is stored alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.results.test_comparison import TRUTH, put
+
+from agropest.data.dataset import Dataset
+from agropest.store.records import TrialState
+from agropest.store.store import Store
+from agropest.sweep.sections.seed_rule import SeedRule
+from agropest.sweep.spec import SweepSpec, Variant
+from agropest.sweep.trial import TrialSpec
+from agropest.tuning.search.seed_rounds import SeedRounds
+
+# "near" is a little better than the baseline, "far" much; its own seeds differ.
+QUALITIES = {"baseline": 0.30, "near": 0.42, "far": 1.0}
+
+
+class Sweep:
+    """A sweep whose trials are detectors of a quality that depends on the seed."""
+
+    def __init__(self, folder: Path, most: int = 8, indifference: float = 0.0) -> None:
+        self.store = Store(folder)
+        path = folder / "valid.json"
+        path.write_text(json.dumps(TRUTH["valid"].to_coco()))
+        self.dataset = cast(Dataset, SimpleNamespace(splits={"valid": SimpleNamespace(annotations=path)}))
+        content: dict[str, Any] = dict.fromkeys(SweepSpec.__dataclass_fields__)
+        rule = SeedRule(2, most)
+        content |= {"variants": tuple(Variant(name, {}) for name in QUALITIES), "baseline": "baseline", "metric": "AP"}
+        content |= {"seeds": rule.seeds(2), "seed_rule": rule, "indifference": indifference}
+        self.spec = SweepSpec(**content)
+        self.trained: list[str] = []
+
+    def expand(self, spec: SweepSpec) -> list[TrialSpec]:
+        return [self.trial(variant.name, seed) for variant in spec.variants for seed in variant.seeds or spec.seeds]
+
+    def trial(self, label: str, seed: int) -> TrialSpec:
+        config = {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10, "LABEL": label, "SEED": seed}
+        return TrialSpec(label=label, seed=seed, config=config, data="d")
+
+    def rounds(self) -> SeedRounds:
+        return SeedRounds(self.spec, self.expand, self.store, self.dataset)
+
+    def train(self, trials: list[TrialSpec], state: TrialState = TrialState.FINISHED) -> None:
+        for one in trials:
+            if self.store.folder(one).status().status != TrialState.FINISHED:
+                quality = QUALITIES[one.label] + 0.04 * (one.seed % 3 - 1)
+                put(self.store, one.label, one.seed, state, {100: min(quality, 1.0)})
+                self.trained.append(one.name)
+
+    def train_to_the_end(self) -> SeedRounds:
+        rounds = self.rounds()
+        while True:
+            self.train(self.expand(rounds.sweep()))
+            if not rounds.next_round():
+                return rounds
+
+
+def test_seeds_are_added_where_a_question_is_open(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    rounds = sweep.rounds()
+    assert (rounds.counts, rounds.is_complete) == ({"baseline": 2, "near": 2, "far": 2}, False)
+    assert rounds.next_round() is False  # nothing has been trained
+    rounds = sweep.train_to_the_end()
+    assert rounds.is_complete
+    assert rounds.counts["far"] < 8  # it is far better at once
+    assert rounds.counts["near"] == rounds.counts["baseline"]
+    assert rounds.in_words().startswith("seeds until decided, at most 8: ")
+    assert sorted(sweep.trained) == sorted(trial.name for trial in sweep.expand(rounds.sweep()))
+
+
+def test_a_launch_that_was_killed_decides_the_same(tmp_path: Path) -> None:
+    whole, parts = Sweep(tmp_path / "whole"), Sweep(tmp_path / "parts")
+    expected = whole.train_to_the_end().counts
+    for _ in range(40):  # one trial at a time, the last one first, and everything forgotten in between
+        rounds = parts.rounds()
+        left = [t for t in parts.expand(rounds.sweep()) if t.name not in parts.trained]
+        if not left:
+            break
+        parts.train(left[-1:])
+    assert rounds.counts == expected
+    assert rounds.is_complete
+
+
+def test_failed_variants_get_no_more_seeds(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    trials = sweep.expand(sweep.rounds().sweep())
+    sweep.train([trial for trial in trials if trial.label != "near"])
+    sweep.train([trial for trial in trials if trial.label == "near"], TrialState.FAILED)
+    assert sweep.rounds().counts["near"] == 2
+
+
+def test_a_difference_that_does_not_matter_ends_the_question(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, indifference=99.0)
+    assert sweep.train_to_the_end().counts == {"baseline": 2, "near": 2, "far": 2}
+
+
+def test_beginning_again_begins_with_the_first_round(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, most=3)
+    rounds = sweep.train_to_the_end()
+    rounds.begin_again()
+    assert set(rounds.counts.values()) == {2}
+    assert rounds.next_round() is True
+    assert rounds.sweep().variants[0].seeds == (42, 43)
+
+
+@pytest.mark.parametrize("wanted", ["near", "far"])
+def test_whose_seeds_tell_most_come_first(tmp_path: Path, wanted: str) -> None:
+    rounds = Sweep(tmp_path).rounds()
+    rounds._first = [wanted]
+    assert rounds.sweep().variants[0].name == wanted
