@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agropest.analysis.borrowed_seeds import borrowed_trials
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import Comparison, compare_candidates
 from agropest.analysis.evidence import Borrowed
@@ -17,6 +16,7 @@ from agropest.statistics.bootstrap import RESAMPLES, Replicates
 from agropest.statistics.boxes import GroundTruth
 from agropest.statistics.matching import Targets, read_targets
 from agropest.statistics.metric import Basis, basis_of
+from agropest.store.borrowed_seeds import borrowed_trials
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.completeness import is_whole
 from agropest.store.records import EvaluationRecord, TrialState

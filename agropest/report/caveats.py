@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from agropest.analysis.comparison import Comparison
+from agropest.analysis.open_questions import questions, seed_counts
 from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words, signed_value
 from agropest.statistics.inference import UNFINISHED, UNKNOWN
 from agropest.statistics.rare_classes import FEW_SOURCES
+from agropest.statistics.seed_policy import images_factor, seeds_needed
 
 NAMED_CLASSES = 4
+MOST_LINES = 6
+MOST_SEEDS, MOST_GROWTH = 30, 20.0  # beyond, nobody would go
 LEAST_PART = 0.05  # percentage points of a difference that are worth a line
 
 
@@ -32,6 +38,26 @@ def seed_remarks(comparison: Comparison) -> list[str]:
         )
     if any(difference.verdict == UNFINISHED for difference in told):
         lines.append(f"'{UNFINISHED}': a training was cut short, failed or is running; its figures are no result.")
+    return lines
+
+
+def settling_remarks(comparison: Comparison) -> list[str]:
+    """Returns what would settle each open question against the baseline: how many seeds, or how many more images."""
+    lines: list[str] = []
+    if comparison.seeds is None:
+        return lines
+    seeds = seed_counts(comparison)
+    for one in questions(comparison):
+        if one.is_decided or one.other != comparison.baseline or one.error == 0 or len(lines) == MOST_LINES:
+            continue
+        now = min(seeds[one.one], seeds[one.other])
+        needed, factor = seeds_needed(one, now), images_factor(one)
+        ways = [f"about {ceil(needed)} seeds each instead of {now}"] if needed <= MOST_SEEDS else []
+        ways += [f"about {comparison.num_images * factor:,.0f} images"] if factor <= MOST_GROWTH else []
+        settled = " or ".join(ways) or "neither so many seeds nor so many images as one would take"
+        share = f"{one.seeds_share:.0%} seeds, {1 - one.seeds_share:.0%} images"
+        told = f"a true difference of {signed_value(one.value)} would be settled by {settled}"
+        lines.append(f"{one.one}: of its squared error {share}; {told}.")
     return lines
 
 

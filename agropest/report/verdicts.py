@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agropest.analysis.comparison import ComparedVariant, Comparison
 from agropest.analysis.sentences import close, groups, judged_variants
-from agropest.report.caveats import class_remarks, seed_remarks, selection_remarks
+from agropest.report.caveats import class_remarks, seed_remarks, selection_remarks, settling_remarks
 from agropest.statistics.inference import INCONCLUSIVE, Estimate, Interval
 
 NOTHING = "-"
@@ -46,7 +46,8 @@ def remarks(comparison: Comparison) -> list[str]:
         + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T). "
         "'detectable': the smallest true difference that would have been called with 80 % probability."
     ]
-    lines += [*seed_remarks(comparison), *selection_remarks(comparison), *class_remarks(comparison)]
+    lines += [*seed_remarks(comparison), *settling_remarks(comparison)]
+    lines += [*selection_remarks(comparison), *class_remarks(comparison)]
     by_note: dict[str, list[str]] = {}
     for variant in comparison.variants:
         for note in variant.notes:

@@ -101,18 +101,15 @@ def next_seeds(
         start, most: of every variant.
         costs: of one training of each variant, in any one unit.
     """
-    ladder = levels(start, most)
+    # One level for all: there are as many looks as levels, whichever variants are trained further.
+    goal = next((level for level in levels(start, most) if level > max(seeds.values(), default=most)), 0)
     gains: dict[str, float] = {}
-    wanted: dict[str, int] = {}
-    for question in questions:
+    for question in questions if goal else ():
         now = min(seeds[question.one], seeds[question.other])
-        if question.is_decided or now >= most or chance_of_call(question, now, most) < LEAST_CHANCE:
+        if question.is_decided or chance_of_call(question, now, most) < LEAST_CHANCE:
             continue
-        goal = next(level for level in ladder if level > now)
         for name in (question.one, question.other):
-            if seeds[name] < goal:
-                # Of the squared error, what the new seeds of this side take away, for each training.
-                gain = question.seeds_share / 2 * (1 - seeds[name] / goal) / (goal - seeds[name])
-                gains[name] = gains.get(name, 0.0) + gain / costs.get(name, 1.0)
-                wanted[name] = max(wanted.get(name, 0), goal)
-    return dict(sorted(wanted.items(), key=lambda item: (-gains[item[0]], item[0])))
+            # Of the squared error, what the new seeds of this side take away, for each training.
+            gain = question.seeds_share / 2 * (1 - seeds[name] / goal) / (goal - seeds[name])
+            gains[name] = gains.get(name, 0.0) + gain / costs.get(name, 1.0)
+    return dict.fromkeys(sorted(gains, key=lambda name: (-gains[name], name)), goal)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.results.test_comparison import compared, put, variants
 
-from agropest.analysis.borrowed_seeds import borrowed_trials
 from agropest.analysis.comparison import Comparison
 from agropest.statistics.inference import UNKNOWN
+from agropest.store.borrowed_seeds import borrowed_trials
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, write_sweep_record

@@ -59,8 +59,9 @@ def test_both_sides_of_an_open_question_get_the_next_seeds() -> None:
     assert next_seeds([OPEN, far, hopeless], counts, 2, 8, {}) == {"a": 3, "base": 3}
     assert next_seeds([far, hopeless], counts, 2, 8, {}) == {}
     assert next_seeds([OPEN], {"base": 8, "a": 8}, 2, 8, {}) == {}
-    # The baseline has been trained further for another question: only the other side is short of seeds.
-    assert next_seeds([OPEN], {"base": 5, "a": 3}, 2, 8, {}) == {"a": 5}
+    # The baseline has been trained further for another question: both go to the next level, there is one for all.
+    assert next_seeds([OPEN], {"base": 5, "a": 3}, 2, 8, {}) == {"a": 8, "base": 8}
+    assert next_seeds([OPEN], {"base": 8, "a": 3}, 2, 8, {}) == {}  # no look is left
 
 
 def test_what_tells_most_per_cost_comes_first() -> None:

@@ -10,6 +10,7 @@ from agropest.commands.sweeps import add_sweep_options, launch_options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from agropest.planning.sweep_forecast import SweepForecast
     from agropest.tuning.launch import Launch
 
 HELP = "show the trials of a sweep, how long they take and what is missing for them; start nothing"
@@ -59,6 +60,8 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
         show(line)
     if launch.why_nothing_stops:
         show(launch.why_nothing_stops)
+    for line in _answer_cost(launch, forecast):
+        show(line)
     for line in launch.unplaceable:
         show(f"a launch here would stop: {line}")
     if fresh:
@@ -68,3 +71,23 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     print_remarks(launch.lint(build_silenced=True), console)
     if launch.search:
         show(launch.search.in_words())
+
+
+def _answer_cost(launch: Launch, forecast: SweepForecast) -> list[str]:
+    """Returns how many seeds and hours differences of some sizes cost; nothing where nothing is compared."""
+    from agropest.planning.answer_cost import in_words, seed_spread
+
+    spec, trials = launch.spec, launch.trials
+    labels = {trial.label for trial in trials}
+    if len(labels) < 2 or not spec.metric.startswith("AP"):
+        return []
+    spread = seed_spread(trials, launch.store, spec.baseline, spec.metric)
+    seconds: dict[str, float] = {}
+    for trial in trials:
+        told = forecast.of(trial.name)
+        if told is not None and told.seconds is not None:
+            seconds.setdefault(trial.label, told.seconds)
+    is_known = seconds.keys() == labels
+    total = sum(one.seconds or 0.0 for one in forecast.trials)
+    slots = total / forecast.wall_s if forecast.wall_s else 1.0
+    return in_words(spread, launch.dataset.num_images["valid"], seconds if is_known else {}, slots)
