@@ -12,6 +12,7 @@ The rooms, in the order the data flows. A module imports only from rooms above i
 ``planning``    speeds, forecast, packing arithmetic, capacity
 ``analysis``    what the stored evaluations say: ranking, comparison, guards, live progress
 ``training``    one trial: batch stream, trainer, evaluation, checkpoints                  (torch, no ray)
+``deployment``  a trained model outside its sweep: folder, predictions, graphs, cost         (torch, no ray)
 ``report``      rows become CSV, Markdown, LaTeX, JSON, PNG and one HTML page              (no torch, no ray)
 ``tuning``      Ray Tune: schedule, pack, stop, retry, progress                            (ray)
 ``commands``    one file for each command of the command line

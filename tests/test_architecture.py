@@ -22,6 +22,7 @@ ROOMS = (
     "planning",
     "analysis",
     "training",
+    "deployment",
     "report",
     "tuning",
     "commands",
@@ -31,6 +32,7 @@ HEAVY = ("torch", "torchvision", "detectron2", "ray")
 MAY_IMPORT = {
     "modeling": {"torch", "torchvision", "detectron2"},
     "training": {"torch", "torchvision", "detectron2"},
+    "deployment": {"torch", "torchvision", "detectron2"},
     "tuning": {"ray"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)

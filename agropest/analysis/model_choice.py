@@ -1,0 +1,156 @@
+"""Which trained model is meant by ``SWEEP[/variant[/seed]]``, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agropest.analysis.comparison import Comparison
+from agropest.analysis.ranking import RankedTrial, rank_trials
+from agropest.analysis.sweep_comparison import compare_trials
+from agropest.errors import StoreError, fault, nearest
+from agropest.statistics.inference import Estimate, estimate
+from agropest.statistics.matching import read_targets
+from agropest.statistics.metric import basis_of, metric_value
+from agropest.statistics.sums import mean_over_seeds
+from agropest.store.chosen import chosen_evaluation
+from agropest.store.records import EvaluationRecord, TrialState
+from agropest.store.replicate_cache import TEST, read_replicates
+from agropest.store.store import Store
+from agropest.store.sweep_record import SweepRecord
+from agropest.sweep.trial import TrialSpec
+
+RECORD = "sweep.json"
+
+
+@dataclass(frozen=True)
+class ModelAddress:
+    """A sweep's folder, and which of its variants and seeds is meant; None: the best one."""
+
+    sweep: Path
+    variant: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """One trained model of a sweep.
+
+    Attributes:
+        folder: of its trial.
+        evaluation: on validation, of the checkpoint that is meant.
+        checkpoint: that file; it may be gone.
+        status: of the trial.
+        rank: of its variant; None where the variant has not finished.
+        tied: variants that are not distinguishable from the best, this one's among them or not.
+    """
+
+    trial: TrialSpec
+    folder: Path
+    evaluation: EvaluationRecord
+    checkpoint: Path
+    status: str
+    rank: int | None
+    tied: tuple[str, ...] = ()
+
+
+def parse_address(text: str, results: Path) -> ModelAddress:
+    """Returns what ``SWEEP[/variant[/seed]]`` means: SWEEP is a folder, or a name in the results folder.
+
+    Raises:
+        StoreError: there is no such sweep, or the seed is no number.
+    """
+    path = Path(text)
+    for count in range(3):
+        rest = path.parts[len(path.parts) - count :]
+        folder = Path(*path.parts[: len(path.parts) - count])
+        for candidate in (folder, results / folder):
+            if folder.parts and (candidate / RECORD).is_file():
+                return ModelAddress(candidate, *_variant_and_seed(text, rest))
+    known = sorted(one.parent.name for one in results.glob(f"*/{RECORD}"))
+    rule = f"expected the folder of a sweep that was launched, or its name in {results}"
+    raise StoreError(fault("SWEEP", rule, text, nearest(path.parts[0] if path.parts else text, known)))
+
+
+def _variant_and_seed(text: str, rest: Sequence[str]) -> tuple[str | None, int | None]:
+    if len(rest) < 2:
+        return (rest[0] if rest else None), None
+    digits = rest[1].removeprefix("s")
+    if not digits.isdecimal():
+        raise StoreError(fault(text, "expected a seed after the variant", rest[1], "write SWEEP/variant/42"))
+    return rest[0], int(digits)
+
+
+def compare_record(record: SweepRecord, store: Store) -> Comparison:
+    """Returns the comparison of a recorded sweep.
+
+    Raises:
+        DataError: the ground truth is not there any more.
+    """
+    truths = record.ground_truths()
+    return compare_trials(
+        record.trials, store, truths, record.metric, record.baseline, record.guards, design=record.design
+    )
+
+
+def choose_model(record: SweepRecord, store: Store, comparison: Comparison, address: ModelAddress) -> ChosenModel:
+    """Returns the model an address means: of the variant ranked first, and of its best seed, unless others are named.
+
+    Raises:
+        StoreError: no such variant or seed, nothing of it was evaluated, or nothing has finished and none is named.
+    """
+    rows = rank_trials(record.trials, store, record.metric, comparison.damaged)
+    own = [row for row in rows if row.val_iteration is not None]
+    where = str(address.sweep)
+    label = address.variant or next((one.label for one in comparison.variants if one.rank == 1), None)
+    if label is None:
+        fix = "let it finish, or name a variant: its best checkpoint so far is taken"
+        raise StoreError(fault(where, "expected a variant that has finished", "none", fix))
+    if label not in {row.label for row in rows}:
+        raise StoreError(fault(where, "expected a variant", label, nearest(label, {row.label for row in rows})))
+    own = [row for row in own if row.label == label]
+    if not own:
+        raise StoreError(fault(where, f"expected an evaluation of {label}", "none", "launch the sweep; it trains it"))
+    wanted = [row for row in own if address.seed in (None, row.seed)]
+    if not wanted:
+        fix = f"its seeds are {', '.join(str(row.seed) for row in own)}"
+        raise StoreError(fault(where, f"expected a seed of {label}", address.seed, fix))
+    best = max(
+        wanted, key=lambda row: (row.status == TrialState.FINISHED, metric_value(row.valid, record.metric) or 0.0)
+    )
+    return _chosen(best, record, store, comparison)
+
+
+def _chosen(row: RankedTrial, record: SweepRecord, store: Store, comparison: Comparison) -> ChosenModel:
+    trial = next(one for one in record.trials if (one.label, one.seed) == (row.label, row.seed))
+    folder = store.folder(trial)
+    evaluation = chosen_evaluation(folder, record.metric)
+    assert evaluation is not None, "a row with an iteration has an evaluation"
+    return ChosenModel(
+        trial=trial,
+        folder=folder.path,
+        evaluation=evaluation,
+        checkpoint=folder.checkpoints / f"{evaluation.iteration:08d}.pth",
+        status=row.status,
+        rank=next((one.rank for one in comparison.variants if one.label == row.label), None),
+        tied=tuple(one.label for one in comparison.variants if one.ties_with_best),
+    )
+
+
+def model_estimates(record: SweepRecord, store: Store, chosen: ChosenModel) -> dict[str, Estimate]:
+    """Returns the sweep's metric of this very checkpoint on each split it was evaluated on, with its image interval.
+
+    Raises:
+        DataError: the ground truth or the stored boxes are damaged or gone.
+    """
+    folder, basis = store.folder(chosen.trial), basis_of(record.metric)
+    tests = [one for one in folder.read_evaluations(TEST) if one.iteration == chosen.evaluation.iteration]
+    told = {}
+    truths = record.ground_truths()
+    for name, evaluation in (("valid", chosen.evaluation), *((TEST, one) for one in tests)):
+        if name in truths:
+            targets = read_targets(truths[name])
+            one = read_replicates(folder, evaluation, targets, basis, chosen.trial.config)
+            told[name] = estimate(mean_over_seeds([one], record.metric), 0.0, 100.0)
+    return told
