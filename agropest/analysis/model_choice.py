@@ -82,6 +82,24 @@ def _variant_and_seed(text: str, rest: Sequence[str]) -> tuple[str | None, int |
     return rest[0], int(digits)
 
 
+def trials_at(record: SweepRecord, address: ModelAddress) -> list[TrialSpec]:
+    """Returns the trials of a sweep that an address means: all of them, a variant's, or one.
+
+    Raises:
+        StoreError: there is none.
+    """
+    where = str(address.sweep)
+    trials = [one for one in record.trials if address.variant in (None, one.label)]
+    if not trials:
+        fix = nearest(str(address.variant), {one.label for one in record.trials})
+        raise StoreError(fault(where, "expected a variant", address.variant, fix))
+    own = [one for one in trials if address.seed in (None, one.seed)]
+    if not own:
+        fix = f"its seeds are {', '.join(str(one.seed) for one in trials)}"
+        raise StoreError(fault(where, f"expected a seed of {address.variant}", address.seed, fix))
+    return own
+
+
 def compare_record(record: SweepRecord, store: Store) -> Comparison:
     """Returns the comparison of a recorded sweep.
 
@@ -101,21 +119,15 @@ def choose_model(record: SweepRecord, store: Store, comparison: Comparison, addr
         StoreError: no such variant or seed, nothing of it was evaluated, or nothing has finished and none is named.
     """
     rows = rank_trials(record.trials, store, record.metric, comparison.damaged)
-    own = [row for row in rows if row.val_iteration is not None]
     where = str(address.sweep)
     label = address.variant or next((one.label for one in comparison.variants if one.rank == 1), None)
     if label is None:
         fix = "let it finish, or name a variant: its best checkpoint so far is taken"
         raise StoreError(fault(where, "expected a variant that has finished", "none", fix))
-    if label not in {row.label for row in rows}:
-        raise StoreError(fault(where, "expected a variant", label, nearest(label, {row.label for row in rows})))
-    own = [row for row in own if row.label == label]
-    if not own:
-        raise StoreError(fault(where, f"expected an evaluation of {label}", "none", "launch the sweep; it trains it"))
-    wanted = [row for row in own if address.seed in (None, row.seed)]
+    meant = {trial.name for trial in trials_at(record, ModelAddress(address.sweep, label, address.seed))}
+    wanted = [row for row in rows if f"{row.label}/s{row.seed}" in meant and row.val_iteration is not None]
     if not wanted:
-        fix = f"its seeds are {', '.join(str(row.seed) for row in own)}"
-        raise StoreError(fault(where, f"expected a seed of {label}", address.seed, fix))
+        raise StoreError(fault(where, f"expected an evaluation of {label}", "none", "launch the sweep; it trains it"))
     best = max(
         wanted, key=lambda row: (row.status == TrialState.FINISHED, metric_value(row.valid, record.metric) or 0.0)
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from agropest.statistics.metric import metric_value
 from agropest.store.chosen import chosen_evaluation
-from agropest.store.records import TrialState
+from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.store import Store
+from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
 
 DAMAGED = "an evaluation is missing or damaged: the next launch makes it again"
@@ -41,6 +42,8 @@ class RankedTrial:
         time_s: of training and evaluation.
         notes: what a person should know of this trial.
         deployed_threshold: lowest score of the boxes behind ``AP_deployed`` and its kin.
+        folder: of the trial, relative to the results folder.
+        checkpoint: of the evaluation shown, likewise; empty where it is not kept.
     """
 
     rank: int | None
@@ -57,6 +60,8 @@ class RankedTrial:
     reason: str
     notes: tuple[str, ...]
     deployed_threshold: float = 0.5
+    folder: str = ""
+    checkpoint: str = ""
 
 
 def rank_trials(
@@ -96,7 +101,16 @@ def _row(trial: TrialSpec, store: Store, metric: str, damaged: Collection[str]) 
         reason=status.reason,
         notes=status.notes,
         deployed_threshold=float(trial.config.get("TEST.DEPLOYED_SCORE_THRESH", 0.5)),
+        folder=folder.path.relative_to(store.root).as_posix(),
+        checkpoint=_checkpoint(folder, best, store),
     )
+
+
+def _checkpoint(folder: TrialFolder, evaluation: EvaluationRecord | None, store: Store) -> str:
+    """Returns where the checkpoint of an evaluation is, relative to the results folder; empty where it is not kept."""
+    if evaluation is None or evaluation.iteration not in folder.checkpointed():
+        return ""
+    return (folder.checkpoints / f"{evaluation.iteration:08d}.pth").relative_to(store.root).as_posix()
 
 
 def _key(row: RankedTrial, metric: str) -> tuple[int, float, str, int]:

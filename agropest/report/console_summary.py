@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,11 +42,29 @@ def print_summary(
         if row.reason and row.status in (TrialState.FAILED, TrialState.INTERRUPTED):
             reason = f"{row.label}/s{row.seed} {row.status}: {row.reason}"
             console.print(reason, markup=False, highlight=False, soft_wrap=True)
+    interrupted = sum(row.status == TrialState.INTERRUPTED for row in rows)
+    if interrupted:
+        console.print(
+            f"{interrupted} of {len(rows)} trials were interrupted; the same command continues", soft_wrap=True
+        )
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     for line in (
         f"Page: {shown / NAME}",
         f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...",
         f"TensorBoard runs: {shown / 'tensorboard'}",
         f"Look closer: python -m webbrowser -t {(folder / NAME).as_uri()}",
+        *_best_model(rows, comparison, shown),
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _best_model(rows: Sequence[RankedTrial], comparison: Comparison, folder: Path) -> list[str]:
+    """Returns where the checkpoint of the variant ranked first is, and the command that takes it away."""
+    label = next((one.label for one in comparison.variants if one.rank == 1), None)
+    best = next((row for row in rows if row.label == label and row.rank is not None), None)
+    if best is None or not best.checkpoint:
+        return []
+    return [
+        f"Best model ({best.label}/s{best.seed}): {folder.parent / best.checkpoint}",
+        f"Use it: python -m agropest model {shlex.quote(str(folder))} OUT",
+    ]

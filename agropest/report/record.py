@@ -96,7 +96,14 @@ def _variant(
     if changes:
         lines = [f"| {code(c.key)} | {code(c.before) if c.before else '-'} | {code(c.after)} |" for c in changes]
         changed = "\n".join([f"| key | {plain(record.baseline)} | here |", "|---|---|---|", *lines])
-    parts = [f"## {plain(variant.label)}", "### What changed", changed, "### Results", _results(trials)]
+    parts = [
+        f"## {plain(variant.label)}",
+        "### What changed",
+        changed,
+        "### Results",
+        _results(trials),
+        _places(trials),
+    ]
     seeds = "one seed" if len(variant.seeds) == 1 else f"{len(variant.seeds)} seeds"
     mean = f"Validation {comparison.metric} over {seeds}: {estimate_text(variant.estimate)}."
     parts.append(plain(mean) if variant.seeds else "")
@@ -107,6 +114,16 @@ def _variant(
         parts += ["### Classes", head, table(["class", "change", "95 %"], rows)]
     told = "\n".join(f"- {plain(line)}" for line in observations(variant, comparison, trials))
     return [*parts, "### Observations", told]
+
+
+def _places(trials: Sequence[RankedTrial]) -> str:
+    """Returns where the trials are, and their chosen checkpoints, relative to the results folder."""
+    lines = [
+        f"- seed {one.seed}: {code(one.folder)}" + (f", checkpoint {code(one.checkpoint)}" if one.checkpoint else "")
+        for one in trials
+        if one.folder
+    ]
+    return "\n".join(lines)
 
 
 def _results(trials: Sequence[RankedTrial]) -> str:

@@ -147,6 +147,7 @@ def render(
         lineage=lineage,
         weights=weights,
         published=sections.published_table(published_rows(record.reference, trials)),
+        places=sections.places_table(trials),
         cost=cost,
         cost_table=sections.cost_table(cost),
         duration=duration,

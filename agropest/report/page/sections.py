@@ -321,6 +321,21 @@ def cost_table(cost: SweepCost) -> TableOf:
     return TableOf(headings, [heading not in ("trial", "status") for heading in headings], rows)
 
 
+def places_table(rows: Sequence[RankedTrial]) -> TableOf:
+    """Returns where each trial is, and its chosen checkpoint, relative to the results folder."""
+    headings = ["trial", "seed", "folder", "chosen checkpoint"]
+    body = [
+        [
+            _name(row.label),
+            Cell(str(row.seed), row.seed),
+            Cell(row.folder, row.folder, "key"),
+            Cell(row.checkpoint.rpartition("/")[2] or "not kept", row.checkpoint or None, "key"),
+        ]
+        for row in rows
+    ]
+    return TableOf(headings, [False, True, False, False], body)
+
+
 def published_table(rows: Rows) -> TableOf | None:
     """Returns published figures beside measured ones; None where nothing was published."""
     if not rows:

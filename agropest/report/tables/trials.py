@@ -54,6 +54,8 @@ def ranking_rows(
             "val_iteration": trial.val_iteration,
             "time_s": round(trial.time_s, 1),
             "signature": trial.signature,
+            "folder": trial.folder,
+            "checkpoint": trial.checkpoint,
         }
         for trial in trials
     ]

@@ -36,7 +36,7 @@ def test_a_missing_metric_and_one_without_ground_truth_are_told_apart() -> None:
     assert (first["val_AP"], first["val_AP50"], first["val_APs"]) == (41.65, 0.0, "n/a")
     assert (first["test_AP"], first["test_APs"]) == (40.0, "n/a")
     assert (second["rank"], second["test_AP"], second["test_APs"]) == (None, None, None)
-    assert list(first)[-3:] == ["val_iteration", "time_s", "signature"]
+    assert list(first)[-5:] == ["val_iteration", "time_s", "signature", "folder", "checkpoint"]
 
 
 def test_pandas_reads_numbers_as_numbers() -> None:
