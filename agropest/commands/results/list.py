@@ -1,0 +1,46 @@
+"""``python -m agropest list``: the sweeps of a results folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "list the sweeps of a results folder: when, how far, the best trial so far, the room they take"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="default: results")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from agropest.errors import StoreError, fault
+    from agropest.store.overview import overview, read_records
+    from agropest.store.store import Store
+
+    if not arguments.results.is_dir():
+        fix = "launch a sweep first, or give the folder with --results"
+        raise StoreError(fault("--results", "expected a results folder", str(arguments.results), fix))
+    store = Store(arguments.results)
+    records, faults = read_records(store)
+    for told in faults:
+        print(f"left out: {told}", file=sys.stderr)
+    table = Table()
+    for heading in ("sweep", "launched", "trials", "best so far", "MB", "question"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left")
+    for record in records:
+        one = overview(record, store)
+        best = f"{one.best[0]}/{one.best[1]}: {record.metric} {one.best[2]:.2f}" if one.best else "-"
+        statuses = ", ".join(f"{count} {word}" for word, count in one.statuses.items())
+        cells = (record.name, record.launched[:16].replace("T", " "), statuses, best, f"{one.bytes / 1e6:.0f}")
+        table.add_row(*map(Text, (*cells, record.question)))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table if records else f"no sweep has been launched into {arguments.results}")
+    return 0

@@ -1,0 +1,47 @@
+"""``python -m agropest start DATA``: a first sweep file for a data set, with values proposed from it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write a first sweep for a data set: model, sizes, iterations and variants proposed from it, with the reasons"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA", help="a YOLO export or a COCO folder; never written to")
+    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("mine.yaml"), help="mine.yaml")
+    parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="default: results")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import os
+
+    from agropest import files
+    from agropest.data.opening import open_dataset, require_splits
+    from agropest.errors import SweepFileError, fault
+    from agropest.machine import this_machine
+    from agropest.planning.first_sweep import propose
+    from agropest.planning.sweep_text import sweep_text
+
+    out: Path = arguments.out
+    if out.exists() and not arguments.force:
+        fix = "give another file with --out, or write over it with --force"
+        raise SweepFileError(fault(str(out), "expected a file that is not there yet", "one that is", fix))
+    dataset = open_dataset(arguments.data, cache_root=arguments.results / "data")
+    require_splits(dataset, ("train", "valid"))
+    sweep = propose(dataset, this_machine())
+    here = out.resolve().parent
+    configs = os.path.relpath(Path(__file__).resolve().parents[3] / "configs", here)
+    data = Path(os.path.relpath(arguments.data.resolve(), here))
+    files.write_text(out, sweep_text(sweep, dataset.root.name, data, configs, dataset.num_images))
+    for line in sweep.plain:
+        print(line)
+    trainings = len(sweep.variants) * len(sweep.seeds)
+    names = ", ".join(one.label for one in sweep.variants)
+    print(f"written to {out}: {names}")
+    print(f"{len(sweep.seeds)} seeds of each: {trainings} trainings of {sweep.max_iter} iterations")
+    print(f"to see what it takes: python launch.py {out} --plan --probe")
+    print(f"to run it: python launch.py {out}")
+    return 0

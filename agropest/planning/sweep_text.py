@@ -1,0 +1,61 @@
+"""A first sweep as the YAML a person goes on with: every value with its reason in a comment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agropest.planning.first_sweep import FirstSweep, Value
+
+
+def sweep_text(sweep: FirstSweep, name: str, data: Path, configs: str, num_images: dict[str, int]) -> str:
+    """Returns the sweep file.
+
+    Args:
+        name: of the data set, for the question.
+        data: its folder, as it is written into the file.
+        configs: the folder of the base configs, as it is written into the file.
+        num_images: by split.
+    """
+    trainings = len(sweep.variants) * len(sweep.seeds)
+    counts = ", ".join(f"{count} {split}" for split, count in num_images.items())
+    lines = [
+        f"# Question: which of a few usual changes help on {_one_line(name)}?",
+        f"# Data:     {counts} images. Proposed by `python -m agropest start`; every value is yours to change.",
+        f"# Cost:     {len(sweep.variants)} variants x {len(sweep.seeds)} seeds = {trainings} trainings of "
+        f"{sweep.max_iter} iterations; --plan --probe measures how long that takes here.",
+        *(f"# {line}" for line in sweep.plain),
+        f"question: {_yaml(f'Which of a few usual changes help on {_one_line(name)}?')}",
+        f"data: {_yaml(str(data))}",
+        f"base: {_yaml(f'{configs}/{sweep.base}')}",
+        "baseline: baseline",
+        f"seeds: {_yaml(list(sweep.seeds))}  # one seed cannot tell a change from luck",
+        "metric: AP",
+        "",
+        "config:",
+        *_commented(sweep.values),
+        "",
+        "variants:",
+    ]
+    for variant in sweep.variants:
+        lines.append(f"  {variant.label}:{'' if variant.overrides else ' {}'}  # {_one_line(variant.why)}")
+        lines += [f"    {key}: {_yaml(value)}" for key, value in variant.overrides.items()]
+    lines += ["", "resources: auto  # short probes measure how many trials fit beside each other", ""]
+    return "\n".join(lines)
+
+
+def _commented(values: Sequence[Value]) -> list[str]:
+    told = [f"  {one.key}: {_yaml(one.value)}" for one in values]
+    width = max(map(len, told))
+    return [f"{line:<{width}}  # {_one_line(one.why)}" for line, one in zip(told, values, strict=True)]
+
+
+def _yaml(value: Any) -> str:
+    """Returns a value in YAML's flow style, which JSON is."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
