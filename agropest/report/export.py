@@ -5,7 +5,7 @@ results/<sweep>/
   ranking.md, per_class.md, record.md, published.md, lineage.md                                          md
   ranking.tex, per_class.tex                                                                             latex
   report.json                                                                                            json
-  index.html                                                                                             html
+  index.html, pictures.html, pictures/                                                                   html
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from agropest.csv_text import to_csv
 from agropest.planning.sweep_forecast import against_actual, read_forecast
 from agropest.report.observations import class_counts, observations
 from agropest.report.page.document import with_evaluations, write_page
+from agropest.report.page.gallery import NAME as PICTURES
 from agropest.report.record import training_record
 from agropest.report.tables.changes import config_changes
 from agropest.report.tables.classes import class_changes, class_tables, per_class_markdown
@@ -96,8 +97,10 @@ def write_exports(
     wanted = {name: text for name, text in texts.items() if name.endswith(suffixes)}
     for name, text in wanted.items():
         files.write_text(folder / name, text)
-    page = [write_page(record, store, comparison).name] if "html" in formats else []
-    return [*wanted, *page]
+    if "html" not in formats:
+        return list(wanted)
+    pages = [write_page(record, store, comparison).name, *([PICTURES] if (folder / PICTURES).is_file() else [])]
+    return [*wanted, *pages]
 
 
 def change_rows(comparison: Comparison, trials: Sequence[RankedTrial]) -> Rows:

@@ -14,7 +14,7 @@ from rich.console import Console
 from agropest.__main__ import main
 from agropest.analysis.model_choice import compare_record
 from agropest.analysis.ranking import RankedTrial, rank_trials
-from agropest.report.console_summary import print_ending
+from agropest.report.console_summary import print_summary
 from agropest.store.records import TrialState
 from tests.deployment.conftest import Trained
 
@@ -22,7 +22,7 @@ from tests.deployment.conftest import Trained
 def ending(trained: Trained, rows: list[RankedTrial]) -> str:
     spec: Any = SimpleNamespace(question="Which?", name="winner", reference=SimpleNamespace(runs={}))
     console = Console(file=io.StringIO(), width=180)
-    print_ending(console, spec, rows, compare_record(trained.record, trained.store), trained.folder)
+    print_summary(console, spec, rows, compare_record(trained.record, trained.store), trained.folder)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

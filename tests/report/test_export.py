@@ -30,6 +30,7 @@ EXPECTED = {
     "per_class.tex",
     "report.json",
     "index.html",
+    "pictures.html",
 }
 NAMES = ("ant", '</script><script>alert("x")</script>', "=HYPERLINK(1)|&amp;", "Käfer_{50%}\\")
 
@@ -42,7 +43,7 @@ def exported(sweep: Path) -> Path:
 
 
 def test_every_file_is_there(exported: Path) -> None:
-    assert {path.name for path in exported.iterdir()} == EXPECTED | {"sweep.json"}
+    assert {path.name for path in exported.iterdir()} == EXPECTED | {"sweep.json", "pictures"}
     assert set(FORMATS) == {"csv", "md", "latex", "json", "html"}
 
 

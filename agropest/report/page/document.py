@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from agropest.report.page import figures, sections
 from agropest.report.page.data_notes import data_notes
 from agropest.report.page.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
 from agropest.report.page.examples import Example, choose_images, draw_examples
+from agropest.report.page.gallery import write_gallery
 from agropest.report.tables.changes import config_changes
 from agropest.report.tables.cost import sweep_cost
 from agropest.report.tables.history import lineage_rows
@@ -74,11 +76,13 @@ def write_page(
     rows = with_evaluations(record, store, rank_trials(record.trials, store, record.metric, damaged))
     details: list[Detail] = []
     examples: list[Example] = []
+    truth = None
     if not running:
         truth = record.ground_truths()["valid"]
         details = _details(record, store, [row for row, _ in rows], truth)
         examples = _examples(record, store, [row for row, _ in rows], details, truth)
     path = (folder or store.sweep_folder(record.name)) / NAME
+    gallery = write_gallery(record, details, truth, path.parent) if truth is not None else None
     told = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
     lineage = sections.lineage_table(lineage_rows(record.trials, store, record.metric))
     reports: dict[str, WeightsReport] = {}
@@ -86,7 +90,9 @@ def write_page(
         if trial.label not in reports and (found := read_weights_report(store.folder(trial))):
             reports[trial.label] = found
     weights = sections.weights_table(reports)
-    page = render(record, rows, comparison, details, examples, running, refresh_s, told, lineage, weights, problem)
+    page = render(
+        record, rows, comparison, details, examples, running, refresh_s, told, lineage, weights, problem, gallery
+    )
     files.write_text(path, page)
     return path
 
@@ -103,9 +109,15 @@ def render(
     lineage: sections.TableOf | None = None,
     weights: sections.TableOf | None = None,
     problem: str = "",
+    gallery: Path | None = None,
 ) -> str:
-    """Returns the page's HTML."""
-    trials = [row for row, _ in rows]
+    """Returns the page's HTML.
+
+    Args:
+        gallery: the page of all pictures, beside this one.
+    """
+    # While others still train, the first to finish would stand there as the best.
+    trials = [replace(row, rank=None) if running else row for row, _ in rows]
     cost = sweep_cost(rows, forecast)
     shown = [detail.label for detail in details] or _leading(rows, record)
     environment = Environment(
@@ -139,11 +151,13 @@ def render(
         trials=sections.trial_table(trials, record.metric, seed_intervals(comparison) if comparison else None),
         curves=_svg(figures.learning_curves(rows, record.metric, shown)),
         heat_map=sections.heat_map(comparison, trials, record.baseline),
+        class_table=sections.class_table(trials),
         deployed_heat_map=sections.deployed_heat_map(trials, record.baseline),
         precision=_svg(figures.precision_chart(details)) if details else "",
         thresholds=_svg(figures.threshold_chart(details)) if details else "",
         confusions=[(detail.name, detail.threshold, sections.confusion_table(detail)) for detail in details[:2]],
         behaviour=sections.behaviour_table(details) if details else None,
+        mistakes=sections.mistakes_table(details) if details else None,
         lineage=lineage,
         weights=weights,
         published=sections.published_table(published_rows(record.reference, trials)),
@@ -152,6 +166,7 @@ def render(
         cost_table=sections.cost_table(cost),
         duration=duration,
         examples=examples,
+        gallery=gallery.name if gallery else "",
         pictures=_pictures(examples),
         names=list(examples[0].found) if examples else [],
         pair=_pair(details),

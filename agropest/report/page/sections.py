@@ -261,28 +261,58 @@ def _confusion_pairs(confusion: ConfusionMatrix) -> TableOf:
 
 
 def behaviour_table(details: Sequence[Detail]) -> TableOf:
-    """Returns boxes, calibration and error types of the trials in detail."""
-    types = list(details[0].errors.counts) if details else []
-    headings = ["trial", "threshold", "boxes", "images with boxes", "above 0.8", "calibration error", "AP50"]
-    headings += [f"{name} ({_plain_type(name)})" for name in types]
+    """Returns what the trials in detail show at the score threshold that each would be deployed with."""
+    headings = ["trial", "threshold", "boxes", "images with boxes", "above 0.8"]
     rows = []
     for detail in details:
-        share, ece = detail.summary.share_confident, detail.calibration.ece
+        share = detail.summary.share_confident
         cells = [
             _name(detail.name),
             Cell(f"{detail.threshold:g}", detail.threshold),
             Cell(str(detail.summary.num_boxes), detail.summary.num_boxes),
             Cell(str(detail.summary.num_images), detail.summary.num_images),
             Cell("n/a" if share is None else f"{share:.0%}", share),
-            Cell("n/a" if ece is None else f"{ece:.3f}", ece),
-            _number(detail.errors.ap50),
         ]
+        rows.append(cells)
+    return TableOf(headings, [False, *(True for _ in headings[1:])], rows)
+
+
+def mistakes_table(details: Sequence[Detail]) -> TableOf:
+    """Returns calibration and error types of all boxes of the trials in detail, whatever their score."""
+    types = list(details[0].errors.counts) if details else []
+    headings = ["trial", "calibration error", "AP50", *(f"{name} ({_plain_type(name)})" for name in types)]
+    rows = []
+    for detail in details:
+        ece = detail.calibration.ece
+        cells = [_name(detail.name), Cell("n/a" if ece is None else f"{ece:.3f}", ece), _number(detail.errors.ap50)]
         cells += [
             Cell(f"{detail.errors.counts[name]} ({detail.errors.delta_ap[name]:+.1f})", detail.errors.delta_ap[name])
             for name in types
         ]
         rows.append(cells)
     return TableOf(headings, [False, *(True for _ in headings[1:])], rows)
+
+
+def class_table(rows: Sequence[RankedTrial]) -> TableOf | None:
+    """Returns AP of every class on validation, of the best trial of each variant; None before the first evaluation."""
+    best: dict[str, RankedTrial] = {}
+    for row in rows:
+        if row.valid:
+            best.setdefault(row.label, row)
+    names = list(dict.fromkeys(name for row in best.values() for name in row.valid if name.startswith(CLASS_PREFIX)))
+    if not names or len(names) > MOST_CLASSES:
+        return None
+    headings = ["variant", "seed", "at", *(name.removeprefix(CLASS_PREFIX) for name in names)]
+    body = [
+        [
+            _name(row.label),
+            Cell(str(row.seed), row.seed),
+            Cell(str(row.val_iteration), row.val_iteration),
+            *(_metric(row.valid, name) for name in names),
+        ]
+        for row in best.values()
+    ]
+    return TableOf(headings, [False, *(True for _ in headings[1:])], body)
 
 
 def _plain_type(name: str) -> str:
