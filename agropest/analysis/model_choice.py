@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agropest import files
 from agropest.analysis.comparison import Comparison
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
@@ -18,10 +19,11 @@ from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
 from agropest.store.store import Store
-from agropest.store.sweep_record import SweepRecord
+from agropest.store.sweep_record import SplitRecord, SweepRecord
 from agropest.sweep.trial import TrialSpec
 
 RECORD = "sweep.json"
+MOST_CHECKED = 8  # pictures on which a model is checked or measured
 
 
 @dataclass(frozen=True)
@@ -166,3 +168,16 @@ def model_estimates(record: SweepRecord, store: Store, chosen: ChosenModel) -> d
             one = read_replicates(folder, evaluation, targets, basis, chosen.trial.config)
             told[name] = estimate(mean_over_seeds([one], record.metric), 0.0, 100.0)
     return told
+
+
+def signatures_of(record: SweepRecord) -> dict[str, str]:
+    """Returns the signatures of a sweep's trials by their names."""
+    return {trial.name: trial.signature for trial in record.trials}
+
+
+def some_pictures(split: SplitRecord) -> list[tuple[int, Path]]:
+    """Returns image ids and paths of pictures that are still there, spread over the split."""
+    content = files.read_json(split.annotations)["images"]
+    step = max(1, len(content) // MOST_CHECKED)
+    wanted = [(int(one["id"]), split.image_root / one["file_name"]) for one in content[::step]]
+    return [(number, path) for number, path in wanted if path.is_file()][:MOST_CHECKED]

@@ -59,6 +59,18 @@ class Detector:
             return self.model([item])[0]["instances"].to("cpu")
 
 
+def choose_device(wanted: str = "") -> str:
+    """Returns "cuda" where there is a GPU, or the device that is wanted.
+
+    Raises:
+        EnvironmentFault: "cuda" is wanted and there is none.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise EnvironmentFault(fault("--device", "expected a GPU that torch sees", "cuda", "leave it out, or give cpu"))
+    return wanted or ("cuda" if available else "cpu")
+
+
 def open_detector(folder: ModelFolder, device: str = "") -> Detector:
     """Returns the detector of a model folder.
 
@@ -69,10 +81,7 @@ def open_detector(folder: ModelFolder, device: str = "") -> Detector:
         StoreError: the folder lacks something, or the weights do not fit the config.
         EnvironmentFault: "cuda" was asked for and there is none.
     """
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise EnvironmentFault(fault("--device", "expected a GPU that torch sees", "cuda", "leave it out, or give cpu"))
-    cfg = folder.config(device or ("cuda" if available else "cpu"))
+    cfg = folder.config(choose_device(device))
     try:
         return Detector(cfg, read_weights(folder.weights), cfg.MODEL.DEVICE)
     except (RuntimeError, ValueError, AssertionError, TrialError) as error:  # of building, and of load_state_dict

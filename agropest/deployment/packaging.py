@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from agropest import __version__, files
-from agropest.analysis.model_choice import ChosenModel
+from agropest.analysis.model_choice import ChosenModel, some_pictures
 from agropest.deployment.config import WEIGHTS, deployed_config, merged
-from agropest.deployment.detector import Detector
+from agropest.deployment.detector import Detector, choose_device
 from agropest.deployment.model_folder import CARD, README, ModelCard, write_card, write_config
 from agropest.deployment.parity import Found, Parity, compare_found
 from agropest.deployment.readme import readme
@@ -22,12 +21,11 @@ from agropest.errors import StoreError, TrialError, fault
 from agropest.statistics.boxes import Boxes
 from agropest.statistics.inference import Estimate
 from agropest.store.replicate_cache import TEST
-from agropest.store.sweep_record import SplitRecord, SweepRecord
+from agropest.store.sweep_record import SweepRecord
 from agropest.store.trial_folder import TrialFolder
 
 TOLERANCE = 1e-4  # of pixels and scores, on the kind of device that evaluated
 ON_ANOTHER_DEVICE = 1e-2
-MOST_CHECKED = 8  # pictures
 GRAPHS = ("model.ts", "model.onnx")
 
 
@@ -62,8 +60,9 @@ def package(
     require_free(out)
     config = deployed_config(chosen.trial)
     state = evaluated_weights(chosen)
-    detector = Detector(merged(config, "cuda" if torch.cuda.is_available() else "cpu"), state, _device())
-    pictures = _some_pictures(record.splits["valid"])
+    device = choose_device()
+    detector = Detector(merged(config, device), state, device)
+    pictures = some_pictures(record.splits["valid"])
     check, num_checked = check_stored(detector, record, chosen, pictures)
     _require_equal(check, chosen, detector.device)
     for name in (CARD, *GRAPHS):  # of an earlier model: without its card a folder that is half written is none
@@ -127,18 +126,6 @@ def _require_equal(check: Parity | None, chosen: ChosenModel, device: str) -> No
         rule = f"expected the boxes of the stored evaluation to {tolerance:g}"
         fix = "the pictures, the data set or Detectron2 have changed since; nothing was written"
         raise StoreError(fault(str(chosen.checkpoint), rule, check.in_words(), fix))
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _some_pictures(split: SplitRecord) -> list[tuple[int, Path]]:
-    """Returns image ids and paths of pictures that are still there, spread over the split."""
-    content = files.read_json(split.annotations)["images"]
-    step = max(1, len(content) // MOST_CHECKED)
-    wanted = [(int(one["id"]), split.image_root / one["file_name"]) for one in content[::step]]
-    return [(number, path) for number, path in wanted if path.is_file()][:MOST_CHECKED]
 
 
 def _categories(record: SweepRecord) -> tuple[Mapping[str, Any], ...]:

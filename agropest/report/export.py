@@ -2,6 +2,7 @@
 
 results/<sweep>/
   ranking.csv, comparison.csv, per_class.csv, changes.csv, effects.csv, published.csv, lineage.csv       csv
+  inference_cost.csv                                                                                     csv
   ranking.md, per_class.md, record.md, published.md, lineage.md                                          md
   ranking.tex, per_class.tex                                                                             latex
   report.json                                                                                            json
@@ -19,6 +20,8 @@ from typing import Any
 
 from agropest import files
 from agropest.analysis.comparison import Comparison
+from agropest.analysis.inference_cost import costed_variants, read_costs
+from agropest.analysis.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.csv_text import to_csv
@@ -31,6 +34,7 @@ from agropest.report.tables.changes import config_changes
 from agropest.report.tables.classes import class_changes, class_tables, per_class_markdown
 from agropest.report.tables.cost import sweep_cost
 from agropest.report.tables.history import lineage_rows, lineage_texts
+from agropest.report.tables.inference_cost import cost_rows
 from agropest.report.tables.latex import per_class_latex, ranking_latex
 from agropest.report.tables.published import published_rows, published_texts
 from agropest.report.tables.trials import Rows
@@ -91,6 +95,7 @@ def write_exports(
         "per_class.md": per_class_markdown(classes, record.baseline, record.title),
         "ranking.tex": ranking_latex(comparison, record.title),
         "per_class.tex": per_class_latex(classes, record.baseline, record.title),
+        **_inference_cost(record, comparison, folder),
         "report.json": json.dumps(report_content(record, comparison, trials), indent=1, ensure_ascii=False) + "\n",
     }
     suffixes = tuple(SUFFIXES[one] for one in formats)
@@ -101,6 +106,13 @@ def write_exports(
         return list(wanted)
     pages = [write_page(record, store, comparison).name, *([PICTURES] if (folder / PICTURES).is_file() else [])]
     return [*wanted, *pages]
+
+
+def _inference_cost(record: SweepRecord, comparison: Comparison, folder: Path) -> dict[str, str]:
+    """Returns AP beside cost, where that was measured."""
+    costs = read_costs(folder)
+    costed = costed_variants(comparison, costs, signatures_of(record)) if costs else []
+    return {"inference_cost.csv": to_csv(cost_rows(costed, costs, record.metric))} if costs and costed else {}
 
 
 def change_rows(comparison: Comparison, trials: Sequence[RankedTrial]) -> Rows:

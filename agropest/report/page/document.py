@@ -19,11 +19,14 @@ from markupsafe import Markup
 
 from agropest import files
 from agropest.analysis.comparison import Comparison
+from agropest.analysis.inference_cost import CostRecord, costed_variants, read_costs
+from agropest.analysis.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.durations import duration
 from agropest.errors import DataError
 from agropest.planning.sweep_forecast import against_actual, read_forecast
 from agropest.report.page import figures, sections
+from agropest.report.page.cost_chart import cost_chart
 from agropest.report.page.data_notes import data_notes
 from agropest.report.page.details import DEPLOYED, Detail, chosen_boxes, read_detail, trials_in_detail
 from agropest.report.page.examples import Example, choose_images, draw_examples
@@ -31,6 +34,7 @@ from agropest.report.page.gallery import write_gallery
 from agropest.report.tables.changes import config_changes
 from agropest.report.tables.cost import sweep_cost
 from agropest.report.tables.history import lineage_rows
+from agropest.report.tables.inference_cost import cheapest_sentence, doubts, how_measured
 from agropest.report.tables.long_names import pieces
 from agropest.report.tables.published import published_rows
 from agropest.report.verdicts import headline, remarks, seed_intervals, tie_sentence
@@ -90,9 +94,9 @@ def write_page(
         if trial.label not in reports and (found := read_weights_report(store.folder(trial))):
             reports[trial.label] = found
     weights = sections.weights_table(reports)
-    page = render(
-        record, rows, comparison, details, examples, running, refresh_s, told, lineage, weights, problem, gallery
-    )
+    costs = read_costs(store.sweep_folder(record.name)) if comparison and not running else None
+    known = (record, rows, comparison, details, examples)
+    page = render(*known, running, refresh_s, told, lineage, weights, problem, gallery, costs)
     files.write_text(path, page)
     return path
 
@@ -110,14 +114,17 @@ def render(
     weights: sections.TableOf | None = None,
     problem: str = "",
     gallery: Path | None = None,
+    inference: CostRecord | None = None,
 ) -> str:
     """Returns the page's HTML.
 
     Args:
         gallery: the page of all pictures, beside this one.
+        inference: what the variants cost at inference, where that was measured.
     """
     # While others still train, the first to finish would stand there as the best.
     trials = [replace(row, rank=None) if running else row for row, _ in rows]
+    costed = costed_variants(comparison, inference, signatures_of(record)) if comparison and inference else []
     cost = sweep_cost(rows, forecast)
     shown = [detail.label for detail in details] or _leading(rows, record)
     environment = Environment(
@@ -166,6 +173,12 @@ def render(
         cost_table=sections.cost_table(cost),
         duration=duration,
         examples=examples,
+        costed=costed,
+        cost_chart=_svg(cost_chart(costed, record.metric)) if costed else "",
+        inference_table=sections.inference_table(costed, record.metric) if costed else None,
+        how_measured=how_measured(inference) if inference else "",
+        doubts=doubts(costed),
+        cheapest=cheapest_sentence(costed, record.metric),
         gallery=gallery.name if gallery else "",
         pictures=_pictures(examples),
         names=list(examples[0].found) if examples else [],

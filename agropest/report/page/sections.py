@@ -9,6 +9,7 @@ from typing import Any
 
 from agropest.analysis.comparison import Comparison
 from agropest.analysis.guards import BROKEN
+from agropest.analysis.inference_cost import CostedVariant
 from agropest.analysis.ranking import RankedTrial
 from agropest.report.page.details import Detail
 from agropest.report.tables.classes import class_changes
@@ -364,6 +365,27 @@ def places_table(rows: Sequence[RankedTrial]) -> TableOf:
         for row in rows
     ]
     return TableOf(headings, [False, True, False, False], body)
+
+
+def inference_table(costed: Sequence[CostedVariant], metric: str) -> TableOf:
+    """Returns AP beside what it costs at inference, the fastest first."""
+    headings = ["variant", f"val {metric}", "95 %", "ms", "quartiles", "GFLOPs", "M parameters", "MiB", "front", "tied"]
+    body = [
+        [
+            _name(one.variant.label),
+            _number(one.variant.estimate.value),
+            Cell(interval_text(one.variant.estimate.interval)),
+            Cell(f"{one.cost.latency_ms:.1f}", one.cost.latency_ms),
+            Cell(f"{one.cost.fast_ms:.1f} to {one.cost.slow_ms:.1f}", one.cost.fast_ms),
+            Cell(f"{one.cost.gflops:.1f}", one.cost.gflops),
+            Cell(f"{one.cost.parameters / 1e6:.2f}", one.cost.parameters),
+            Cell(f"{one.cost.memory_mib:.0f}", one.cost.memory_mib),
+            Cell("yes" if one.on_front else "–", int(one.on_front)),
+            Cell("yes" if one.variant.ties_with_best else "–", int(one.variant.ties_with_best)),
+        ]
+        for one in costed
+    ]
+    return TableOf(headings, [False, *(True for _ in headings[1:])], body)
 
 
 def published_table(rows: Rows) -> TableOf | None:
