@@ -15,6 +15,7 @@ from agropest.statistics.inference import Estimate, estimate
 from agropest.statistics.matching import read_targets
 from agropest.statistics.metric import basis_of, metric_value
 from agropest.statistics.sums import mean_over_seeds
+from agropest.statistics.trainings import trainings_of
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
@@ -166,7 +167,8 @@ def model_estimates(record: SweepRecord, store: Store, chosen: ChosenModel) -> d
         if name in truths:
             targets = read_targets(truths[name])
             one = read_replicates(folder, evaluation, targets, basis, chosen.trial.config)
-            told[name] = estimate(mean_over_seeds([one], record.metric), 0.0, 100.0)
+            trainings = trainings_of(chosen.trial.label, [chosen.trial.seed], [one], record.metric)
+            told[name] = estimate(mean_over_seeds(trainings, None), 0.0, 100.0)
     return told
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.results.test_comparison import compared, put, variants
 
 from agropest.analysis.comparison import Comparison
 from agropest.statistics.inference import UNKNOWN
@@ -16,6 +15,7 @@ from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, write_sweep_record
 from agropest.sweep.trial import TrialSpec
+from tests.analysis.test_comparison import compared, put, variants
 
 QUALITIES = {"baseline": 0.3, "high": 0.95}
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.results.test_borrowed_seeds import earlier, trained
-from tests.results.test_comparison import TRUTH, detect, put
 
 from agropest.planning.answer_cost import PRIOR_SD, SeedSpread, in_words, seed_spread, seeds_for
 from agropest.statistics.average_precision import AP, evaluate
 from agropest.store.records import TrialState
 from agropest.store.store import Store
+from tests.analysis.test_borrowed_seeds import earlier, trained
+from tests.analysis.test_comparison import TRUTH, detect, put
 
 SPREAD = SeedSpread(0.6, "somewhere")
 

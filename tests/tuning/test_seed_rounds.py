@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.results.test_comparison import TRUTH, put
 
 from agropest.data.dataset import Dataset
 from agropest.store.records import TrialState
@@ -18,6 +17,7 @@ from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.launch import Launch
 from agropest.tuning.search.seed_rounds import SeedRounds
+from tests.analysis.test_comparison import TRUTH, put
 
 # "near" is a little better than the baseline, "far" much; its own seeds differ.
 QUALITIES = {"baseline": 0.30, "near": 0.6, "far": 1.0, "worst": 0.01}
