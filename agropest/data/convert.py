@@ -150,8 +150,7 @@ class _SplitContent:
     def _take(self, box: LabelledBox, boxes: dict[tuple[float, ...], list[LabelledBox]], file: str, line: int) -> None:
         """Adds a box to those of its image, which are kept by where they are; the same one counts once."""
         same = boxes.setdefault(box.bbox_xywh, [])
-        x, y, w, h = box.bbox_xywh
-        told = f"x {x:g}, y {y:g}, {w:g}x{h:g}"
+        told = "x {:g}, y {:g}, {:g}x{:g}".format(*box.bbox_xywh) if same else ""
         if any(other.class_index == box.class_index for other in same):
             told += " stands above already"
             self.findings.append(Finding(self.split, file, line, "duplicate-box", DROPPED, told))

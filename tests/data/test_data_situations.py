@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -557,3 +559,65 @@ def test_boxes_are_taken_from_masks(some: Any) -> None:
         dataset = load(some.root)
         assert boxes(dataset, "train") == [[40, 20, 30, 30]] * 6
         assert rules(dataset)["train", "box-from-mask"] == 6
+
+
+# --- safe reading -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["EPS", "GIF", "PPM", "TGA", "PCX", "ICO"])
+def test_other_formats_are_not_decoded_whatever_their_names(some: Any, suffix: str, monkeypatch: Any) -> None:
+    from PIL import EpsImagePlugin, Image
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **more: pytest.fail("Ghostscript is asked"))
+    two_splits(some)
+    Image.new("RGB", (160, 120)).save(some.root / "images/train/t0.jpg", suffix)
+    dataset = load(some.root)
+    assert sizes(dataset)["train"] == (5, 5)
+    [told] = [f for f in read_findings(dataset.health) if f.rule == "image-unreadable"]
+    assert told.detail == "none of JPEG, PNG, BMP, WEBP, TIFF by its content"
+
+
+def test_pipes_do_not_hang(some: Any) -> None:
+    two_splits(some)
+    for name in ("annotations/test.json", "data.yaml", "images/train/pipe.jpg", "pipe.xml"):
+        os.mkfifo(some.root / name)
+    dataset = load(some.root)
+    assert sizes(dataset) == {"train": (6, 6), "valid": (6, 6)}
+    assert rules(dataset) == {("", "not-a-file"): 4}
+    with pytest.raises(DataError, match="got 'neither a folder nor a file'"):
+        load(some.root, "data.yaml")
+
+
+@pytest.mark.parametrize("name", ["annotations/val.json", "lists/val.txt"])
+def test_metadata_that_leave_the_set_are_not_read(some: Any, tmp_path: Path, name: str) -> None:
+    if name.endswith("json"):
+        two_splits(some)
+    else:
+        yolo(some, {"train": "train/images", "val": "val/images"}, f"train: train\nval: {name}\nnames: [ant]\n")
+        some.text(name, "".join(f"val/images/val{i}.jpg\n" for i in range(6)))
+    (some.root / name).rename(tmp_path / "secret")
+    (some.root / name).symlink_to(tmp_path / "secret")
+    assert "expected a valid split" in refusal(load(some.root))
+
+
+def test_many_boxes_in_an_image_are_compared_by_where_they_are(some: Any) -> None:
+    """Counts comparisons of boxes, not seconds: of 2,000 boxes each is compared with those at its place alone."""
+    yolo(some, {"train": "train/images", "val": "val/images"}, "train: train\nval: val\nnames: [ant, bee]\n", 1)
+    lines = [f"0 {0.3 + 0.0002 * i:.4f} .5 .2 .2\n" for i in range(2000)]
+    some.text("train/labels/train0.txt", "".join([*lines, *lines[:500], "1" + lines[0][1:]]))
+    calls = 0
+
+    def count(frame: Any, event: str, _: object) -> None:
+        nonlocal calls
+        calls += (
+            event == "call" and frame.f_code.co_name == "<genexpr>" and frame.f_code.co_filename.endswith("convert.py")
+        )
+
+    sys.setprofile(count)
+    try:
+        dataset = load(some.root)
+    finally:
+        sys.setprofile(None)
+    assert sizes(dataset)["train"] == (1, 2001)
+    assert rules(dataset) == {("train", "duplicate-box"): 500, ("train", "same-box-two-classes"): 1}
+    assert calls < 20_000

@@ -22,6 +22,8 @@ from agropest.errors import DataError, fault
 
 LARGEST_ID = 2**53  # what the engines of evaluation, which hold ids as float64, tell apart
 MOST_FAULTS = 5  # of one file, in full
+# Findings of the annotation files themselves, which come first and may be told of a file that the walk tells, too.
+MOST_COMPARED = 100
 REMOVE = "export the annotations again; docs/data.md shows what they must look like"
 
 
@@ -175,7 +177,9 @@ def _refuse_shared_ids(file: Path, images: list[Any], faults: list[str]) -> None
 
 
 def _images(root: Path, findings: list[Finding]) -> Iterator[FoundFile]:
-    return (file for file in walk(root, root, "", findings) if file.suffix in SUFFIXES)
+    told: list[Finding] = []
+    yield from (file for file in walk(root, root, "", told) if file.suffix in SUFFIXES)
+    findings += [finding for finding in told if finding not in findings[:MOST_COMPARED]]
 
 
 class _Reader:

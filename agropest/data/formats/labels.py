@@ -99,17 +99,20 @@ def fit_box(
         height: likewise.
     """
     x1, y1, x2, y2 = corners_px
-    shown = _shown(corners_px, width, height)
+
+    def remark(rule: str, action: str) -> Remark:
+        return Remark(rule, action, _shown(corners_px, width, height))
+
     if x2 <= x1 or y2 <= y1:
-        return None, [Remark("no-size", DROPPED, shown)]
+        return None, [remark("no-size", DROPPED)]
     left, top, right, bottom = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if right <= left or bottom <= top:
-        return None, [Remark("outside", DROPPED, shown)]
+        return None, [remark("outside", DROPPED)]
     box = _rounded(left, top, right, bottom)
     if min(right - left, bottom - top) < MIN_SIDE_PX:
-        return None, [Remark("sub-pixel", DROPPED, shown)]
+        return None, [remark("sub-pixel", DROPPED)]
     over = max(left - x1, top - y1, x2 - right, y2 - bottom)
-    return box, [Remark("over-border", CLIPPED, shown)] if over > ROUNDING_PX else []
+    return box, [remark("over-border", CLIPPED)] if over > ROUNDING_PX else []
 
 
 def _shown(corners_px: tuple[float, ...], width: int, height: int) -> str:

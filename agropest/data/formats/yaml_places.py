@@ -15,6 +15,7 @@ from agropest.errors import fault
 
 # Ours to theirs, first match counts.
 KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
+LIST_SUFFIX = ".txt"
 
 
 def refuse_shared(places: dict[str, tuple[Path, ...]], file: Path, root: Path, faults: list[str]) -> None:
@@ -61,7 +62,7 @@ def find_places(
             faults.append(fault(where, rule, text, fix))
         elif not found:
             findings.append(Finding(split, file.name, 0, "split-missing", KEPT, f"no folder {text} in the data set"))
-        elif found[0].is_file() and found[0].suffix.lower() != ".txt":
+        elif found[0].is_file() and found[0].suffix.lower() != LIST_SUFFIX:
             fix = "name a folder, or a text file with a picture in each line"
             faults.append(fault(where, "expected a folder of images or a list (.txt)", text, fix))
         elif found[0] in places:
@@ -95,7 +96,8 @@ def _find_place(text: str, split: str, root: Path, base: Path | None) -> list[Pa
             found = real_folder(root, [*start.relative_to(root).parts, *tail]) or _real_file(start, tail, root)
             if found is not None:
                 return [found]
-    return _usual_places(split, root) if split_of_parts(parts) == split else []
+    is_list = text.lower().endswith(LIST_SUFFIX)  # a folder holds more than what a list names
+    return _usual_places(split, root) if split_of_parts(parts) == split and not is_list else []
 
 
 def _can_be_path(text: str) -> bool:
