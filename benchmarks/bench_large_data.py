@@ -34,22 +34,23 @@ def write_set(root: Path, num_images: int, num_classes: int) -> None:
     """Writes the set: every picture is 8x8 random colours enlarged to 64x64, every label has five boxes."""
     draw = np.random.default_rng(0)
     odds = 1 / np.arange(1, num_classes + 1)
-    number = 0
-    for split, share in SHARES.items():
+    colours = draw.integers(0, 256, (num_images, 8, 8, 3), dtype=np.uint8)
+    size = draw.uniform(0.1, 0.4, (num_images, BOXES, 2))
+    centre = size / 2 + draw.uniform(0, 1, (num_images, BOXES, 2)) * (1 - size)
+    classes = draw.choice(num_classes, (num_images, BOXES), p=odds / odds.sum())
+    boxes = np.concatenate([centre, size], axis=2)
+    ends = [round(sum(list(SHARES.values())[: i + 1]) * num_images) for i in range(len(SHARES))]
+    for split, start, end in zip(SHARES, [0, *ends], ends, strict=False):
         for kind in ("images", "labels"):
             (root / split / kind).mkdir(parents=True)
-        for _ in range(round(share * num_images)):
-            colours = Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        for i in range(start, end):
             content = io.BytesIO()
-            colours.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC).save(content, "JPEG", quality=80)
-            (root / split / "images" / f"{number:06d}.jpg").write_bytes(content.getvalue())
-            size = draw.uniform(0.1, 0.4, (BOXES, 2))
-            centre = size / 2 + draw.uniform(0, 1, (BOXES, 2)) * (1 - size)
-            classes = draw.choice(num_classes, BOXES, p=odds / odds.sum())
-            rows = zip(classes.tolist(), np.hstack([centre, size]).tolist(), strict=True)
-            text = "".join(f"{c} {' '.join(f'{v:.6f}' for v in box)}\n" for c, box in rows)
-            (root / split / "labels" / f"{number:06d}.txt").write_text(text)
-            number += 1
+            picture = Image.fromarray(colours[i]).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+            picture.save(content, "JPEG", quality=80)
+            (root / split / "images" / f"{i:06d}.jpg").write_bytes(content.getvalue())
+            rows = zip(classes[i].tolist(), boxes[i].tolist(), strict=True)
+            text = "".join(f"{c} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for c, (x, y, w, h) in rows)
+            (root / split / "labels" / f"{i:06d}.txt").write_text(text)
     names = [f"class {i}" for i in range(num_classes)]
     (root / "data.yaml").write_text(f"train: train/images\nval: valid/images\ntest: test/images\nnames: {names}\n")
 

@@ -68,7 +68,7 @@ def data_root(folder: Path) -> Path:
 
 
 def only_folder(root: Path) -> Path | None:
-    """Returns the folder in a folder that holds nothing else, as archives unpack; None where there is more."""
+    """Returns the one folder in a folder, as archives unpack; None where there is none, or several."""
     entries = [entry for entry in root.iterdir() if not is_junk(entry.name)]
     folders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-    return folders[0] if len(folders) == 1 == len(entries) else None
+    return folders[0] if len(folders) == 1 else None

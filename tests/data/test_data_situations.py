@@ -412,6 +412,7 @@ def test_labels_beside_the_images_in_a_folder_named_images(some: Any) -> None:
         ("train", "labels/train"),
         ("train/pictures", "train/labels"),
         ("train", "train/labels"),
+        ("images/train", "labels"),
     ],
 )
 def test_labels_are_found_whatever_the_capitals(some: Any, images: str, labels: str) -> None:
@@ -421,6 +422,16 @@ def test_labels_are_found_whatever_the_capitals(some: Any, images: str, labels: 
             some.label(f"{labels.replace('train', split)}/{split}{i}.txt", BOX)
     some.text("data.yaml", f"train: {images}\nval: {images.replace('train', 'val')}\nnames: [ant]\n")
     assert sizes(load(some.root)) == {"train": (3, 3), "valid": (3, 3)}
+
+
+def test_a_label_is_not_given_to_two_pictures(some: Any) -> None:
+    for split in ("train", "val"):
+        some.image(f"images/{split}/1.jpg")
+    some.label("labels/1.txt", BOX)
+    some.text("data.yaml", "train: images/train\nval: images/val\nnames: [ant]\n")
+    dataset = load(some.root)
+    assert sizes(dataset) == {"train": (1, 1), "valid": (1, 0)}
+    assert rules(dataset) == {("train", "label-elsewhere"): 1, ("valid", "label-missing"): 1}
 
 
 def test_what_lies_above_the_data_set_does_not_count(folder_of: Fixture) -> None:
@@ -491,6 +502,11 @@ def test_a_file_name_that_could_be_two_pictures_names_both(some: Any) -> None:
         ("train/annotations.json", "val/annotations.json", ("train/images", "val/images")),
         ("train.json", "val.json", ("train", "val")),
         ("annotations/instances_train2017.json", "annotations/instances_val2017.json", ("train2017", "val2017")),
+        (
+            "annotations/person_keypoints_train2017.json",
+            "annotations/person_keypoints_val2017.json",
+            ("train2017", "val2017"),
+        ),
         ("set-1/train/_annotations.coco.json", "set-1/valid/_annotations.coco.json", ("set-1/train", "set-1/valid")),
     ],
 )
@@ -509,10 +525,11 @@ def test_files_beside_the_annotations_are_told_and_left(some: Any) -> None:
     some.json("annotations/captions_val2017.json", {"images": [], "annotations": []})
     some.json("annotations/test.json", {"images": [{"id": 1, "file_name": "x.jpg"}], "categories": []})
     some.json("package.json", {"name": "x"})
+    some.json("old/labelme/a.json", {"shapes": []})
     some.text("dvc.yaml", "stages: {prepare: {cmd: python prepare.py}}\n")
     dataset = load(some.root)
     assert sizes(dataset) == {"train": (6, 6), "valid": (6, 6)}
-    assert rules(dataset) == {("test", "json-not-read"): 2, ("valid", "json-not-read"): 1, ("", "json-not-read"): 1}
+    assert rules(dataset) == {("test", "json-not-read"): 2, ("valid", "json-not-read"): 1, ("", "json-not-read"): 2}
 
 
 @pytest.mark.parametrize(

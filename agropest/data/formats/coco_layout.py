@@ -72,9 +72,9 @@ def find_coco_files(root: Path) -> CocoFiles:
 def _json_files(root: Path, findings: list[Finding]) -> list[Path]:
     """Returns the JSON files in the places where annotations are, that can be read and lie in the data set."""
     found: list[Path] = []
-    for folder in (root, *_folders(root), *(inner for outer in _folders(root) for inner in _folders(outer))):
-        if folder.parent.parent == root and folder.name.casefold() != "annotations":
-            continue
+    outer = _folders(root)
+    inner = [folder for one in outer for folder in _folders(one)]
+    for folder in [root, *outer, *(one for one in inner if one.name.casefold() == "annotations")]:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and not is_junk(path.name))
         if len(files) > MOST_IN_FOLDER:
             told = f"{len(files)} JSON files, one for each image as it seems; none is read"
@@ -90,6 +90,12 @@ def _json_files(root: Path, findings: list[Finding]) -> list[Path]:
                 findings.append(Finding("", name, 0, "not-a-file", DROPPED, "cannot be read like a file"))
             else:
                 found.append(file)
+    for folder in inner:
+        number = len(list(folder.rglob("*.json"))) if folder.name.casefold() != "annotations" else 0
+        if number:
+            told = f"{number} JSON files in a folder where no annotations are looked for"
+            name = plain(folder.relative_to(root).as_posix())
+            findings.append(Finding("", name, 0, "json-not-read", DROPPED, told))
     return found
 
 

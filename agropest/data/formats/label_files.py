@@ -24,6 +24,7 @@ def label_folders(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
     for i in range(len(parts) - 1, -1, -1):
         if folded(parts[i]) == "images":
             found.append((*parts[:i], "labels", *parts[i + 1 :]))
+    found += [(*place[: place.index("labels")], "labels") for place in found]
     found += [parts, (*parts, "labels"), (*parts[:-1], "labels"), ("labels", *parts)]
     return list(dict.fromkeys(found))
 
@@ -64,6 +65,8 @@ class LabelFiles:
         wanted = "/".join((*places[0], image.path.stem)) + LABEL_SUFFIX
         for place in places:
             found = self._by_stem.get((folded("/".join(place)), _stem(image.path.name)), [])
+            if place != places[0]:  # another image, of this stem in another folder, may have it
+                found = [file for file in found if file.name not in self._used]
             if found:
                 break
         else:
