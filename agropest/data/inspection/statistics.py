@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,10 +111,11 @@ def class_statistics(dataset: Dataset, split: str) -> ClassStatistics:
     classes = _image_class_sets(content, ids)
     num_images, num_boxes = len(classes), len(boxes.wh)
     area = boxes.wh.prod(axis=1)
+    images_of = Counter(index for held in classes for index in held)
     rows = []
     for index, category_id in enumerate(ids):
         own = area[boxes.class_index == index]
-        images = sum(index in held for held in classes)
+        images = images_of[index]
         small, medium = int((own < SMALL_BELOW).sum()), int(((own >= SMALL_BELOW) & (own < MEDIUM_BELOW)).sum())
         rows.append(
             ClassRow(
