@@ -84,10 +84,12 @@ def stock_trainer(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int
     return trainer
 
 
-def our_trainer(trial: TrialSpec, dataset: Dataset, folder: Path, workers: int, device: str = "cpu") -> TrialTrainer:
+def our_trainer(
+    trial: TrialSpec, dataset: Dataset, folder: Path, workers: int, device: str = "cpu", lean: bool = True
+) -> TrialTrainer:
     """Returns a trial's trainer over its batch stream, with the decoded-image cache that trials share."""
     cfg = detectron2_config(trial, device)
-    trainer = TrialTrainer(cfg, device)
+    trainer = TrialTrainer(cfg, device, lean=lean)
     records = load_records("train", *dataset.paths["train"]).dicts
     cache = open_cache(folder / "decoded", "bench", records, cfg.INPUT.FORMAT)
     trainer.batches = BatchStream(records, cfg, 42, cache=cache).iterate(0, workers)

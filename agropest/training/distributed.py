@@ -67,6 +67,7 @@ class Task:
 
     Attributes:
         world_size: processes that train together, rank 0 among them.
+        lean: as in ``Setting``.
         meeting_point: new file by which the ranks find each other.
     """
 
@@ -80,6 +81,7 @@ class Task:
     end: int
     world_size: int
     training_version: int
+    lean: bool = True
     meeting_point: str = ""
 
 
@@ -277,7 +279,7 @@ def _train_along(task: Task, rank: int) -> None:
     if task.device == "cuda":
         torch.cuda.set_device(rank)
     stream = BatchStream(task.records, task.cfg, task.seed, part=(rank, task.world_size))
-    trainer = TrialTrainer(task.cfg, task.device, task.training_version)
+    trainer = TrialTrainer(task.cfg, task.device, task.training_version, lean=task.lean)
     _join(trainer, task, rank)
     trainer.batches = stream.iterate(task.start, task.loader_workers)
     with EventStorage(task.start) as trainer.storage:

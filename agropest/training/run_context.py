@@ -27,6 +27,7 @@ class Setting:
         keep_checkpoints: False removes them all once the trial is finished.
         sweep: whose launch this is.
         sharing: trials that train the same; what they have done is taken over.
+        lean: whether the modules of ``agropest.modeling.lean`` stand in for Detectron2's.
     """
 
     splits: Mapping[str, tuple[Path, Path]]
@@ -41,3 +42,4 @@ class Setting:
     keep_checkpoints: bool = True
     sweep: str = ""
     sharing: Sharing = field(default_factory=Sharing)
+    lean: bool = True

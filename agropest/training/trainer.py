@@ -22,8 +22,11 @@ from detectron2.solver import build_optimizer
 from tensorboardX import SummaryWriter
 
 from agropest.errors import TrialError, fault
+from agropest.modeling import retinanet
 from agropest.modeling.build import build
 from agropest.modeling.ema import Ema
+from agropest.modeling.lean.conversion import make_lean
+from agropest.modeling.lean.optimizer import make_lean_optimizer
 from agropest.sweep.trial import TRAINING_VERSION
 from agropest.training.learning_rate import build_scheduler, set_rates
 
@@ -38,6 +41,7 @@ class TrialTrainer(TrainerBase):
         device: "cpu" or "cuda".
         training_version: of the trial.
         decays: of averages of the weights that are kept beside the config's own, for others that evaluate them.
+        lean: False leaves Detectron2's modules and torch's optimizer as they are; the numbers are the same.
 
     Attributes:
         averages: decay to the averaged weights.
@@ -49,15 +53,22 @@ class TrialTrainer(TrainerBase):
         device: str,
         training_version: int = TRAINING_VERSION,
         decays: Collection[float] = (),
+        *,
+        lean: bool = True,
     ) -> None:
         super().__init__()
         self.cfg, self.device = cfg, torch.device(device)
         torch.manual_seed(step_seed(cfg.SEED, -1))
         self.model = build(cfg).to(self.device)
+        if lean:
+            make_lean(self.model)
+        retinanet.prepare(self.model)
         self.model.train()
         self.training_model: torch.nn.Module = self.model  # or wrapped, where several processes train together
         self.rank = 0
         self.optimizer = build_optimizer(cfg, self.model)
+        if lean:
+            make_lean_optimizer(self.optimizer, cfg)
         self.scheduler = build_scheduler(cfg, self.optimizer, training_version)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=cfg.SOLVER.AMP.ENABLED and device != "cpu")
         own = [float(cfg.SOLVER.EMA.DECAY)] if cfg.SOLVER.EMA.ENABLED else []
@@ -112,6 +123,7 @@ class TrialTrainer(TrainerBase):
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             "averages": {repr(decay): average.state_dict() for decay, average in self.averages.items()},
+            "unsaved": retinanet.unsaved_state(self.model),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -120,6 +132,7 @@ class TrialTrainer(TrainerBase):
         The rates from here on are this trial's own. Averages that the state lacks are kept for others no longer.
         """
         self.model.load_state_dict(state["model"])
+        retinanet.load_unsaved_state(self.model, state.get("unsaved", {}))  # older checkpoints have none
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict({**state["scheduler"], "base_lrs": list(self.scheduler.base_lrs)})
         set_rates(self.optimizer, self.scheduler)

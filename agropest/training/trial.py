@@ -145,7 +145,7 @@ class _Run:
 
     def _new_trainer(self) -> TrialTrainer:
         decays = self.shared.decays()
-        return TrialTrainer(self.cfg, self.setting.device, self.trial.training_version, decays)
+        return TrialTrainer(self.cfg, self.setting.device, self.trial.training_version, decays, lean=self.setting.lean)
 
     def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
         """Trains from iteration ``start`` to ``end``."""
@@ -166,6 +166,7 @@ class _Run:
             end=end,
             world_size=setting.num_processes,
             training_version=self.trial.training_version,
+            lean=setting.lean,
         )
         try:
             with trained_together(trainer, task):

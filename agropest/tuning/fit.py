@@ -50,6 +50,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 metric=spec.metric,
                 keep_checkpoints=spec.keep_checkpoints != KEEP_NONE,
                 sweep=spec.name,
+                lean=trial.resources.lean,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
                 sharing=sharing[trial.name],
             ),

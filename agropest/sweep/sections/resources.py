@@ -4,6 +4,7 @@ resources: {cpus: auto, gpus: auto, loader_workers: auto}
 resources: auto                                            # the same
 resources: {cpus: 4, gpus: 0.25, loader_workers: 3}        # fixed
 resources: {processes: 2}                                  # one trial in two processes (Detectron2's DDP)
+resources: {lean: false}                                   # Detectron2's own modules; slower, the same numbers
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Resources:
         loader_workers: processes that prepare batches, of each training process.
         processes: that train together, each on its part of every batch (Detectron2's DDP); one for each card where
             there are several.
+        lean: whether trials use the modules of ``agropest.modeling.lean`` in place of Detectron2's.
         auto: which of ``MEASURABLE`` a probe is to find; their numbers here are what holds until then.
     """
 
@@ -35,6 +37,7 @@ class Resources:
     loader_workers: int = 0
     processes: int = 1
     threads: int = 0
+    lean: bool = True
     auto: tuple[str, ...] = ()
 
     @property
@@ -70,6 +73,7 @@ def read_resources(parent: Section, key: str = "resources") -> Resources:
         loader_workers=0 if "loader_workers" in auto else section.integer("loader_workers", 0, high=256),
         processes=section.integer("processes", 0, low=1, high=64) if "processes" in section.content else 1,
         threads=section.integer("threads", 0, high=4096),
+        lean=section.flag("lean", True),
         auto=auto,
     )
     section.refuse_unknown()

@@ -137,7 +137,7 @@ class Builds:
 
     def _training(self, config: FlatConfig, read: set[str]) -> Iterator[Any]:
         with _unfilled_weights():
-            trainer = TrialTrainer(_watched_config(config, read, dict.fromkeys(WEIGHTS, "")), "cpu")
+            trainer = TrialTrainer(_watched_config(config, read, dict.fromkeys(WEIGHTS, "")), "cpu", lean=False)
         yield list(_described_model(trainer.model))
         if config["SOLVER.CLIP_GRADIENTS.ENABLED"]:  # these are read at every step
             read.update(key for key in config if key.startswith("SOLVER.CLIP_GRADIENTS."))

@@ -57,7 +57,7 @@ class Probe:
         torch.set_num_threads(setting.num_threads)
         self._trial, self._setting = trial, setting
         self._cfg = _at_rest(detectron2_config(trial, setting.device))
-        self._trainer = TrialTrainer(self._cfg, setting.device)
+        self._trainer = TrialTrainer(self._cfg, setting.device, lean=setting.lean)
         _load_initial_weights(self._trainer.model, self._cfg)
         self._splits = {name: load_records(name, *paths) for name, paths in setting.splits.items()}
         self._stream = BatchStream(self._splits["train"].dicts, self._cfg, trial.seed)

@@ -110,7 +110,8 @@ class Sizing:
     def _packed(self, trials: Sequence[TrialSpec], wanted: Resources) -> packing.CardPacking:
         cores = self.machine.num_cores
         fixed_cpus = 1.0 if "cpus" in wanted.auto else wanted.cpus
-        probed = Resources(cpus=1, gpus=1, loader_workers=min(PROBE_WORKERS, max(0, cores - 1)), threads=1)
+        workers = min(PROBE_WORKERS, max(0, cores - 1))
+        probed = Resources(cpus=1, gpus=1, loader_workers=workers, threads=1, lean=wanted.lean)
         kinds = _kinds(trials)
         alone = {kind: self._measured(trial, probed, 1, on_gpu=True)[0] for kind, trial in kinds.items()}
         card = min(self.machine.cards, key=lambda card: card.memory_bytes)
@@ -159,7 +160,9 @@ class Sizing:
             best = packing.best_layout(throughput)
             told = ", ".join(f"{_layout_words(layout)}: {rate:.1f}" for layout, rate in throughput.items())
             self.remarks.append(f"cpus: auto chose {_layout_words(best)} (images/s in all: {told})")
-            resources = Resources(float(best.cpus), 0.0, best.loader_workers, threads=wanted.threads or best.threads)
+            resources = Resources(
+                float(best.cpus), 0.0, best.loader_workers, threads=wanted.threads or best.threads, lean=wanted.lean
+            )
             sized |= {trial.name: resources for trial in group}
         return sized
 
@@ -177,7 +180,9 @@ class Sizing:
 
     def _throughput(self, trial: TrialSpec, layout: packing.CpuLayout) -> float:
         threads = trial.resources.threads or layout.threads
-        resources = Resources(float(layout.cpus), 0.0, layout.loader_workers, threads=threads)
+        resources = Resources(
+            float(layout.cpus), 0.0, layout.loader_workers, threads=threads, lean=trial.resources.lean
+        )
         return _images_per_s(trial, self._measured(trial, resources, layout.trials, on_gpu=False))
 
     def _measured(self, trial: TrialSpec, resources: Resources, concurrent: int, on_gpu: bool) -> list[Measurement]:
@@ -194,6 +199,7 @@ class Sizing:
             device="cuda" if on_gpu else "cpu",
             num_threads=resources.num_threads,
             loader_workers=resources.loader_workers,
+            lean=resources.lean,
         )
         log = self._shelf.folder / "log.txt"
         try:
