@@ -118,6 +118,7 @@ def test_a_plan_says_what_is_new_and_starts_nothing(
     printed = capsys.readouterr().out
     assert "2 trials: 2 new" in printed
     assert "softmax_focal" in printed
+    assert "race stops nothing: validation has 6 independent images" in printed
     told = " ".join(printed.split())
     assert re.search(r"lint: .* \[([a-z-]+)\] lint: .* turned off in the sweep file \(silence: \[\1\]\)", told)
     assert trial_folders(tmp_path / "r") == []

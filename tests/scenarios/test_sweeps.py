@@ -18,6 +18,7 @@ import torch
 
 from agropest.data.anchors.fitted import fitted_anchors
 from agropest.data.dataset import Dataset
+from agropest.store.store import Store
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.lint import lint
 from agropest.sweep.lint.subject import first_seeds
@@ -32,13 +33,14 @@ from agropest.training.input.records import load_records
 from agropest.training.input.samplers import class_repeat_factors
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
+from agropest.tuning.search.suggestions import open_search
 from tests.conftest import BOXES
 
 SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in SWEEPS]
 EVERY_SWEEP = {
     *("anchors", "augmentation", "backbones", "baseline", "demo", "factorial", "focal_loss", "heads", "sampler"),
-    *("schedule", "study"),
+    *("population", "schedule", "search", "study"),
 }
 # What a sweep sets and what has no effect, on purpose: the study's sampler, at a threshold that repeats nothing.
 IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"]}}
@@ -47,6 +49,7 @@ TOLD = {
     "anchors": {"single-seed", "reinitialised", "anchor-range"},
     "backbones": {"single-seed"},
     "demo": {"single-seed"},
+    "search": {"single-seed"},
     "factorial": {"reinitialised", "anchor-range"},
     "study": {
         *("sampler-no-op", "score-threshold", "several-factors", "unequal-iterations", "unequal-augmentation"),
@@ -106,13 +109,15 @@ def test_the_header_says_question_command_and_cost(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SWEEPS, ids=NAMES)
 def test_the_header_says_how_much_is_trained(path: Path, agropest: Dataset) -> None:
-    _, trials = planned(path, agropest)
+    spec, trials = planned(path, agropest)
     cost = re.search(r"^# Cost: +(\w+) trials?(?: of|,) ([\d,]+) iterations( in all)?", path.read_text(), re.MULTILINE)
     assert cost is not None
     number = {"one": 1, "four": 4}.get(cost[1]) or int(cost[1])
     iterations = int(cost[2].replace(",", ""))
-    assert number == len(trials)
-    assert iterations * (1 if cost[3] else number) == sum(trial.max_iter for trial in trials)
+    members = spec.search.population  # of which each trains the whole schedule, one generation after the other
+    assert number == len(trials) + members
+    whole = sum(trial.max_iter for trial in trials) + members * trials[0].max_iter
+    assert iterations * (1 if cost[3] else number) == whole
 
 
 def test_what_the_headers_say_of_anchors_and_samplers(agropest: Dataset) -> None:
@@ -133,7 +138,7 @@ def test_it_plans_and_every_override_counts(path: Path, agropest: Dataset) -> No
     variants = first_seeds(trials)
     baseline = next(trial for trial in variants if trial.label == spec.baseline)
     assert len({trial.signature for trial in trials}) == len(trials)
-    assert len(variants) >= 2 or path.stem == "baseline"
+    assert len(variants) >= 2 or path.stem in ("baseline", "population")  # whose members are drawn while it runs
     effects = find_effects(variants, baseline, agropest.splits["train"])
     assert effects.faults == []
     assert effects.idle == IDLE.get(path.stem, {})
@@ -205,6 +210,10 @@ RATES = {
     ("schedule", "cosine"): {12500: 5e-4, 25000: 0.0},
     ("schedule", "averaged"): STEPWISE,
     ("schedule", "twice_as_long"): {1000: 1e-3, 29999: 1e-3, 30000: 1e-4, 40000: 1e-5},
+    **{
+        ("search", f"random-{number:03d}"): {step: rate * times for step, rate in STEPWISE.items()}
+        for number, times in enumerate((0.4222, 0.5221, 0.3182, 6.397, 0.3331, 1.968, 9.167))
+    },
     ("study", "run0"): STEPWISE,
     ("study", "run2a"): {250: 5.005e-4, 500: 1e-3, 8999: 1e-3, 9000: 1e-4, 12000: 1e-5},
 }
@@ -241,6 +250,26 @@ def test_schedules_and_weights_are_what_a_sweep_says(path: Path, insects: Datase
             assert [n for n in range(1, 60000) if trial.is_evaluation(n)] == EVALUATED[name]
         if changed.intersection(WEIGHTS) or path.stem == "backbones":
             assert trial.weights == STARTS_FROM[trial.label]
+
+
+def test_the_features_that_no_question_of_the_study_needs_are_shown(insects: Dataset, tmp_path: Path) -> None:
+    """Searches, budgets, trackers and retries; a population's members are drawn when it is launched."""
+    specs = {path.stem: load_sweep(path) for path in SWEEPS}
+    search, population = specs["search"], specs["population"]
+    assert (search.search.method, search.stop.method, search.retries) == ("random", "asha", 3)
+    assert search.budget.max_hours == 4
+    assert [tracker.name for tracker in search.track] == ["mlflow"]
+    assert population.search.method == "pbt"
+
+    def expand(spec: SweepSpec) -> list[TrialSpec]:
+        return expand_trials(spec, insects.fingerprint, insects.class_names)
+
+    members = open_search(population, expand, Store(tmp_path / "r"))
+    assert members is not None
+    assert members.next_round()
+    trials = members.expand(members.sweep())
+    assert len({trial.config["SOLVER.BASE_LR"] for trial in trials}) == 7  # six members and the baseline
+    assert {trial.max_iter for trial in trials} == {5000, 25000}
 
 
 def rate_at(trainer: TrialTrainer, iteration: int) -> float:
