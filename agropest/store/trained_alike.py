@@ -40,13 +40,12 @@ def repetitions_alike(reference: TrialSpec, store: Store, but: Collection[str]) 
 def _read(path: Path, reference: TrialSpec) -> TrialSpec | None:
     """Returns a stored trial, or None where it cannot be read, is of a population, or has other data or weights."""
     content = read_sealed(path) or {}
-    told = {key: content.get(key) for key in ("label", "seed", "config", "data", "weights", "training_version")}
-    if content.get("leg_end") or not isinstance(told["config"], dict) or not isinstance(told["seed"], int):
+    config, seed, version = (content.get(key) for key in ("config", "seed", "training_version"))
+    if content.get("leg_end") or not (isinstance(config, dict) and isinstance(seed, int) and isinstance(version, int)):
         return None
-    same = ("data", "weights", "training_version")
-    if any(told[key] != getattr(reference, key) for key in same):
+    if (content.get("data"), content.get("weights")) != (reference.data, reference.weights):
         return None
-    trial = TrialSpec(str(told["label"]), told["seed"], told["config"], reference.data, reference.weights)
+    trial = TrialSpec(str(content.get("label")), seed, config, reference.data, reference.weights, version)
     return trial if trial.signature == content.get("signature") else None
 
 
@@ -56,4 +55,4 @@ def _is_alike(trial: TrialSpec, reference: TrialSpec) -> bool:
 
 def _variant_key(trial: TrialSpec) -> str:
     config: dict[str, Any] = {k: v for k, v in trial.config.items() if k not in NOT_IDENTITY and k != "SEED"}
-    return json.dumps(config, sort_keys=True)
+    return json.dumps([config, trial.training_version], sort_keys=True)
