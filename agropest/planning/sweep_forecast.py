@@ -35,7 +35,7 @@ from agropest.store.checksummed import sealed, unsealed
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
-from agropest.sweep.stages.tree import stage_tree
+from agropest.sweep.stages.tree import StageTree, stage_tree
 from agropest.sweep.trial import TrialSpec
 
 FILE = "forecast.json"
@@ -109,6 +109,7 @@ def forecast_sweep(
     is_known = len(whole) == len(found)
     ended = ends(early, capacity)
     if is_known:
+        ended = _after_those_awaited(found, ended, tree, trials)
         found = [replace(one, end_s=round(end, 1)) for one, end in zip(found, ended, strict=True)]
     return SweepForecast(
         tuple(found),
@@ -117,6 +118,23 @@ def forecast_sweep(
         round(max(ended, default=0.0), 1) if is_known else None,
         assumption(rule),
     )
+
+
+def _after_those_awaited(
+    found: Sequence[TrialForecast], ended: Sequence[float], tree: StageTree, trials: Sequence[TrialSpec]
+) -> list[float]:
+    """Returns when trials end if none ends before those whose training it takes over.
+
+    Args:
+        found: one for each end.
+        tree: of ``trials``; whoever trains a stage comes before those that take it over.
+    """
+    by_name, end_of = {trial.name: trial for trial in trials}, dict[str, float]()
+    for one, end in zip(found, ended, strict=True):
+        trial = by_name[one.name]
+        awaited = [end_of.get(stage.trials[0], 0.0) for stage in tree.path(trial) if stage.end == trial.max_iter]
+        end_of[trial.signature] = max([end, *awaited])
+    return [end_of[by_name[one.name].signature] for one in found]
 
 
 def in_words(forecast: SweepForecast, now: datetime | None = None) -> str:

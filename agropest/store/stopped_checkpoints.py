@@ -9,7 +9,7 @@ from agropest.store.completeness import lacks_its_end
 from agropest.store.records import TrialState
 from agropest.store.shared_work import all_sharing
 from agropest.store.store import Store
-from agropest.sweep.spec import KEEP_NONE, SweepSpec
+from agropest.sweep.spec import KEEP_EVALUATED, KEEP_NONE, SweepSpec
 from agropest.sweep.trial import TrialSpec
 
 
@@ -31,6 +31,8 @@ def remove_checkpoints_of_stopped(spec: SweepSpec, trials: Sequence[TrialSpec], 
         wanted: set[int] = set()
         if spec.keep_checkpoints != KEEP_NONE:
             wanted = {max(kept, default=0), *([best.iteration] if best else [])}
+        if spec.keep_checkpoints == KEEP_EVALUATED:
+            wanted |= {iteration for iteration in kept if trial.is_evaluation(iteration)}
         wanted |= its.still_needed(kept)
         # A trial that lost its claim while it saved may leave bytes without a checksum.
         if kept - wanted or folder.has_unsealed_checkpoint():

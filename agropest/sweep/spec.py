@@ -24,7 +24,7 @@
     track: [mlflow]                                    # see sections/tracking.py
     resources: {cpus: 1, gpus: 0}                      # or auto (see sections/resources.py)
     retries: 2
-    keep_checkpoints: best_and_last                    # none: removes them when a trial has been tested
+    keep_checkpoints: best_and_last                    # evaluated: every evaluated one stays; none: none stays
 
 Precedence: ``--set`` over variant over ``config`` over ``base`` over Detectron2's defaults.
 """
@@ -56,7 +56,8 @@ from agropest.sweep.settings import apply_settings
 from agropest.sweep.trial import Leg
 from agropest.sweep.yaml_file import read_yaml
 
-KEEP_BEST_AND_LAST, KEEP_NONE = "best_and_last", "none"
+KEEP_BEST_AND_LAST, KEEP_EVALUATED, KEEP_NONE = "best_and_last", "evaluated", "none"
+KEEP = (KEEP_BEST_AND_LAST, KEEP_EVALUATED, KEEP_NONE)
 # What the results folder holds beside the sweeps' tables.
 RESERVED_NAMES = ("aside", "data", "plans", "probes", "reference", "replicates", "stages", "trials")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
@@ -168,7 +169,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         stop=read_stop(top, {RANDOM: ASHA, OPTUNA: ASHA, PBT: NONE}.get(search.method, RACE)),
         resources=read_resources(top),
         retries=top.integer("retries", 2, high=100),
-        keep_checkpoints=top.choice("keep_checkpoints", (KEEP_BEST_AND_LAST, KEEP_NONE), KEEP_BEST_AND_LAST),
+        keep_checkpoints=top.choice("keep_checkpoints", KEEP, KEEP_BEST_AND_LAST),
         silence=tuple(str(word) for word in _words(top, "silence")),
         design=top.text("design"),
         guards=read_guards(top),

@@ -25,6 +25,7 @@ class Setting:
         gpu_memory_fraction: of the card's memory that this process may use, its CUDA context included; 0: all. A
             trial that outgrows its share fails alone.
         keep_checkpoints: False removes them all once the trial is finished.
+        keep_evaluated: whether the checkpoint of every evaluation stays.
         sweep: whose launch this is.
         sharing: trials that train the same; what they have done is taken over.
         lean: whether the modules of ``agropest.modeling.lean`` stand in for Detectron2's.
@@ -40,6 +41,7 @@ class Setting:
     metric: str = "AP"
     gpu_memory_fraction: float = 0.0
     keep_checkpoints: bool = True
+    keep_evaluated: bool = False
     sweep: str = ""
     sharing: Sharing = field(default_factory=Sharing)
     lean: bool = True

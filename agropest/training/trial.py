@@ -355,8 +355,8 @@ class _Run:
         kept = checkpoints.iterations(self.folder.checkpoints)
         before = [i for i in kept if i < iteration][:1]
         later = [i for i in kept if i > iteration]
-        wanted = {iteration, *before, *later, *self.evaluator.best(), *self._unevaluated(), *self.shared.still_needed()}
-        checkpoints.keep(self.folder.checkpoints, wanted)
+        wanted = {iteration, *before, *later, *self.evaluator.best(), *self._unevaluated()}
+        checkpoints.keep(self.folder.checkpoints, wanted | self._kept_in_any_case())
 
     def _finish(self, trainer: TrialTrainer) -> Status:
         """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it.
@@ -388,7 +388,13 @@ class _Run:
         """Removes the checkpoints that nobody needs once the trial has ended."""
         self.folder.require_claim()
         own = wanted if self.setting.keep_checkpoints else set()
-        checkpoints.keep(self.folder.checkpoints, own | self.shared.still_needed())
+        checkpoints.keep(self.folder.checkpoints, own | self._kept_in_any_case())
+
+    def _kept_in_any_case(self) -> set[int]:
+        """Returns the iterations whose checkpoints stay for later variants, or for trials that share the training."""
+        kept = checkpoints.iterations(self.folder.checkpoints)
+        evaluated = {i for i in kept if self.setting.keep_evaluated and self.trial.is_evaluation(i)}
+        return evaluated | self.shared.still_needed()
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started

@@ -13,7 +13,7 @@ from agropest.machine import Machine
 from agropest.store.lost_trials import note_loss
 from agropest.store.records import TrialState
 from agropest.store.store import Store
-from agropest.sweep.spec import KEEP_NONE
+from agropest.sweep.spec import KEEP_EVALUATED, KEEP_NONE
 from agropest.sweep.trial import TrialSpec
 from agropest.training.run_context import Setting
 from agropest.tuning.launch import Launch
@@ -49,6 +49,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 image_cache=store.root / "data" / "decoded",
                 metric=spec.metric,
                 keep_checkpoints=spec.keep_checkpoints != KEEP_NONE,
+                keep_evaluated=spec.keep_checkpoints == KEEP_EVALUATED,
                 sweep=spec.name,
                 lean=trial.resources.lean,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,

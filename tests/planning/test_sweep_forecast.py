@@ -160,5 +160,8 @@ def test_iterations_that_another_trial_trains_or_has_trained_are_counted_once(
     assert expected[small.name] is not None
     assert expected[base.name] is not None
     assert expected[small.name] - expected[base.name] == pytest.approx(4 * 2.0)  # the first of the two trains
+    found = forecast_sweep(StopRule(), pair, store, MACHINE, IMAGES)
+    ends = {one.name: one.end_s for one in found.trials}
+    assert ends[base.name] == ends[small.name] == found.wall_s  # both at once: the second waits for the first
     known = forecast_sweep(StopRule(), pair, store, MACHINE, IMAGES, reached={small.name: 2})
     assert {one.name: one.seconds for one in known.trials}[small.name] == pytest.approx(expected[small.name] - 2 * 2.0)

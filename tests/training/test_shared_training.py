@@ -208,3 +208,17 @@ def test_a_longer_schedule_goes_on_from_what_another_sweep_has_left(
     assert [record.extra.get(TAKEN_FROM) for record in folder.read_evaluations("valid")] == ["baseline/s1"] * 3 + [None]
     _, alone = run(longer, tiny_dataset, tmp_path / "alone")
     require_same_evaluations(alone, folder)
+
+
+def test_where_every_evaluated_checkpoint_stays_a_variant_added_later_trains_nothing(
+    trials: dict[str, TrialSpec], tiny_dataset: Dataset, tmp_path: Path, counted: list[int]
+) -> None:
+    first, later = trials["baseline"], trials["small_test"]
+    splits = {name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()}
+    folder = Store(tmp_path / "r").folder(first).claim()
+    run_trial(first, folder, Setting(splits, keep_evaluated=True), lambda record: None)
+    assert folder.checkpointed() == {2, 4, 6}
+    status, other = run_shared(later, [first, later], tiny_dataset, tmp_path / "r")
+    assert status.status == TrialState.FINISHED
+    assert counted == [1, 2, 3, 4, 5, 6]
+    assert [record.extra[TAKEN_FROM] for record in other.read_evaluations("valid")] == ["baseline/s1"] * 3
