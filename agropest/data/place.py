@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +55,19 @@ def data_place(folder: Path) -> DataPlace:
         return DataPlace(root, root / path.name)
     if not files.is_folder(path):
         got = "neither a folder nor a file" if path.exists() else "no such folder"
-        raise DataError(fault(where, f"expected {LAYOUT}", got, WHERE_TO_GET))
+        raise DataError(fault(where, f"expected {LAYOUT}", got, _like(path) or WHERE_TO_GET))
     return DataPlace(path.resolve())
+
+
+def _like(path: Path) -> str:
+    """Returns the folder of a like name beside a path that is none; empty where there is none."""
+    try:
+        names = [entry.name for entry in path.absolute().parent.iterdir() if entry.is_dir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
+    name = next((name for name in names if close and name.lower() == close[0]), "")
+    return f"did you mean '{path.parent / name}'?" if name else ""
 
 
 def data_root(folder: Path) -> Path:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
-from agropest.errors import EnvironmentFault, SweepFileError, fault, nearest
+from agropest.errors import EnvironmentFault, SweepFileError, fault
+from agropest.sweep.other_names import nearest_setting
 from agropest.sweep.yaml_file import read_yaml
 
 FlatConfig = dict[str, Any]
@@ -195,7 +196,7 @@ def _unknown(key: str, place: str) -> str:
         return fault(
             place, "expected a key with a value", key, f"it is a group; name one of its keys, e.g. {inside[0]}"
         )
-    return fault(place, "expected a Detectron2 config key", key, nearest(key, default_config()))
+    return fault(place, "expected a Detectron2 config key", key, nearest_setting(key, default_config()))
 
 
 def read_config_file(path: Path, seen: tuple[Path, ...] = ()) -> FlatConfig:

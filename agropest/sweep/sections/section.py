@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agropest.errors import fault, nearest
+from agropest.sweep.other_names import nearest_setting
 
 
 class Section:
@@ -85,4 +86,4 @@ class Section:
         """Adds a fault for every key that nobody asked for, with the nearest known one."""
         for key in self.content:
             if key not in self.known:
-                self.fault(str(key), "unknown key", key, nearest(str(key), self.known))
+                self.fault(str(key), "unknown key", key, nearest_setting(str(key), self.known))

@@ -22,6 +22,53 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// Columns that do not fit fold away, those that matter less first; a chooser above the table brings them back. On paper all are there.
+const FOLDS_FIRST = [/AP[sml]$/, /AP75_?deployed/, /AP50_?deployed/, /AP75/, /^of$/, /^(quartiles|95 % of it)$/, /^p$/, /^val − test$/, /^detectable$/, /^seed sd$/, /AP50/, /^remark$/, /^time$/, /deployed/, /^at$/, /^test /];
+const headingText = (cell) => cell.textContent.replaceAll("\u200b", "").trim();
+for (const box of document.querySelectorAll(".scroll.folds")) {
+  const table = box.querySelector("table");
+  const cells = [...table.tHead.rows[0].cells];
+  const names = cells.map(headingText);
+  const boxes = names.map((name, column) => {
+    const check = document.createElement("input");
+    check.type = "checkbox";
+    check.checked = true;
+    check.addEventListener("change", () => { check.dataset.chosen = "yes"; fold(column, !check.checked); count(); });
+    return check;
+  });
+  const chooser = document.createElement("details");
+  chooser.className = "chooser";
+  const summary = document.createElement("summary");
+  const labels = names.map((name, column) => {
+    const label = document.createElement("label");
+    label.append(boxes[column], ` ${name}`);
+    return label;
+  });
+  chooser.append(summary, ...labels);
+  const fold = (column, away) => {
+    for (const row of table.rows) row.cells[column].classList.toggle("away", away);
+    boxes[column].checked = !away;
+  };
+  const count = () => {
+    const away = boxes.filter((check) => !check.checked).length;
+    summary.textContent = away ? `${away} of ${names.length} columns are folded away` : "Columns";
+  };
+  const order = FOLDS_FIRST.flatMap((wanted) => names.flatMap((name, column) => (column > 1 && wanted.test(name) ? [column] : [])));
+  const fit = () => {
+    const free = order.filter((column) => boxes[column].dataset.chosen !== "yes");
+    for (const column of free) fold(column, false);
+    for (const column of new Set(free)) {
+      if (box.scrollWidth <= box.clientWidth) break;
+      fold(column, true);
+    }
+    count();
+  };
+  box.before(chooser);
+  fit();
+  let width = box.clientWidth;
+  addEventListener("resize", () => { if (box.clientWidth !== width) { width = box.clientWidth; fit(); } });
+}
+
 // Boxes of the two chosen trials over the pictures.
 const data = document.getElementById("boxes-data");
 if (data) {

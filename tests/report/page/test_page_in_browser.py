@@ -1,0 +1,64 @@
+"""The sweep's page in Chromium: tables fit, columns fold away and come back."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agropest.__main__ import main
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="needs Chromium: apt-get install chromium"),
+]
+# Reports, once the page has done its work, which tables are wider than their place, and unfolds a column.
+PROBE = """<script>addEventListener("load", () => setTimeout(() => {
+  const wide = [...document.querySelectorAll(".scroll.folds")].filter((box) => box.scrollWidth > box.clientWidth).length;
+  const check = [...document.querySelectorAll(".chooser input")].find((one) => !one.checked);
+  if (check) check.click();
+  const last = check ? document.querySelectorAll(".away").length : -1;
+  document.title = `wide ${wide} then ${last} ${check ? check.checked : ""}`;
+}, 200));</script>"""
+
+
+def dom_of(page: Path, width: int, probe: str = PROBE) -> str:
+    browser = next(filter(None, map(shutil.which, BROWSERS)))
+    copy = page.with_name("probed.html")
+    copy.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--enable-logging=stderr"]
+    size = [f"--window-size={width},900", f"--user-data-dir={page.parent / 'profile'}", "--dump-dom"]
+    result = subprocess.run([browser, *options, *size, copy.as_uri()], capture_output=True, text=True, timeout=120)
+    copy.unlink()
+    assert "CONSOLE" not in result.stderr, result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def page(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    assert main(["export", str(sweep), "--format", "html"]) == 0
+    target = tmp_path_factory.mktemp("page") / "index.html"
+    target.write_text((sweep / "index.html").read_text())
+    return target
+
+
+@pytest.mark.parametrize("width", [1280, 1000])
+def test_columns_fold_until_tables_fit_and_come_back(page: Path, width: int) -> None:
+    dom = dom_of(page, width)
+    folded = [int(one) for one in re.findall(r"(\d+) of \d+ columns are folded away", dom)]
+    assert sum(folded) > 0
+    told = re.search(r"<title>wide (\d+) then (\d+) (\w+)</title>", dom)
+    assert told, dom[:500]
+    assert int(told[2]) > 0  # others are still folded away
+    assert told[3] == "true"
+
+
+def test_a_wide_screen_folds_less(page: Path) -> None:
+    counts = []
+    for width in (1000, 1280):
+        counts.append(sum(int(one) for one in re.findall(r"(\d+) of \d+ columns are folded away", dom_of(page, width))))
+    assert counts[0] > counts[1] > 0
