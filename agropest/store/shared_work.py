@@ -200,6 +200,7 @@ def with_checkpoints(store: Store) -> Iterator[TrialSpec]:
                 training_version=content["training_version"],
                 legs=tuple(Leg(**leg) for leg in content["legs"]),
                 leg_end=content["leg_end"],
+                code=content.get("code", ""),
             )
             if path.parent.name.endswith(trial.signature):
                 training_key(trial)

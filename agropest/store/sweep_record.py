@@ -197,6 +197,7 @@ def _trial_content(trial: TrialSpec, base: Mapping[str, Any], resources: str) ->
         "data": trial.data,
         "weights": trial.weights,
         "training_version": trial.training_version,
+        "code": trial.code,
         "overrides": dict(trial.overrides),
         "levels": dict(trial.levels),
         "resources": resources,
@@ -240,6 +241,7 @@ def _trial(content: Mapping[str, Any], base: Mapping[str, Any]) -> TrialSpec:
         levels=content["levels"],
         legs=tuple(Leg(**leg) for leg in content.get("legs", ())),
         leg_end=content.get("leg_end", 0),
+        code=content.get("code", ""),
     )
     if trial.signature != content["signature"]:
         raise ValueError(f"trial {trial.name} has signature {trial.signature}, not {content['signature']}")

@@ -38,14 +38,16 @@ def repetitions_alike(reference: TrialSpec, store: Store, but: Collection[str]) 
 
 
 def _read(path: Path, reference: TrialSpec) -> TrialSpec | None:
-    """Returns a stored trial, or None where it cannot be read, is of a population, or has other data or weights."""
+    """Returns a stored trial, or None where it cannot be read, is of a population, or has another origin."""
     content = read_sealed(path) or {}
     config, seed, version = (content.get(key) for key in ("config", "seed", "training_version"))
     if content.get("leg_end") or not (isinstance(config, dict) and isinstance(seed, int) and isinstance(version, int)):
         return None
-    if (content.get("data"), content.get("weights")) != (reference.data, reference.weights):
+    origin = (content.get("data"), content.get("weights"), content.get("code", ""))
+    if origin != (reference.data, reference.weights, reference.code):
         return None
-    trial = TrialSpec(str(content.get("label")), seed, config, reference.data, reference.weights, version)
+    label, code = str(content.get("label")), reference.code
+    trial = TrialSpec(label, seed, config, reference.data, reference.weights, version, code=code)
     return trial if trial.signature == content.get("signature") else None
 
 

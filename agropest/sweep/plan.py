@@ -11,6 +11,7 @@ from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.stages.training import training_version
 from agropest.sweep.trial import TrialSpec, weights_identity
+from agropest.sweep.user_code import code_identity
 
 WEIGHTS = ("MODEL.WEIGHTS", "MODEL.TIMM.WEIGHTS")
 FITTED = "MODEL.ANCHOR_GENERATOR.FITTED"
@@ -62,6 +63,7 @@ def expand_trials(
             resources=variant.resources or spec.resources,
             legs=variant.legs,
             leg_end=variant.leg_end,
+            code=code_identity(configs[variant.name]),
         )
         for variant in ordered
         for seed in variant.seeds or spec.seeds

@@ -65,6 +65,7 @@ class TrialSpec:
         legs: of population-based training, the legs before this one, in order. The trial starts where the last of them
             ended, with ``config`` from there on.
         leg_end: iteration that the trial ends at; 0: the end of the schedule, as any other trial.
+        code: the user's loss and backbone files that the trial computes with, by content (``sweep.user_code``).
     """
 
     label: str
@@ -78,6 +79,7 @@ class TrialSpec:
     resources: Resources = field(default_factory=Resources)
     legs: tuple[Leg, ...] = ()
     leg_end: int = 0
+    code: str = ""
 
     @cached_property
     def signature(self) -> str:
@@ -88,6 +90,8 @@ class TrialSpec:
             "weights": self.weights,
             "training_version": self.training_version,
         }
+        if self.code:
+            value["code"] = self.code
         if self.leg_end:
             value["legs"] = [[leg.end, dict(leg.settings)] for leg in self.legs]
             value["leg_end"] = self.leg_end

@@ -85,6 +85,8 @@ def training_key(trial: TrialSpec) -> str:
         "weights": trial.weights,
         "training_version": TRAINING_VERSION if compared else trial.training_version,
     }
+    if trial.code:
+        value["code"] = trial.code
     if trial.leg_end:
         value["member"] = trial.signature
     return digest(value)

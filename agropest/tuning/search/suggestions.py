@@ -146,6 +146,7 @@ class Suggestions:
             # What a member of a population came to, its config alone does not tell.
             same = content and not content.get("leg_end") and content["data"] == self._origin.data
             same = same and content["weights"] == self._origin.weights
+            same = same and content.get("code", "") == self._origin.code
             if not same or not all(law.holds(point[key]) for key, law in space.items()):
                 continue
             if content["training_version"] != self._origin.training_version or _rest(config, space) != _rest(

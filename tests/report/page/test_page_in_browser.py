@@ -18,7 +18,8 @@ pytestmark = [
 ]
 # Reports, once the page has done its work, which tables are wider than their place, and unfolds a column.
 PROBE = """<script>addEventListener("load", () => setTimeout(() => {
-  const wide = [...document.querySelectorAll(".scroll.folds")].filter((box) => box.scrollWidth > box.clientWidth).length;
+  const folded = [...document.querySelectorAll(".scroll.folds")];
+  const wide = folded.filter((box) => box.scrollWidth > box.clientWidth).length;
   const check = [...document.querySelectorAll(".chooser input")].find((one) => !one.checked);
   if (check) check.click();
   const last = check ? document.querySelectorAll(".away").length : -1;
