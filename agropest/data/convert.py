@@ -78,6 +78,8 @@ def _refuse_empty(source: Source, splits: Mapping[str, _SplitContent], findings:
         rule = f"expected images that decode in {', '.join(empty)}"
         if other:
             rule = f"expected images of the width and height that the file tells in {', '.join(empty)}"
+        if not any(picture.split in empty for picture in source.pictures):
+            rule = f"expected the images of {', '.join(empty)}"
         fix = "put images there (JPEG, PNG, BMP, WebP or TIFF), or take the split out of the set's description"
         raise DataError(fault(f"data set {source.root}", rule, told or "no image file", fix))
 

@@ -106,7 +106,7 @@ def load_dataset(
     """Returns the data set in ``root``; converts it unless it is unchanged since it was converted last.
 
     Args:
-        root: a YOLO export or a COCO folder; never written to.
+        root: a YOLO export, a COCO or a Pascal VOC folder, or a data.yaml in it; never written to.
         cache_root: where conversions are kept, such as results/data.
         processes: that decode images; None: one a core.
         on_image: is told the number of images and returns what is called after each; not called for an unchanged set.

@@ -9,7 +9,12 @@ HELP = "check a data set: health report, duplicates within and across splits, a 
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="DATA", help="a YOLO export or a COCO folder; never written to")
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="a data set's folder (YOLO, COCO, Pascal VOC), or a data.yaml in it; never written to",
+    )
     parser.add_argument(
         "--results",
         type=Path,

@@ -1,15 +1,20 @@
-"""``python -m agropest convert SRC``: a YOLO export or COCO folder to checked COCO JSON."""
+"""``python -m agropest convert SRC``: a YOLO export, COCO or Pascal VOC folder to checked COCO JSON."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "convert a YOLO export or a COCO folder to checked COCO JSON, and report what is wrong with it"
+HELP = "convert a data set (YOLO, COCO, Pascal VOC) to checked COCO JSON, and report what is wrong with it"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="SRC", help="a YOLO export or a COCO folder; never written to")
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="SRC",
+        help="a data set's folder (YOLO, COCO, Pascal VOC), or a data.yaml in it; never written to",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (results/data/NAME-FINGERPRINT)")
     parser.add_argument("--split-valid", type=float, metavar="SHARE", help="of train, where there is no valid split")
     parser.add_argument("--split-seed", type=int, default=0, metavar="N", help="of that choice (0)")

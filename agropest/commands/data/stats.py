@@ -9,7 +9,12 @@ HELP = "tell what is in a data set: classes, box sizes, repeat factors; anchor c
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="DATA", help="a YOLO export or a COCO folder; never written to")
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="a data set's folder (YOLO, COCO, Pascal VOC), or a data.yaml in it; never written to",
+    )
     parser.add_argument("--config", type=Path, metavar="CFG", help="a Detectron2 config: anchors, training scales")
     parser.add_argument("--threshold", type=float, default=0.1, metavar="T", help="of the repeat factors (0.1)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (results/data/NAME-FINGERPRINT/stats)")

@@ -15,6 +15,8 @@ from agropest.data.picture import ReadLine
 
 # Two ratios of sides are the same picture scaled if they agree to this: sides are rounded to whole pixels.
 ROUNDED_SIDE_PX = 1.0
+# By how much boxes may reach over the size that they are of.
+SLACK = 1.01
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,17 @@ def size_remark(
     shown = f"the file says {told[0]}x{told[1]}, displayed it is {displayed[0]}x{displayed[1]}"
     if not all(_is_number(side) and side > 1 for side in told):
         return Remark("size-differs", KEPT, _shown(f"{shown}; boxes are taken as they are"))
-    if (told[1], told[0]) == displayed:  # the stored size of a picture that is displayed turned
+    across, down = (side / other for side, other in zip(displayed, told, strict=True))
+    over_told = any(x + w > told[0] * SLACK or y + h > told[1] * SLACK for x, y, w, h in boxes)
+    fits = all(x + w <= displayed[0] * SLACK and y + h <= displayed[1] * SLACK for x, y, w, h in boxes)
+    if fits and (told[1], told[0]) == displayed:  # the stored size of a picture that is displayed turned
         return Remark("size-differs", KEPT, f"{shown}; boxes are taken as they are")
-    (across, down), slack = (side / other for side, other in zip(displayed, told, strict=True)), 1.01
-    over_told = any(x + w > told[0] * slack or y + h > told[1] * slack for x, y, w, h in boxes)
-    fits = all(x + w <= displayed[0] * slack and y + h <= displayed[1] * slack for x, y, w, h in boxes)
     if over_told and fits:
         return Remark("size-differs", KEPT, f"{shown}; the boxes fit the picture alone, and are taken as they are")
     off = max(abs(told[1] * across - displayed[1]), abs(told[0] * down - displayed[0]))
     if off <= ROUNDED_SIDE_PX * max(1.0, across, down):
         return Remark("size-scaled", CHANGED, f"{shown}; the boxes are scaled with it, by {across:.4g}")
-    return Remark("size-differs", DROPPED, f"{shown}: stretched, cropped or another picture; it is left out")
+    return Remark("size-differs", DROPPED, f"{shown}: turned, stretched, cropped or another picture; it is left out")
 
 
 def _is_number(value: Any) -> bool:

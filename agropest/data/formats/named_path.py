@@ -74,10 +74,12 @@ class FilesByName:
     def __init__(self, found: Iterable[FoundFile]) -> None:
         self._by_parts: dict[tuple[str, ...], FoundFile] = {}
         self._by_name: dict[str, list[FoundFile]] = defaultdict(list)
+        self._by_stem: dict[str, list[FoundFile]] = defaultdict(list)
         for file in found:
             parts = tuple(map(folded, file.name.split("/")))
             self._by_parts[parts] = file
             self._by_name[parts[-1]].append(file)
+            self._by_stem[_stem(parts[-1])].append(file)
 
     def at(self, place: Sequence[str], parts: Sequence[str]) -> FoundFile | None:
         """Returns the file of these parts in the folder ``place`` (parts below the root)."""
@@ -86,6 +88,8 @@ class FilesByName:
     def by_last_parts(self, parts: Sequence[str], split: str) -> list[FoundFile]:
         """Returns the files that agree with a path in the most last parts; several: the path is ambiguous.
 
+        Where no file has the path's name, those count that have it with another suffix.
+
         Args:
             parts: of the path.
             split: whose file it is; what lies in another split's folder is not meant, unless the path says so.
@@ -93,7 +97,8 @@ class FilesByName:
         wanted = [folded(part) for part in parts]
         told = next((found for found in map(split_of, reversed(parts[:-1])) if found), split)
         candidates = []
-        for file in self._by_name.get(wanted[-1], []) if wanted else []:
+        named = (self._by_name.get(wanted[-1]) or self._by_stem.get(_stem(wanted[-1]), [])) if wanted else []
+        for file in named:
             folders = file.name.split("/")[:-1]
             place = next((found for found in map(split_of, reversed(folders)) if found), None)
             if place in (None, told):
@@ -105,3 +110,7 @@ class FilesByName:
                 candidates.append((same, place == told, file))
         best = max((key[:2] for key in candidates), default=None)
         return [file for same, own_split, file in candidates if (same, own_split) == best]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name

@@ -176,6 +176,14 @@ def test_pictures_that_were_stretched_are_refused(some: Any) -> None:
     assert sizes(dataset)["train"] == (5, 5)
 
 
+def test_pictures_that_were_turned_are_refused_where_their_boxes_do_not_fit(some: Any) -> None:
+    two_splits(some, boxes=[(110, 20, 40, 30)])
+    for i in range(6):
+        some.image(f"images/train/t{i}.jpg", (120, 160))
+    with pytest.raises(DataError, match="expected images of the width and height that the file tells in train"):
+        load(some.root)
+
+
 def test_a_size_that_cannot_be_right_does_not_move_boxes(some: Any) -> None:
     two_splits(some, boxes=[(100, 80, 50, 30)])
     for name in ("train", "val"):
@@ -458,6 +466,8 @@ def test_links_inside_the_data_set_do_not_count(some: Any) -> None:
         lambda path: "./" + path,
         lambda path: "upload/7/" + path.rpartition("/")[2],
         lambda path: path.upper(),
+        lambda path: path.removesuffix(".jpg"),
+        lambda path: path.replace(".jpg", ".png"),
         lambda path: f"/data/local-files/?d={path}",
         lambda path: path.replace("images", "my%20images").replace("0", "%30"),
     ],
@@ -470,6 +480,14 @@ def test_a_file_name_of_another_machine_is_found_by_its_last_parts(some: Any, wr
         "train": [f"images/train/{i}.jpg" for i in range(3)],
         "valid": [f"images/val/{i}.jpg" for i in range(3)],
     }
+
+
+def test_a_file_of_no_image_says_so(some: Any) -> None:
+    two_splits(some)
+    for i in range(6):
+        (some.root / f"images/val/v{i}.jpg").unlink()
+    with pytest.raises(DataError, match=r"expected the images of valid, got 'annotations/val.json: image-missing"):
+        load(some.root)
 
 
 def test_a_picture_of_another_split_is_not_meant(some: Any) -> None:
