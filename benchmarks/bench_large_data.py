@@ -1,6 +1,6 @@
 """Time and memory of a large data set: conversion, statistics, check, evaluation and bootstrap, each at two sizes.
 
-    python -m benchmarks.bench_large_data [--images 100000] [--classes 365] [--resamples 1000]
+    python -m benchmarks.bench_large_data [--images 100000] [--classes 365] [--resamples 1000] [--stages convert ...]
 
 Draws small pictures that all differ, with boxes of many classes (Zipf's law), as a YOLO export: a quarter of the
 pictures first, then all. Every stage runs in one process of its own. Prints its CPU seconds, seconds and peak memory at
@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000, metavar="N")
     parser.add_argument("--classes", type=int, default=365, metavar="N")
     parser.add_argument("--resamples", type=int, default=1000, metavar="N")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="to measure; all need convert")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
@@ -118,7 +119,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             root, cache = Path(name, "set"), Path(name, "cache")
             write_set(root, num_images, arguments.classes)
-            for stage in STAGES:
+            for stage in arguments.stages:
                 took = measure(stage, root, cache, arguments.resamples)
                 cpu_s[stage] = took["cpu_s"]
                 grows = f", grows with exponent {math.log(cpu_s[stage] / before[stage], 4):.2f}" if before else ""
