@@ -1,7 +1,8 @@
 """Sweeps of Detectron2 object detectors, and what can be said of them afterwards.
 
 The rooms, in the order the data flows. A module imports only from rooms above its own, and from the ground floor
-(``errors``, ``files``, ``csv_text``, ``plain_yaml``, ``machine``, ``durations``, ``detectron2_ready``);
+(``errors``, ``files``, ``csv_text``, ``plain_yaml``, ``machine``, ``durations``, ``readable``,
+``detectron2_ready``);
 ``tests/test_architecture.py`` holds that.
 
 ``data``        a YOLO or COCO folder becomes checked COCO JSON per split, statistics, the drawn demo set

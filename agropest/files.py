@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from agropest.readable import escaped_json
+
 
 def write_with(path: Path, write: Callable[[IO[bytes]], object], durable: bool = True) -> None:
     """Writes a file atomically: temporary name in the same folder, fsync, rename.
@@ -76,7 +78,8 @@ def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
     Raises:
         ValueError: ``value`` holds NaN or infinity.
     """
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+    write_text(path, escaped_json(text) + "\n")
 
 
 def read_json(path: Path) -> Any:

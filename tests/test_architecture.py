@@ -27,7 +27,7 @@ ROOMS = (
     "tuning",
     "commands",
 )
-FREE = ("errors", "files", "csv_text", "detectron2_ready", "plain_yaml", "machine", "durations")
+FREE = ("errors", "files", "csv_text", "detectron2_ready", "plain_yaml", "machine", "durations", "readable")
 HEAVY = ("torch", "torchvision", "detectron2", "ray")
 MAY_IMPORT = {
     "modeling": {"torch", "torchvision", "detectron2"},

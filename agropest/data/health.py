@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agropest import files
+from agropest.readable import one_line
 
 KEPT, CLIPPED, CHANGED, DROPPED = "kept", "clipped", "changed", "dropped"
 
@@ -105,6 +106,8 @@ class Finding:
     detail: str
 
     def __post_init__(self) -> None:
+        for key in ("file", "detail"):  # names of files are somebody else's, and are printed
+            object.__setattr__(self, key, one_line(getattr(self, key)))
         assert self.rule in RULES, self.rule
         assert self.action in (KEPT, CLIPPED, CHANGED, DROPPED), self.action
 

@@ -40,6 +40,7 @@ from typing import Any
 from agropest import files
 from agropest.data.set_apart import SetApart
 from agropest.errors import SweepFileError, fault, nearest
+from agropest.readable import readable
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
 from agropest.sweep.sections.budget import Budget, read_budget
@@ -153,7 +154,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     spec = SweepSpec(
         path=path,
         name=_label(top, "name", path.stem),
-        question=top.text("question"),
+        question=readable(top.text("question")),
         data=data,
         draws_demo=draws_demo,
         split=read_split(top),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -20,12 +21,15 @@ from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import require_own_ray
 from agropest.tuning.ray.ray_names import named_trainable
 from agropest.tuning.ray.ray_watch import RayEndedToo, dead_process
+from agropest.tuning.ray.waiting import waiting
 from agropest.tuning.session import Session
 from agropest.tuning.watch.trackers import build_trackers, hyperparameters
 from agropest.tuning.workers import child
 from agropest.tuning.workers.trainable import relay
 
 logger = logging.getLogger(__name__)
+
+WAITS_PERIOD_S = 2.0
 
 
 def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) -> dict[str, child.Job]:
@@ -88,8 +92,17 @@ def fit(session: Session, trials: Sequence[TrialSpec], scheduler: Any) -> None:
         cpus, gpus = other.get(config["trial"], usual)
         return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
 
+    waits: dict[str, str] = {}
+    asked_at = time.monotonic()
+
     def refresh() -> None:
+        nonlocal waits, asked_at
         session.watch.refresh()
+        if time.monotonic() > asked_at + WAITS_PERIOD_S:
+            before, waits, asked_at = waits, waiting(), time.monotonic()
+            for name, reason in waits.items():
+                if before.get(name) != reason:
+                    session.progress.say(f"{name} waits: {reason}")
         shutdown.say()
         if problem := store.problem():  # nothing can be stored any more
             shutdown.cannot_continue(problem)

@@ -14,6 +14,7 @@ from agropest.data.formats.named_path import as_it_stands
 from agropest.data.formats.yaml_places import KEYS, find_places, refuse_shared
 from agropest.data.health import KEPT, Finding
 from agropest.errors import DataError, fault
+from agropest.readable import one_line
 
 FILE_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 SPLIT_KEYS = tuple(key for keys in KEYS.values() for key in keys)
@@ -161,7 +162,7 @@ def _names(value: Any, where: str, faults: list[str]) -> dict[int, str]:
         elif nfc(name.strip()) in seen:
             faults.append(fault(f"{where}[{index}]", "expected different names", name, "rename one of the two"))
         else:
-            names[index] = nfc(name.strip())
+            names[index] = one_line(nfc(name.strip()))
             seen.add(names[index])
     return dict(sorted(names.items()))
 

@@ -25,6 +25,7 @@ from agropest.errors import AgropestError, TrialError, fault
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.trial import TrialSpec
+from agropest.training.dry_run.rehearsal import rehearse
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record, TestMapper
 from agropest.training.input.records import load_records
@@ -74,6 +75,7 @@ def find_effects(trials: Sequence[TrialSpec], baseline: TrialSpec, split: Split)
     for trial in trials:
         try:
             builds.digests(trial.config)
+            rehearse(trial, builds.records)
         except AgropestError as error:
             changed = ", ".join(trial.overrides) or ", ".join(_named_in(str(error), trial.config)) or "config"
             faults += [f"{trial.label}: {changed}: {text}" for text in error.faults]
@@ -99,7 +101,7 @@ class Builds:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._records = list(records)
+        self.records = list(records)
         self._parts = (self._training, self._augmented_test, self._batches, self._test, self._run)
         self._known: list[list[tuple[dict[str, Any], str]]] = [[] for _ in self._parts]
 
@@ -153,7 +155,7 @@ class Builds:
             yield [(key, config[key]) for key in sorted(read)]
 
     def _batches(self, config: FlatConfig, read: set[str]) -> Iterator[Any]:
-        stream = BatchStream(self._records, _watched_config(config, read), max(config["SEED"], 0), cache_bytes=0)
+        stream = BatchStream(self.records, _watched_config(config, read), max(config["SEED"], 0), cache_bytes=0)
         yield [stream.images(n) for n in range(min(COMPARED_BATCHES, config["SOLVER.MAX_ITER"]))]
         yield [_plain(part, _DEPTH) for name, part in sorted(vars(stream._mapper).items()) if name not in _OF_THE_DATA]
 

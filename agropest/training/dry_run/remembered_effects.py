@@ -15,6 +15,9 @@ from agropest.store.checksummed import sealed, unsealed
 from agropest.sweep.lint.subject import MOST_BUILT
 from agropest.sweep.trial import TRAINING_VERSION, TrialSpec
 
+# Raise this when more is tried than before: what was remembered is then asked anew.
+REHEARSAL_VERSION = 1
+
 
 def idle_overrides(
     variants: Sequence[TrialSpec],
@@ -39,7 +42,7 @@ def idle_overrides(
     """
     chosen = list(variants)[:MOST_BUILT]
     known_by = sorted((trial.label, trial.signature, sorted(trial.overrides)) for trial in chosen)
-    asked = [TRAINING_VERSION, baseline.signature, dataset.fingerprint, known_by]
+    asked = [REHEARSAL_VERSION, TRAINING_VERSION, baseline.signature, dataset.fingerprint, known_by]
     path = folder / f"effects-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}.json"
     try:
         idle: dict[str, list[str]] = unsealed(files.read_json(path))["idle"]

@@ -25,6 +25,7 @@ from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
 from agropest.store.shared_work import TAKEN_FROM
 from agropest.store.trial_folder import TrialFolder
 from agropest.tuning.ray.ray_names import announce_trial, show_trial
+from agropest.tuning.ray.waiting import tell_waiting
 from agropest.tuning.workers import child
 
 ITERATION = "iteration"
@@ -41,8 +42,10 @@ LEAVE_S = 1.5
 # is free before all that were asked for at the same time are there.
 SETTLED_S = 3.0
 _loaded_at = time.monotonic()
-# Before the second attempt at what the machine did not let it do; doubles with every further one.
-MACHINE_PAUSE_S = 1.0
+# Before the second attempt at what the machine did not let it do; doubles with every further one, up to the limit.
+MACHINE_PAUSE_S, PAUSE_LIMIT_S = 1.0, 30.0
+# A machine's fault is tried again for at least so long, however few retries there are: a disk is not empty at once.
+MACHINE_WAIT_S = 60.0
 
 
 def relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retries: int) -> None:
@@ -72,7 +75,8 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
             tune.report(flat_metrics(record, metric))
         return
     told: set[int] = set()
-    for attempt in range(retries + 1):
+    pauses = _Pauses(retries)
+    while True:
         end = _run_once(job, metric, told, is_decided=mends)
         if end.is_final:
             if end.unwritten:
@@ -80,12 +84,17 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
                 status = replace(claimed.status(), status=end.unwritten, reason=end.reason)
                 claimed.write_status(still_stopped(claimed.status(), end.reason) if mends else status)
             return
-        lost = f"attempt {attempt + 1} ended at iteration {folder.status().iteration}: {end.reason}"
+        lost = f"attempt {pauses.attempts + 1} ended at iteration {folder.status().iteration}: {end.reason}"
         job = replace(job, note=lost)
         if end.error_number == CHANGED_INPUT:  # trying again does not bring the right file back
             break
-        if attempt < retries:
-            time.sleep(end.pause_s * 2**attempt)
+        pause_s = pauses.next_s(end.pause_s)
+        if pause_s is None:
+            break
+        if pause_s:
+            tell_waiting(job.trial.name, f"{end.reason}; tries again in {pause_s:.0f} s")
+            time.sleep(pause_s)
+            tell_waiting(job.trial.name, "")
     if end.error_number in (*NO_ROOM, CHANGED_INPUT):  # for no trial of this launch there is room, or the right file
         problem = end.reason if end.error_number == CHANGED_INPUT else _no_room(folder, end.reason)
         reached = max(told, default=0)
@@ -93,11 +102,40 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
         return
     claimed = folder.claim()
     status = claimed.status()
-    reason = f"{end.reason}, {retries + 1} times; see {folder.log.name}; --retry-failed tries again"
+    reason = f"{end.reason}, {pauses.attempts} times; see {folder.log.name}; --retry-failed tries again"
     if mends:
         claimed.write_status(still_stopped(status, end.reason))
         return
     claimed.write_status(replace(status, status=TrialState.FAILED, reason=reason, notes=(*status.notes, job.note)))
+
+
+class _Pauses:
+    """How long to wait before each further attempt.
+
+    Args:
+        retries: after so many, only the machine's faults are tried again, and those for ``MACHINE_WAIT_S`` in all; with
+            none, nothing is.
+
+    Attributes:
+        attempts: that have ended.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self.attempts, self._retries, self._waited_s = 0, retries, 0.0
+
+    def next_s(self, first_s: float) -> float | None:
+        """Returns the pause before the next attempt, or None: there is none.
+
+        Args:
+            first_s: the first pause; 0 where nothing has to be waited for.
+        """
+        self.attempts += 1
+        pause_s = min(first_s * 2.0 ** min(self.attempts - 1, 20), PAUSE_LIMIT_S)
+        may_wait = self._retries > 0 and first_s > 0 and self._waited_s + pause_s <= MACHINE_WAIT_S
+        if self.attempts > self._retries and not may_wait:
+            return None
+        self._waited_s += pause_s
+        return pause_s
 
 
 @dataclass(frozen=True)
