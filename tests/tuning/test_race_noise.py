@@ -15,7 +15,7 @@ from agropest.statistics.training_noise import NoiseVariance
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.store.stored_samples import StoredSamples
-from agropest.store.trained_alike import repetitions_alike
+from agropest.store.sweep_record import describe_sweep, write_sweep_record
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
 from agropest.sweep.trial import TrialSpec
@@ -56,7 +56,7 @@ def store_end(
     folder.write_status(Status(status, 1000))
 
 
-OTHERS = "variants: {plain: {}, rare: {DATALOADER.REPEAT_THRESHOLD: 0.3}, slow: {SOLVER.BASE_LR: 0.0005}}\n"
+OTHERS = "variants: {baseline: {}, rare: {DATALOADER.REPEAT_THRESHOLD: 0.3}, slow: {SOLVER.BASE_LR: 0.0005}}\n"
 OWN = "variants: {baseline: {}, focal: {DATALOADER.REPEAT_THRESHOLD: 0.1}}\nseeds: [9]\n"
 
 
@@ -68,36 +68,13 @@ def noise(spec: SweepSpec, trials: list[TrialSpec], store: Store, dataset: Datas
     return seed_noise_at_start(spec, trials, samples_of(store, dataset))
 
 
-def test_alike_are_finished_trainings_of_other_sweeps_that_differ_in_the_seed(images: Dataset, tmp_path: Path) -> None:
-    _, others = sweep(tmp_path, "others", images, OTHERS + "seeds: [1, 2, 3]\n")
-    _, own = sweep(tmp_path, "own", images, OWN)
-    store = Store(tmp_path / "r")
-    for trial in others:
-        running = trial.label == "rare" and trial.seed == 3
-        store_end(store, trial, images, 0.5, TrialState.RUNNING if running else TrialState.FINISHED)
-    alike = repetitions_alike(own[0], store, set())
-    # "slow" has another schedule.
-    assert [[one.name for one in variant] for variant in sorted(alike, key=len)] == [
-        ["rare/s1", "rare/s2"],
-        ["plain/s1", "plain/s2", "plain/s3"],
-    ]
-    but = {trial.signature for trial in others if trial.label == "plain"}
-    assert [[one.name for one in variant] for variant in repetitions_alike(own[0], store, but)] == [
-        ["rare/s1", "rare/s2"]
-    ]
-    [slow] = [trial for trial in others if trial.label == "slow" and trial.seed == 1]
-    assert len(repetitions_alike(slow, store, set())) == 1
-    for path in (tmp_path / "r" / "trials").glob("plain-*/trial.json"):
-        path.write_text("{}")
-    assert len(repetitions_alike(own[0], store, set())) == 1
-
-
 def test_the_race_begins_with_what_other_sweeps_show_of_seeds(images: Dataset, tmp_path: Path) -> None:
-    _, others = sweep(tmp_path, "others", images, OTHERS + "seeds: [1, 2]\n")
+    other, others = sweep(tmp_path, "others", images, OTHERS + "seeds: [1, 2]\n")
     spec, own = sweep(tmp_path, "own", images, OWN)
     store = Store(tmp_path / "r")
     assumed = noise(spec, own, store, images)
     assert (assumed.sd, assumed.freedom, assumed.source) == (pytest.approx(0.9), 10.0, "assumed")
+    write_sweep_record(describe_sweep(other, others, images), store)
     for trial in others:
         if trial.label != "slow":
             store_end(store, trial, images, 0.3 if trial.seed == 1 else 0.9)
@@ -110,15 +87,19 @@ def test_the_race_begins_with_what_other_sweeps_show_of_seeds(images: Dataset, t
     assert told.sd > 10
     assert told.source == "from 4 finished trainings of other sweeps"
     assert noise(spec, own, store, images) == told
+    # Another baseline: its seeds say nothing of these.
+    faster, variants = sweep(tmp_path, "faster", images, OWN.replace("baseline: {}", "baseline: {SOLVER.BASE_LR: 0.1}"))
+    assert noise(faster, variants, store, images).source == "assumed"
     # A rule that takes seeds to do something else begins anew.
     spec, own = sweep(tmp_path, "own", images, OWN + "stop: {method: race, seed_noise: 0.5}\n")
     assert noise(spec, own, Store(tmp_path / "empty"), images).sd == pytest.approx(0.5)
 
 
 def test_seeds_that_agree_make_it_less_than_assumed(images: Dataset, tmp_path: Path) -> None:
-    _, others = sweep(tmp_path, "others", images, "variants: {plain: {}}\nseeds: [1, 2, 3, 4, 5, 6]\nbaseline: plain\n")
+    other, others = sweep(tmp_path, "others", images, "variants: {baseline: {}}\nseeds: [1, 2, 3, 4, 5, 6]\n")
     spec, own = sweep(tmp_path, "own", images, OWN)
     store = Store(tmp_path / "r")
+    write_sweep_record(describe_sweep(other, others, images), store)
     for trial in others:
         store_end(store, trial, images, 0.6)
     told = noise(spec, own, store, images)
@@ -129,6 +110,7 @@ def test_seeds_that_agree_make_it_less_than_assumed(images: Dataset, tmp_path: P
 def test_the_sweeps_own_trainings_do_not_count_twice(images: Dataset, tmp_path: Path) -> None:
     spec, own = sweep(tmp_path, "own", images, OWN.replace("[9]", "[1, 2]"))
     store = Store(tmp_path / "r")
+    write_sweep_record(describe_sweep(spec, own, images), store)
     for trial in own:
         store_end(store, trial, images, 0.3 if trial.seed == 1 else 0.9)
     assert noise(spec, own, store, images).source == "assumed"

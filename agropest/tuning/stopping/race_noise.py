@@ -12,9 +12,9 @@ from dataclasses import asdict
 
 from agropest.statistics.entrant import Sample
 from agropest.statistics.training_noise import NoiseVariance, assumed_seed_noise, seen_over_seeds
+from agropest.store.borrowed_seeds import borrowed_trials
 from agropest.store.checksummed import read_either, write_twice
 from agropest.store.stored_samples import StoredSamples
-from agropest.store.trained_alike import repetitions_alike
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 
@@ -40,11 +40,10 @@ def seed_noise_at_start(spec: SweepSpec, trials: Sequence[TrialSpec], samples: S
 
 def _estimated(spec: SweepSpec, trials: Sequence[TrialSpec], samples: StoredSamples) -> NoiseVariance:
     assumed = assumed_seed_noise(spec.stop.seed_noise)
-    reference = next((trial for trial in trials if trial.label == spec.baseline), trials[0])
     own = {trial.signature for trial in trials}
     means, num_trainings = [], 0
-    for variant in repetitions_alike(reference, samples.store, own):
-        whole = [trial for trial in variant if _has_end(trial, samples)]
+    for variant in borrowed_trials(trials, samples.store, spec.baseline).values():
+        whole = [trial for trial in variant if trial.signature not in own and _has_end(trial, samples)]
         if len(whole) > 1:
             means.append(Sample.mean([samples.of(trial, trial.max_iter) for trial in whole]))
             num_trainings += len(whole)
