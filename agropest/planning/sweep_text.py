@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agropest.data.set_apart import SetApart
 from agropest.planning.first_sweep import FirstSweep, Value
 
 
-def sweep_text(sweep: FirstSweep, name: str, data: Path, configs: str, num_images: dict[str, int]) -> str:
+def sweep_text(
+    sweep: FirstSweep, name: str, data: Path, configs: str, num_images: dict[str, int], split: SetApart | None = None
+) -> str:
     """Returns the sweep file.
 
     Args:
@@ -18,6 +21,7 @@ def sweep_text(sweep: FirstSweep, name: str, data: Path, configs: str, num_image
         data: its folder, as it is written into the file.
         configs: the folder of the base configs, as it is written into the file.
         num_images: by split.
+        split: what of the training pictures is validated on, where the data set has no split for that.
     """
     trainings = len(sweep.variants) * len(sweep.seeds)
     counts = ", ".join(f"{count} {split}" for split, count in num_images.items())
@@ -29,6 +33,7 @@ def sweep_text(sweep: FirstSweep, name: str, data: Path, configs: str, num_image
         *(f"# {line}" for line in sweep.plain),
         f"question: {_yaml(f'Which of a few usual changes help on {_one_line(name)}?')}",
         f"data: {_yaml(str(data))}",
+        *([f"split: {{{split.in_words()}}}  # the data set has no validation split"] if split else []),
         f"base: {_yaml(f'{configs}/{sweep.base}')}",
         "baseline: baseline",
         f"seeds: {_yaml(list(sweep.seeds))}  # one seed cannot tell a change from luck",

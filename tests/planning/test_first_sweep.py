@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +95,16 @@ def test_without_a_gpu_it_says_what_the_model_is(
     assert main(words) == 2
     assert "expected a file that is not there yet" in capsys.readouterr().err
     assert main([*words, "--force"]) == 0
+
+
+def test_a_set_without_a_validation_split_gets_one(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agropest.machine.this_machine", lambda: CPU)
+    shutil.copytree(tiny_folder, tmp_path / "set")
+    shutil.rmtree(tmp_path / "set" / "valid")
+    out = tmp_path / "mine.yaml"
+    assert main(["start", str(tmp_path / "set"), "--out", str(out), "--results", str(tmp_path / "r")]) == 0
+    assert "15% of the training pictures become one" in capsys.readouterr().out
+    spec = load_sweep(out)
+    assert spec.split is not None and spec.split.valid == 0.15

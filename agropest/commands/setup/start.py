@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 HELP = "write a first sweep for a data set: model, sizes, iterations and variants proposed from it, with the reasons"
+VALID_SHARE = 0.15
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest import files
     from agropest.data.opening import open_dataset, require_splits
-    from agropest.errors import SweepFileError, fault
+    from agropest.data.set_apart import SetApart
+    from agropest.errors import EnvironmentFault, SweepFileError, fault
     from agropest.machine import this_machine
     from agropest.planning.first_sweep import propose
     from agropest.planning.sweep_text import sweep_text
@@ -29,13 +31,22 @@ def run(arguments: argparse.Namespace) -> int:
     if out.exists() and not arguments.force:
         fix = "give another file with --out, or write over it with --force"
         raise SweepFileError(fault(str(out), "expected a file that is not there yet", "one that is", fix))
-    dataset = open_dataset(arguments.data, cache_root=arguments.results / "data")
+    bases = Path(__file__).resolve().parents[3] / "configs"
+    if not bases.is_dir():
+        fix = "run it in a clone of this project: the configs that a sweep begins with are there"
+        raise EnvironmentFault(fault(str(bases), "expected the base configs", "no such folder", fix))
+    split, cache = None, arguments.results / "data"
+    dataset = open_dataset(arguments.data, cache_root=cache)
+    if "valid" not in dataset.splits and "train" in dataset.splits:
+        split = SetApart(VALID_SHARE)
+        dataset = open_dataset(arguments.data, cache_root=cache, split=split)
+        print(f"the data set has no validation split: {VALID_SHARE:.0%} of the training pictures become one")
     require_splits(dataset, ("train", "valid"))
     sweep = propose(dataset, this_machine())
     here = out.resolve().parent
-    configs = os.path.relpath(Path(__file__).resolve().parents[3] / "configs", here)
+    configs = os.path.relpath(bases, here)
     data = Path(os.path.relpath(arguments.data.resolve(), here))
-    files.write_text(out, sweep_text(sweep, dataset.root.name, data, configs, dataset.num_images))
+    files.write_text(out, sweep_text(sweep, dataset.root.name, data, configs, dataset.num_images, split))
     for line in sweep.plain:
         print(line)
     trainings = len(sweep.variants) * len(sweep.seeds)

@@ -54,7 +54,7 @@ function drawn(picture, number) {
     element(svg, "rect", { class: kind, x, y, width: w, height: h });
   };
   const label = (kind, x, y, text) => {
-    const made = element(svg, "text", { class: kind, "font-size": size, x: Math.max(2, Math.min(x, width - text.length * size * 0.55)), y: Math.min(Math.max(y, size), height - 3) }, text);
+    const made = element(svg, "text", { class: kind, "font-size": size, x: Math.max(2, Math.min(x, width - text.length * size * 0.62)), y: Math.min(Math.max(y, size), height - 3) }, text);
     return made;
   };
   picture.truth.forEach(([index, ...box], place) => {
