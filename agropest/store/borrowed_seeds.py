@@ -17,7 +17,7 @@ from agropest.store.sweep_record import read_sweep_record
 from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
 
 MOST = 48  # trainings: more would tell little that these do not, and each is read
-Identity = tuple[str, str, tuple[tuple[str, str], ...]]
+Identity = tuple[str, str, str, tuple[tuple[str, str], ...]]
 
 
 def borrowed_trials(trials: Sequence[TrialSpec], store: Store, baseline: str) -> dict[str, list[TrialSpec]]:
@@ -60,4 +60,4 @@ def _without_seed(trial: TrialSpec) -> Identity:
     """Returns what decides a training's numbers, but for the seed."""
     config: Mapping[str, Any] = trial.config
     kept = {key: repr(value) for key, value in config.items() if key not in NOT_IDENTITY and key != "SEED"}
-    return trial.data, trial.weights, tuple(sorted(kept.items()))
+    return trial.data, trial.weights, trial.code, tuple(sorted(kept.items()))
