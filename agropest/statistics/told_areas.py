@@ -18,9 +18,11 @@ def told_areas(annotations: Sequence[dict[str, Any]]) -> Iterator[str]:
     areas = [one["area"] for one in annotations]
     if len(boxes) < FEWEST:
         return
-    constant = len(set(areas)) == 1 and max(boxes) > LARGER * min(boxes)
-    larger = sum(area > LARGER * box + 1 for area, box in zip(areas, boxes, strict=True))
-    if constant:
+    pairs = list(zip(areas, boxes, strict=True))
+    other = sum(area > LARGER * box + 1 or box > LARGER * area + 1 for area, box in pairs)
+    is_constant = len(set(areas)) == 1 and max(boxes) > LARGER * min(boxes) and other > len(boxes) / 2
+    larger = sum(area > LARGER * box + 1 for area, box in pairs)
+    if is_constant:
         told = f"every annotation has the area {areas[0]:g}, whatever the size of its box"
     elif larger > len(boxes) / 2:
         told = f"the area of {larger} of {len(boxes)} annotations is larger than their box"

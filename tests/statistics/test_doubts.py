@@ -155,7 +155,7 @@ def test_summarize_and_compare_say_it(tmp_path: Path, capsys: pytest.CaptureFixt
     paths = [str(tmp_path / f"{name}.json") for name in ("truth", "a", "b")]
     for words in (["compare", *paths, "--resamples", "100"], ["summarize", "--gt", *paths[:2]]):
         assert main(words) == 0
-        told = capsys.readouterr().err
+        told = capsys.readouterr().out
         assert "every annotation has the area 1" in told
         assert "1 of 40 files are listed under several image ids (0.jpg, ...)" in told
     (tmp_path / "b.json").write_text(json.dumps(predicted(content, IMPOSSIBLE[0][0])))

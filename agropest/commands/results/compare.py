@@ -22,7 +22,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     import json
-    import sys
     from dataclasses import asdict
 
     from rich.console import Console
@@ -54,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     detectors = {}
     for name, path in names.items():
         detectors[name] = read_predictions(path, ground_truth)
-    for note in ground_truth.notes:
-        print(f"note: {arguments.ground_truth}: {note}", file=sys.stderr)
+    notes = [f"{arguments.ground_truth}: {note}" for note in ground_truth.notes]
     comparison = compare_detectors(
         ground_truth,
         detectors,
@@ -65,11 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
         deployed_threshold=arguments.threshold,
     )
     if arguments.json:
-        print(json.dumps(asdict(comparison), indent=1, allow_nan=False, ensure_ascii=False))
+        content = {**asdict(comparison), "notes": notes}
+        print(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
         return 0
     console = Console()
     if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
         console.width = 200
+    for note in notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(comparison.sentence, style="bold", markup=False, highlight=False)
     console.print(verdict_table(comparison, "detector"))
     for line in remarks(comparison):

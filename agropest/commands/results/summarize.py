@@ -17,7 +17,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     import json
-    import sys
 
     from rich.console import Console
 
@@ -30,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError(
             fault("--threshold", "expected a score from 0 to 1", arguments.threshold, "give one such as 0.5")
         )
+    notes: list[str] = []
     ground_truth = read_ground_truth(arguments.gt) if arguments.gt else None
     if ground_truth is None:
         boxes = Boxes.from_coco_results(arguments.predictions)
@@ -37,15 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
         boxes = read_predictions(arguments.predictions, ground_truth)
         notes = [f"{arguments.gt}: {note}" for note in ground_truth.notes]
         notes += [f"{arguments.predictions}: {note}" for note in doubts(boxes, ground_truth)]
-        for note in notes:
-            print(f"note: {note}", file=sys.stderr)
     summary = summarize_predictions(boxes, ground_truth, arguments.threshold)
     if arguments.json:
-        print(json.dumps(summary_content(summary), indent=1, allow_nan=False, ensure_ascii=False))
+        content = {**summary_content(summary), "notes": notes}
+        print(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
         return 0
     console = Console()
     if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
         console.width = 200
+    for note in notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     for heading, table in summary_tables(summary):
         console.print(heading, style="bold", markup=False, highlight=False)
         console.print(table)
