@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 RESAMPLES = 2000
 HALVINGS = 32
 CHUNK = 1024  # resamples at a time, which bounds the memory
+MOST_WEIGHTS = 16_000_000  # of boxes in resamples at a time: large sets take fewer resamples than a chunk
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,18 @@ def replicate(
         return basis.by_class(matches, counts.T[targets.group].astype(np.int32), deployed_threshold)
 
     value = on(np.ones((1, targets.num_groups)))[:, 0]
-    samples = np.concatenate([on(draw) for draw in draws(targets.num_groups, resamples, seed)], axis=1)
+    parts = [part for draw in draws(targets.num_groups, resamples, seed) for part in in_parts(draw, len(matches.score))]
+    samples = np.concatenate([on(part) for part in parts], axis=1)
     if targets.num_groups < 2:
         samples = np.full(samples.shape, np.nan)  # one picture tells nothing about others
     halves = on(halvings(targets.num_groups, seed))
     kept = (value, samples.astype(np.float32), halves.astype(np.float32))  # as they are on disk
     return Replicates(basis, *kept, targets.class_names, targets.num_groups, targets.sources_by_class(basis.area))
+
+
+def in_parts(draw: Array, num_boxes: int) -> list[Array]:
+    """Returns resamples [R, G] in parts that each weigh at most ``MOST_WEIGHTS`` boxes; R stays in order."""
+    return np.array_split(draw, max(1, -(-len(draw) * num_boxes // MOST_WEIGHTS)))
 
 
 @lru_cache(maxsize=4)
