@@ -72,7 +72,7 @@ def decode(deltas: Tensor, boxes: Tensor, transform: Any) -> Tensor:
     sides = boxes[:, 2:] - boxes[:, :2]
     centres = boxes[:, :2] + 0.5 * sides
     sides, centres = sides[:, None], centres[:, None]
-    by_class = deltas.view(len(deltas), -1, 4)
+    by_class = deltas.view(len(deltas), deltas.shape[1] // 4, 4)  # there may be no rows
     shift_weight, _, scale_weight, _ = transform.weights
     moved = (by_class[..., :2] / shift_weight) * sides + centres
     scaled = torch.exp(torch.clamp(by_class[..., 2:] / scale_weight, max=transform.scale_clamp)) * sides

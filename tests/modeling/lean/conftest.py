@@ -84,7 +84,7 @@ class Pair:
 
     def _keep_losses(self, model: torch.nn.Module, batch: Any, output: Any) -> None:
         if model.training:
-            self.losses.append(output)
+            self.losses.append({name: loss.detach() for name, loss in output.items()})
 
     def train(self, batch: list[Any]) -> None:
         """Trains both one iteration, and requires that they are equal afterwards, bit for bit."""

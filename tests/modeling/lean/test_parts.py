@@ -18,7 +18,7 @@ from torchvision.ops.boxes import batched_nms
 
 from agropest.modeling.lean import anchors, boxes, conversion, known, normalisation, optimizer, sampling, suppression
 from benchmarks.bench_launches import count_iteration
-from tests.modeling.lean.conftest import FROZEN, Pair, draw_batch, small_cfg
+from tests.modeling.lean.conftest import CASCADE, FROZEN, Pair, draw_batch, small_cfg
 
 
 def some_boxes(n: int, seed: int = 0) -> torch.Tensor:
@@ -40,6 +40,17 @@ def test_overlaps_and_deltas_are_detectron2s() -> None:
         by_class = torch.cat([deltas, deltas.flip(0)], dim=1)
         assert boxes.decode(by_class, second, transform).equal(transform.apply_deltas(by_class, second))
     assert not boxes.is_known(Box2BoxTransform(weights=(10.0, 5.0, 5.0, 5.0)))
+
+
+def test_a_stage_of_a_cascade_may_be_left_without_proposals() -> None:
+    transform = Box2BoxTransform(weights=(10.0, 10.0, 5.0, 5.0))
+    nothing = torch.zeros(0, 4)
+    assert boxes.decode(nothing, nothing, transform).equal(transform.apply_deltas(nothing, nothing))
+    pair = Pair(small_cfg(*CASCADE))
+    for trainer in (pair.stock, pair.lean):  # every box of the first stage is beyond the picture, so it is empty
+        trainer.model.roi_heads.box_predictor[0].bbox_pred.bias.data[:2] = 1e5
+    for number in range(2):
+        pair.train(draw_batch(number))
 
 
 def test_iou_by_hand() -> None:
