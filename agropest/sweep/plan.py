@@ -158,7 +158,9 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
 
 def _check_anchors(config: FlatConfig, refuse: Any) -> None:
     """Detectron2's rule: one list for all FPN levels or one per level, with equally many anchors in each."""
-    num_levels = len(config["MODEL.RPN.IN_FEATURES"])
+    is_retinanet = config["MODEL.META_ARCHITECTURE"] == "RetinaNet"
+    levels = "MODEL.RETINANET.IN_FEATURES" if is_retinanet else "MODEL.RPN.IN_FEATURES"
+    num_levels = len(config[levels])
     for key in ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"):
         lists = config[key]
         good = all(isinstance(item, list) and item and all(_positive(n) for n in item) for item in lists)
@@ -167,7 +169,7 @@ def _check_anchors(config: FlatConfig, refuse: Any) -> None:
         elif len(lists) not in (1, num_levels) or len({len(item) for item in lists}) != 1:
             lengths = [len(item) for item in lists]
             rule = f"expected 1 or {num_levels} lists of equal length (got lengths {lengths})"
-            refuse(key, rule, "give every level of MODEL.RPN.IN_FEATURES the same number of them (rpn.py needs it)")
+            refuse(key, rule, f"give every level of {levels} the same number of them (Detectron2's head needs it)")
 
 
 def _positive(value: Any) -> bool:

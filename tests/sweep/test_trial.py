@@ -124,3 +124,11 @@ def test_what_the_plan_would_replace_is_refused(tmp_path: Path) -> None:
     path.write_text("base: x.yaml\nvariants: {baseline: {MODEL.ROI_HEADS.NUM_CLASSES: 3}}\n")
     (tmp_path / "x.yaml").write_text("MODEL: {ROI_HEADS: {NUM_CLASSES: 80}}\n")
     assert expand_trials(load_sweep(path), "f", ["one", "two", "three"])[0].config["MODEL.ROI_HEADS.NUM_CLASSES"] == 3
+
+
+def test_retinanets_anchors_are_those_of_its_own_levels(tmp_path: Path) -> None:
+    retinanet = "META_ARCHITECTURE: RetinaNet, ANCHOR_GENERATOR: {SIZES: [[8], [16], [32], [64], [128]]}"
+    text = "variants: {baseline: {MODEL: {%s, RPN: {IN_FEATURES: [p2]}}}}"
+    assert plan(tmp_path, text % retinanet)  # five levels by default, whatever an RPN would look at
+    with pytest.raises(SweepFileError, match=r"expected 1 or 2 lists.*every level of MODEL.RETINANET.IN_FEATURES"):
+        plan(tmp_path, text % (retinanet + ", RETINANET: {IN_FEATURES: [p3, p4]}"))

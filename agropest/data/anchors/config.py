@@ -19,7 +19,9 @@ DEFAULTS: dict[str, Any] = {
     "MODEL.ANCHOR_GENERATOR.SIZES": [[32, 64, 128, 256, 512]],
     "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": [[0.5, 1.0, 2.0]],
     "MODEL.ANCHOR_GENERATOR.OFFSET": 0.0,
+    "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
     "MODEL.RPN.IN_FEATURES": ["res4"],
+    "MODEL.RETINANET.IN_FEATURES": ["p3", "p4", "p5", "p6", "p7"],
     "INPUT.MIN_SIZE_TRAIN": [800],
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": "choice",
     "INPUT.MAX_SIZE_TRAIN": 1333,
@@ -62,7 +64,9 @@ def anchor_config(flat: dict[str, Any], where: str) -> AnchorConfig:
         DataError: all faults at once.
     """
     faults: list[str] = []
-    features = _features(flat["MODEL.RPN.IN_FEATURES"], where, faults)
+    is_retinanet = flat["MODEL.META_ARCHITECTURE"] == "RetinaNet"
+    levels = "MODEL.RETINANET.IN_FEATURES" if is_retinanet else "MODEL.RPN.IN_FEATURES"
+    features = _features(flat[levels], f"{where}: {levels}", faults)
     generator = "MODEL.ANCHOR_GENERATOR"
     sizes = _levels(flat[f"{generator}.SIZES"], len(features), f"{where}: {generator}.SIZES", faults)
     ratios = _levels(flat[f"{generator}.ASPECT_RATIOS"], len(features), f"{where}: {generator}.ASPECT_RATIOS", faults)
@@ -138,7 +142,7 @@ def _features(value: Any, where: str, faults: list[str]) -> list[str]:
     unknown = [feature for feature in features if feature not in STRIDES]
     if unknown or not features:
         fix = f"known here: {', '.join(STRIDES)}"
-        faults.append(fault(f"{where}: MODEL.RPN.IN_FEATURES", "expected levels of known stride", unknown, fix))
+        faults.append(fault(where, "expected levels of known stride", unknown, fix))
     return features
 
 

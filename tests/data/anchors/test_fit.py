@@ -184,3 +184,14 @@ def test_fitting_on_the_grid_beats_kmeans_alone_and_keeps_the_order(tmp_path: Pa
     flat = [size for row in fitted.sizes for size in row]
     assert flat == sorted(flat)
     assert fitted_grid(data, config) == fitted
+
+
+def test_retinanets_levels_are_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "MODEL:\n  META_ARCHITECTURE: RetinaNet\n  ANCHOR_GENERATOR:\n    SIZES: [[8], [16], [32], [64], [128]]\n"
+    )
+    assert len(read_anchor_config(path).grid.sizes) == 5
+    path.write_text(path.read_text() + "  RETINANET:\n    IN_FEATURES: [p3, x4]\n")
+    with pytest.raises(DataError, match=r"MODEL.RETINANET.IN_FEATURES: expected levels of known stride"):
+        read_anchor_config(path)
