@@ -196,19 +196,19 @@ def _mean_precision(curve: _Curve, weights: Array, counts: Array) -> Array:
         np.maximum(precision[place], precision[place + 1], out=precision[place])
     low, high = int(counts.min()), int(counts.max())
     found += (counts - low) * (high + 1)
-    reached = _points_reached(low, high).take(found)
+    reached = _points_reached(low, high).take(found).astype(np.float64)
     total = np.einsum("ptr,ptr->r", precision[:1], reached[:1])
     total += np.einsum("ptr,ptr->r", precision[1:], reached[1:] - reached[:-1])
     return np.where(counts > 0, total / (len(RECALL_POINTS) * num_ious), np.nan)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # few of many: with hundreds of classes the same numbers hardly ever come back
 def _points_reached(low: int, high: int) -> Array:
     """Returns how many recall points lie at or below k/n, n from ``low`` to ``high``, k from 0 to ``high``; flat.
 
     0 for k = 0: recall 0 is read at the first true positive, as where precision is highest.
     """
     n = np.maximum(np.arange(low, high + 1), 1)[:, None]
-    table = np.searchsorted(RECALL_POINTS, np.arange(high + 1)[None] / n, side="right").astype(np.float64)
+    table = np.searchsorted(RECALL_POINTS, np.arange(high + 1)[None] / n, side="right").astype(np.uint8)  # up to 101
     table[:, 0] = 0
     return table.ravel()

@@ -58,6 +58,8 @@ class TrialTrainer(TrainerBase):
     ) -> None:
         super().__init__()
         self.cfg, self.device = cfg, torch.device(device)
+        # As Detectron2's default_setup does, which is not run here; says something on a card alone.
+        torch.backends.cudnn.benchmark = bool(cfg.CUDNN_BENCHMARK)
         torch.manual_seed(step_seed(cfg.SEED, -1))
         self.model = build(cfg).to(self.device)
         if lean:

@@ -2,7 +2,7 @@
 
 resources: {cpus: auto, gpus: auto, loader_workers: auto}
 resources: auto                                            # the same
-resources: {cpus: 4, gpus: 0.25, loader_workers: 3}        # fixed
+resources: {cpus: 2, gpus: 0.25, loader_workers: 1}        # fixed
 resources: {processes: 2}                                  # one trial in two processes (Detectron2's DDP)
 resources: {lean: false}                                   # Detectron2's own modules; slower, the same numbers
 """
