@@ -9,6 +9,7 @@ from typing import Any
 from agropest.data.formats.folder import nfc, plain
 from agropest.data.health import DROPPED, Finding
 from agropest.errors import fault
+from agropest.readable import one_line
 
 LARGEST_ID = 2**53  # what the engines of evaluation, which hold ids as float64, tell apart
 
@@ -59,7 +60,7 @@ def read_categories(
                 faults.append(fault(where, rule, record, "mend the record"))
             elif not name.strip() or plain_text(name) != name:
                 faults.append(fault(where, f"expected a name for id {index}", name, "give the class a name"))
-            elif names.setdefault(index, nfc(name)) != nfc(name):
+            elif names.setdefault(index, one_line(nfc(name))) != one_line(nfc(name)):
                 fix = f"elsewhere this id is {names[index]!r}; give the splits the same categories"
                 faults.append(fault(where, f"expected one name for id {index}", name, fix))
             elif ids.setdefault(nfc(name), index) != index:
