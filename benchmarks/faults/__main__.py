@@ -77,7 +77,11 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     content = figures.content()
     for name, value in content.items():
-        print(f"{name:27} {json.dumps(value)}")
+        if name != "by kind":
+            print(f"{name:27} {json.dumps(value)}")
+    print("kind                        injected")
+    for kind, number in content["by kind"].items():
+        print(f"{kind:27} {number:8}")
     if content["injected"] < arguments.faults:
         print(f"asked for {arguments.faults} faults: the time was too short for them")
     return 0 if figures.all_well(arguments.faults) else 1

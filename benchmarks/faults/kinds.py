@@ -46,7 +46,10 @@ def fill_disk(sweep: DisturbedSweep, launch: Launch) -> bool:
 
 def damage(sweep: DisturbedSweep, launch: Launch | None) -> bool:
     """Cuts off or flips bytes of a stored file."""
-    patterns = ("checkpoints/*.pth", "checkpoints/*.json", "evaluations/*.json", "evaluations/*.npz", "status.json")
+    patterns = (
+        *("checkpoints/*.pth", "checkpoints/*.json", "evaluations/*.json", "evaluations/*.npz", "status.json"),
+        *("replicates/*.npz", "trial.json", "weights.json"),
+    )
     pattern = sweep.draw.choice(patterns)
     files = sorted(path for folder in sweep.trials() for path in folder.path.glob(pattern))
     if not files:
@@ -98,14 +101,42 @@ def interrupt_twice(sweep: DisturbedSweep, launch: Launch) -> bool:
     return True
 
 
+def end_by(number: signal.Signals, code: int, send: Callable[[int, int], None]) -> Callable[..., bool]:
+    """Returns the fault of a signal that ends a launch as Ctrl-C does.
+
+    Args:
+        number: the signal.
+        code: the launch's exit code.
+        send: ``os.kill``, or ``os.killpg`` for every process of the launch.
+    """
+
+    def end(sweep: DisturbedSweep, launch: Launch) -> bool:
+        send(launch.process.pid, number)
+        found = launch.wait()
+        # As after Ctrl-C; before the handlers are there the signal ends Python.
+        sweep.require(found in (code, 0, -number), f"exit code {found} after {number.name}")
+        return True
+
+    return end
+
+
 def kill_raylet(sweep: DisturbedSweep, launch: Launch) -> bool:
     """The node that the launch runs on dies: it must end by itself, and say so without a traceback."""
+    return _kill_ray("raylet", sweep, launch)
+
+
+def kill_gcs(sweep: DisturbedSweep, launch: Launch) -> bool:
+    """The process that knows Ray's cluster dies: Ray itself would say nothing for a minute."""
+    return _kill_ray("gcs_server", sweep, launch)
+
+
+def _kill_ray(what: str, sweep: DisturbedSweep, launch: Launch) -> bool:
     for pid in marked(launch.mark):
         try:
             name = Path(f"/proc/{pid}/comm").read_text().strip()
         except OSError:
             continue
-        if name == "raylet" and kill(pid):
+        if name == what and kill(pid):
             code = launch.wait()
             sweep.require(code is not None, "the launch hangs after Ray was killed")
             sweep.require(not launch.left_over(), "processes are left after Ray was killed")
@@ -124,4 +155,9 @@ ENDING: dict[str, Callable[[DisturbedSweep, Launch], bool]] = {
     "Ctrl-C": interrupt,
     "Ctrl-C twice": interrupt_twice,
     "kill -9 of Ray's node": kill_raylet,
+    "kill -9 of Ray's GCS": kill_gcs,
+    "SIGTERM": end_by(signal.SIGTERM, 143, os.kill),
+    "SIGTERM to every process": end_by(signal.SIGTERM, 143, os.killpg),
+    "SIGUSR1": end_by(signal.SIGUSR1, 143, os.kill),
+    "SIGHUP": end_by(signal.SIGHUP, 130, os.kill),
 }
