@@ -54,9 +54,10 @@ def settling_remarks(comparison: Comparison) -> list[str]:
         needed, factor = seeds_needed(one, now), images_factor(one)
         ways = [f"about {ceil(needed)} seeds each instead of {now}"] if needed <= MOST_SEEDS else []
         ways += [f"about {comparison.num_images * factor:,.0f} images"] if factor <= MOST_GROWTH else []
-        settled = " or ".join(ways) or "neither so many seeds nor so many images as one would take"
+        never = f"would be settled neither by {MOST_SEEDS} seeds each nor by {MOST_GROWTH:g} times the images"
+        settled = f"would be settled by {' or '.join(ways)}" if ways else never
         share = f"{one.seeds_share:.0%} seeds, {1 - one.seeds_share:.0%} images"
-        told = f"a true difference of {signed_value(one.value)} would be settled by {settled}"
+        told = f"a true difference of {signed_value(one.value)} {settled}"
         lines.append(f"{one.one}: of its squared error {share}; {told}.")
     return lines
 
@@ -73,8 +74,8 @@ def selection_remarks(comparison: Comparison) -> list[str]:
         )
     if not comparison.is_of_checkpoints and any(one.rank for one in comparison.variants):
         lines.append(
-            "Each value is that of the best of its training's evaluations, which flatters all of them alike, by about "
-            "1 AP; the figure to report is that on test."
+            "Each value is that of the best of its training's evaluations, which, where there are several, flatters "
+            "all of them alike, by about 1 AP; the figure to report is that on test."
         )
     if comparison.low_by is not None:
         lines.append(
