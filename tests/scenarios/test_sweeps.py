@@ -24,6 +24,7 @@ from agropest.sweep.lint import lint
 from agropest.sweep.lint.subject import first_seeds
 from agropest.sweep.plan import WEIGHTS, expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep
+from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 from agropest.training.dry_run.effects import find_effects
 from agropest.training.evaluation import TestTimeAugmentation, detect
@@ -118,6 +119,9 @@ def test_the_header_says_how_much_is_trained(path: Path, agropest: Dataset) -> N
     assert number == len(trials) + members
     whole = sum(trial.max_iter for trial in trials) + members * trials[0].max_iter
     assert iterations * (1 if cost[3] else number) == whole
+    trained = re.search(r" iterations(?: in all)?, of which ([\d,]+) are trained", path.read_text())
+    tree = stage_tree(trials)
+    assert (int(trained[1].replace(",", "")) if trained else tree.num_iters_unshared) == tree.num_iters
 
 
 def test_what_the_headers_say_of_anchors_and_samplers(agropest: Dataset) -> None:
