@@ -12,6 +12,7 @@ from agropest import files
 from agropest.analysis.model_choice import ChosenModel
 from agropest.errors import StoreError, fault
 from agropest.training import checkpoints
+from agropest.training.trainer import averages_of
 
 State = dict[str, torch.Tensor]
 
@@ -27,7 +28,10 @@ def evaluated_weights(chosen: ChosenModel) -> State:
         rule = f"expected the whole checkpoint of iteration {chosen.evaluation.iteration}"
         fix = "it was removed or damaged; `launch.py --fresh` trains the sweep again, or name another variant or seed"
         raise StoreError(fault(str(chosen.checkpoint), rule, "none", fix))
-    return content["ema"] if chosen.trial.config.get("SOLVER.EMA.ENABLED") else content["model"]  # type: ignore[no-any-return]
+    if not chosen.trial.config.get("SOLVER.EMA.ENABLED"):
+        return content["model"]  # type: ignore[no-any-return]
+    decay = float(chosen.trial.config["SOLVER.EMA.DECAY"])
+    return averages_of(content, decay)[decay]  # type: ignore[no-any-return]
 
 
 def write_weights(path: Path, state: State) -> str:

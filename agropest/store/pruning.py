@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agropest.store.chosen import best_evaluation
-from agropest.store.overview import folder_bytes
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord
@@ -25,7 +24,7 @@ class Prunable:
     Attributes:
         kept: iterations of the checkpoints that stay.
         removed: of those that go.
-        bytes: that go.
+        bytes: that go; a file that another trial has, too (``shared_work``), frees nothing.
     """
 
     folder: TrialFolder
@@ -55,12 +54,9 @@ def prunable(store: Store, records: Sequence[SweepRecord], only: Sequence[str] =
 
 def prune(found: Sequence[Prunable]) -> int:
     """Removes the checkpoints; returns the bytes that were freed. The results folder must be this process's own."""
-    freed = 0
     for one in found:
-        before = folder_bytes(one.folder.checkpoints)
         one.folder.claim().remove_checkpoints(but=one.kept)
-        freed += before - folder_bytes(one.folder.checkpoints)
-    return freed
+    return sum(one.bytes for one in found)
 
 
 def _by_trial(store: Store, records: Sequence[SweepRecord]) -> dict[str, tuple[TrialFolder, set[str], set[str]]]:
@@ -91,4 +87,5 @@ def _needed(folder: TrialFolder, metrics: set[str]) -> set[int] | None:
 
 def _size(folder: TrialFolder, iteration: int) -> int:
     paths = (folder.checkpoints / f"{iteration:08d}{suffix}" for suffix in (".pth", ".json"))
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    states = [path.stat() for path in paths if path.is_file()]
+    return sum(state.st_size for state in states if state.st_nlink == 1)

@@ -29,6 +29,7 @@ from agropest.errors import StoreError
 from agropest.statistics.boxes import Boxes
 from agropest.store.trial_folder import TrialFolder
 from agropest.training import checkpoints
+from agropest.training.trainer import averages_of
 from tests.deployment.conftest import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,7 +134,7 @@ def test_the_averaged_weights_are_taken_where_they_were_evaluated(trained: Train
     assert content is not None
     state = evaluated_weights(chosen)
     name = "roi_heads.box_predictor.cls_score.weight"
-    assert torch.equal(state[name], content["ema"][name])
+    assert torch.equal(state[name], averages_of(content, 0.5)[0.5][name])
     assert not torch.equal(state[name], content["model"][name])
     made = packaged(trained, "averaged", tmp_path / "m")
     assert made.check is not None and made.check.num_boxes > 0

@@ -124,3 +124,12 @@ def test_the_list(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     for piece in ("one", "2026-01-01 00:00", "1 finished, 1 stopped, 1 interrupted", "AP 50.00", "Why?"):
         assert piece in told
     assert main(["list", "--results", str(store.root / "none")]) == 2
+
+
+def test_what_another_trial_has_too_frees_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    done, paused = (next(store.trials.glob(f"{name}-*")) / "checkpoints" for name in ("done", "paused"))
+    (done / "00000010.pth").unlink()
+    (done / "00000010.pth").hardlink_to(paused / "00000010.pth")
+    assert prune(store, "--yes") == 0
+    assert "2 MB freed" in capsys.readouterr().out
+    assert (paused / "00000010.pth").is_file()
