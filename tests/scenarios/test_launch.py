@@ -237,7 +237,8 @@ def test_a_results_folder_that_is_moved_away_ends_the_launch_and_does_not_come_b
     def move() -> None:
         limit = time.monotonic() + LIMIT_S
         while time.monotonic() < limit and not elsewhere.exists():
-            if any(folder.heartbeat() for folder in trial_folders(results)):
+            folders = trial_folders(results)
+            if len(folders) == 2 and any(folder.heartbeat() for folder in folders):
                 results.rename(elsewhere)
             time.sleep(0.1)
 
