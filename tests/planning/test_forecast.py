@@ -59,7 +59,7 @@ def test_augmented_images_count_as_often_as_they_are_evaluated() -> None:
         (StopRule("asha", 50, 4.0), 0.5 + 0.25 * 0.5),
         (StopRule("median", 40), 0.5 * 0.4 + 0.5),
         (StopRule("median", 400), 1.0),
-        (StopRule("race"), (0.72 * 8 - 1) / 7),
+        (StopRule("race"), (0.87 * 8 - 1) / 7),
         (StopRule("hyperband"), (0.42 * 8 - 1) / 7),
     ],
 )
