@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each variant")
     parser.add_argument("--known", type=int, default=0, metavar="N", help="degrees of freedom from other sweeps")
     parser.add_argument("--seed-noise", type=float, default=SEED_NOISE, metavar="AP", help="as in stop:")
+    parser.add_argument("--seed-sds", type=float, nargs="+", default=SEED_SDS, metavar="AP", help="of the simulation")
     parser.add_argument("--resamples", type=int, default=100, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     arguments = parser.parse_args()
@@ -114,7 +115,7 @@ def main() -> None:
         f"{arguments.draws} draws; percent"
     )
     print("seed sd  checkpoint sd   equal stopped   best kept   iterations   by spread 1, 2, 4, 8")
-    for seed_sd in SEED_SDS:
+    for seed_sd in arguments.seed_sds:
         for checkpoint_sd in CHECKPOINT_SDS:
             noises = [Noise(seed_sd, checkpoint_sd, draw) for draw in range(arguments.draws)]
             noisy = [[Recorded(one, n, arguments.seeds) for one in many for n in noises] for many in (equal, ranked)]
