@@ -68,7 +68,7 @@ class EnvironmentFault(AgropestError):
 class ChangedInput(AgropestError, OSError):
     """A picture, the converted annotations or the initial weights are not what the trial's signature was computed from.
 
-    No trial fails by it: the launch ends, and goes on once the right files are back.
+    No trial fails by it: the launch ends, and continues once the right files are back.
     """
 
     def __init__(self, *faults: str) -> None:

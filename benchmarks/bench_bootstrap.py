@@ -17,11 +17,11 @@ import time
 import numpy as np
 from hotcoco import COCO, COCOeval
 
-from agropest.statistics.average_precision import AP
+from agropest.statistics.accuracy.average_precision import AP
+from agropest.statistics.accuracy.metric import Basis
 from agropest.statistics.bootstrap import draws, replicate
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import ALL, match, read_targets
-from agropest.statistics.metric import Basis
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import ALL, match, read_targets
 from benchmarks.synthetic import draw_detector, draw_split
 
 

@@ -24,8 +24,8 @@ from PIL import Image
 
 from agropest.data.demo.insects import CLASS_NAMES
 from agropest.modeling.config import add_agropest_config
-from agropest.statistics.average_precision import evaluate
-from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.accuracy.average_precision import evaluate
+from agropest.statistics.detections.boxes import GroundTruth
 from agropest.training.evaluation import collect_boxes
 from benchmarks.pairs import machine_line, seconds, tell
 

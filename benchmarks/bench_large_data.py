@@ -70,10 +70,10 @@ def _prepared(stage: str, root: Path, cache: Path, resamples: int) -> Callable[[
     from agropest.data.dataset import load_dataset
     from agropest.data.inspection.similarity import find_pairs, hash_pictures
     from agropest.data.inspection.summary import summarize
-    from agropest.statistics.average_precision import evaluate
+    from agropest.statistics.accuracy.average_precision import evaluate
     from agropest.statistics.bootstrap import paired_bootstrap
-    from agropest.statistics.boxes import GroundTruth
-    from agropest.statistics.matching import read_targets
+    from agropest.statistics.detections.boxes import GroundTruth
+    from agropest.statistics.detections.matching import read_targets
     from benchmarks.synthetic import draw_detector
 
     if stage in ("convert", "recognise"):

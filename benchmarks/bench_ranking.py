@@ -23,8 +23,8 @@ from agropest import files
 from agropest.analysis.ranking import rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.report.tables.variants import table_texts
-from agropest.statistics.average_precision import AP, AP_DEPLOYED, evaluate
-from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.accuracy.average_precision import AP, AP_DEPLOYED, evaluate
+from agropest.statistics.detections.boxes import GroundTruth
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec

@@ -25,9 +25,9 @@ from PIL import Image, ImageDraw
 
 from agropest import files
 from agropest.report.page.document import write_page
-from agropest.statistics.average_precision import evaluate
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import Targets, read_targets
+from agropest.statistics.accuracy.average_precision import evaluate
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import Targets, read_targets
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.replicate_cache import keep_replicates

@@ -18,7 +18,7 @@ import numpy as np
 
 from agropest.data.dataset import load_dataset
 from agropest.data.demo.draw import draw_demo_dataset
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials

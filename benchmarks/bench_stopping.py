@@ -3,7 +3,7 @@
     python -m benchmarks.bench_stopping [--sweeps 216] [--images 1095] [--resamples 100] [--seeds 1] [--seed 0]
                                         [--seed-sd 0.6] [--checkpoint-sd 0.3]
 
-The decisions are the real ones: ``agropest.statistics.racing`` for race, ``halving`` for hyperband, Ray Tune's own
+The decisions are the real ones: ``agropest.statistics.race.racing`` for race, ``halving`` for hyperband, Ray Tune's own
 schedulers, as a launch builds them, for asha and median. What they decide on is simulated down to the boxes
 (``benchmarks.simulated_sweeps``), with noise of training: a seed of its own for every training, and checkpoints.
 
@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from agropest.statistics.entrant import Entrant, Sample
-from agropest.statistics.halving import halving
-from agropest.statistics.racing import Known, RaceRule, race
-from agropest.statistics.training_noise import assumed_seed_noise
+from agropest.statistics.race.entrant import Entrant, Sample
+from agropest.statistics.race.halving import halving
+from agropest.statistics.race.racing import Known, RaceRule, race
+from agropest.statistics.race.training_noise import assumed_seed_noise
 from agropest.sweep.learning_rate import decay_to_come
 from agropest.sweep.sections.stop_rule import StopRule
 from benchmarks.simulated_sweeps import (

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agropest.statistics.entrant import Entrant, Stop
-from agropest.statistics.racing import RaceRule, race
-from agropest.statistics.training_noise import NoiseVariance, SeenVariance, assumed_seed_noise
+from agropest.statistics.race.entrant import Entrant, Stop
+from agropest.statistics.race.racing import RaceRule, race
+from agropest.statistics.race.training_noise import NoiseVariance, SeenVariance, assumed_seed_noise
 from agropest.sweep.learning_rate import decay_to_come
 from agropest.sweep.sections.stop_rule import SEED_NOISE, StopRule
 from benchmarks.simulated_sweeps import (

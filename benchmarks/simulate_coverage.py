@@ -21,11 +21,11 @@ from scipy.special import betaincinv, expit, ndtr
 
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import compare_candidates
-from agropest.statistics.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.accuracy.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.accuracy.metric import Basis
 from agropest.statistics.bootstrap import Replicates, replicate
+from agropest.statistics.detections.matching import IOU_THRESHOLDS, Matches, Targets
 from agropest.statistics.inference import INCONCLUSIVE, Sampled, compare, estimate
-from agropest.statistics.matching import IOU_THRESHOLDS, Matches, Targets
-from agropest.statistics.metric import Basis
 from agropest.store.records import TrialState
 from benchmarks.synthetic import BOXES_PER_IMAGE, CLASS_NAMES, TRAIN_BOXES
 

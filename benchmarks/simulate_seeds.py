@@ -21,12 +21,12 @@ import numpy as np
 from agropest.analysis.candidates import Candidate
 from agropest.analysis.comparison import Comparison, compare_candidates
 from agropest.analysis.open_questions import questions, seed_counts
-from agropest.statistics.average_precision import AP
+from agropest.statistics.accuracy.average_precision import AP
+from agropest.statistics.accuracy.metric import Basis
 from agropest.statistics.bootstrap import Replicates
-from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.detections.boxes import GroundTruth
+from agropest.statistics.detections.matching import Targets, read_targets
 from agropest.statistics.inference import BETTER, WORSE
-from agropest.statistics.matching import Targets, read_targets
-from agropest.statistics.metric import Basis
 from agropest.statistics.seed_policy import next_seeds
 from agropest.store.records import TrialState
 from agropest.sweep.sections.seed_rule import levels

@@ -25,11 +25,11 @@ import numpy.typing as npt
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import Comparison, compare_candidates
 from agropest.analysis.evidence import Borrowed
-from agropest.statistics.average_precision import AP
+from agropest.statistics.accuracy.average_precision import AP
+from agropest.statistics.accuracy.metric import Basis
 from agropest.statistics.bootstrap import Replicates, replicate
+from agropest.statistics.detections.matching import Targets
 from agropest.statistics.inference import BETTER, WORSE
-from agropest.statistics.matching import Targets
-from agropest.statistics.metric import Basis
 from agropest.store.records import TrialState
 from benchmarks.simulate_coverage import (
     POPULATION,

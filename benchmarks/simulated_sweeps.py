@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agropest.statistics.accuracy.metric import basis_of
 from agropest.statistics.bootstrap import replicate
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.entrant import Sample
-from agropest.statistics.matching import Targets, match, read_targets
-from agropest.statistics.metric import basis_of
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import Targets, match, read_targets
+from agropest.statistics.race.entrant import Sample
 from agropest.sweep.learning_rate import decay_to_come
 
 FloatArray = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest.data.demo.insects import CLASS_NAMES
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 
 Array = npt.NDArray[Any]
 TRAIN_BOXES = np.array([2231, 1596, 1058, 1740, 1083, 1182, 1071, 1062, 918, 1199, 1167, 975])

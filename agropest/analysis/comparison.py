@@ -23,8 +23,10 @@ from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.evidence import Bench, Borrowed
 from agropest.analysis.guards import GuardResult, guarded
 from agropest.analysis.sentences import sentence
-from agropest.statistics.average_precision import CLASS_PREFIX
+from agropest.statistics.accuracy.average_precision import CLASS_PREFIX
+from agropest.statistics.accuracy.metric import AP_WORST, missing_classes, num_boxes_behind
 from agropest.statistics.bootstrap import Replicates
+from agropest.statistics.detections.matching import Targets
 from agropest.statistics.effects import contrasts
 from agropest.statistics.inference import (
     CONFIDENCE,
@@ -38,8 +40,6 @@ from agropest.statistics.inference import (
     estimate,
     ties,
 )
-from agropest.statistics.matching import Targets
-from agropest.statistics.metric import AP_WORST, missing_classes, num_boxes_behind
 from agropest.statistics.rare_classes import FewImages, few_images
 from agropest.statistics.seed_noise import SeedNoise
 from agropest.statistics.selection import of_the_first
@@ -150,7 +150,7 @@ class Comparison:
     """What is known of a metric.
 
     Attributes:
-        metric: of :mod:`agropest.statistics.metric`.
+        metric: of :mod:`agropest.statistics.accuracy.metric`.
         baseline: the label that the others are compared with.
         num_images: of the split.
         num_sources: of which they are copies: the sample size behind the intervals.

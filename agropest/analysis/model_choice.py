@@ -11,9 +11,9 @@ from agropest.analysis.comparison import Comparison
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.errors import StoreError, fault, nearest
+from agropest.statistics.accuracy.metric import basis_of, metric_value
+from agropest.statistics.detections.matching import read_targets
 from agropest.statistics.inference import Estimate, estimate
-from agropest.statistics.matching import read_targets
-from agropest.statistics.metric import basis_of, metric_value
 from agropest.statistics.sums import mean_over_seeds
 from agropest.statistics.trainings import trainings_of
 from agropest.store.chosen import chosen_evaluation

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agropest import files
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.store import Store
@@ -92,7 +92,7 @@ def write_predictions(
             is_chosen = chosen is not None and one.iteration == chosen.iteration and one.split in ("test", chosen.split)
             if chosen_only and not is_chosen:
                 continue
-            if not folder.has_whole_boxes(one):
+            if not folder.has_intact_boxes(one):
                 damaged.append(f"{trial.name} {one.stem}")
                 continue
             results = Boxes.load(folder.boxes_path(one)).to_coco_results()

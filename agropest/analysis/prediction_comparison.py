@@ -8,12 +8,12 @@ import numpy as np
 
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import Comparison, compare_candidates
-from agropest.statistics.average_precision import AP, evaluate
+from agropest.statistics.accuracy.average_precision import AP, evaluate
+from agropest.statistics.accuracy.metric import basis_of
 from agropest.statistics.bootstrap import RESAMPLES, Replicates, paired_bootstrap
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.doubts import doubts
-from agropest.statistics.matching import read_targets
-from agropest.statistics.metric import basis_of
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.doubts import doubts
+from agropest.statistics.detections.matching import read_targets
 from agropest.store.records import TrialState
 from agropest.sweep.sections.guard import Guard
 
@@ -33,7 +33,7 @@ def compare_detectors(
 
     Args:
         detectors: name to boxes.
-        metric: of :mod:`agropest.statistics.metric`.
+        metric: of :mod:`agropest.statistics.accuracy.metric`.
         baseline: a name; empty: the first.
         resamples, seed: of the bootstrap.
         max_detections: per image and class; None: all.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
@@ -18,7 +18,7 @@ SETTLED_NS = 10**9
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrialProgress:
     """One trial.
 
     Attributes:
@@ -63,7 +63,7 @@ class _Seen:
     first_heartbeat: Heartbeat | None = None
 
 
-class Standings:
+class SweepProgress:
     """Reads how the trials stand; a trial that does not run costs one call of ``stat``.
 
     Args:
@@ -77,7 +77,7 @@ class Standings:
         self.trials, self.store, self.metric, self.baseline = trials, store, metric, baseline
         self._seen: dict[str, _Seen] = {}
 
-    def read(self) -> list[Standing]:
+    def read(self) -> list[TrialProgress]:
         """Returns the trials in the sweep's order."""
         now = time.time()
         seen = [self._read(trial) for trial in self.trials]
@@ -127,7 +127,7 @@ class Standings:
         baselines: dict[tuple[int, int], float],
         speed: float | None,
         now: float,
-    ) -> Standing:
+    ) -> TrialProgress:
         last = seen.records[-1] if seen.records else None
         value = metric_value(last.metrics, self.metric) if last else None
         base = baselines.get((trial.seed, last.iteration)) if last and trial.label != self.baseline else None
@@ -142,7 +142,7 @@ class Standings:
         elif speed is not None:
             since = now - beat.time if beat else 0.0
             left = max(0.0, speed * (trial.max_iter - iteration) - since)
-        return Standing(
+        return TrialProgress(
             trial=trial,
             status=seen.status.status,
             reason=seen.status.reason,
@@ -157,7 +157,7 @@ class Standings:
         )
 
 
-def time_left_s(standings: Sequence[Standing]) -> float | None:
+def time_left_s(standings: Sequence[TrialProgress]) -> float | None:
     """Returns when the sweep will have ended if nothing is stopped early, in seconds; None as long as nothing says.
 
     What is left is shared by as many trials as run now; the longest of them is waited for in any case.
@@ -172,13 +172,13 @@ def time_left_s(standings: Sequence[Standing]) -> float | None:
     return max(sum(known) / slots, *known)
 
 
-def best_standing(standings: Sequence[Standing]) -> Standing | None:
+def best_progress(standings: Sequence[TrialProgress]) -> TrialProgress | None:
     """Returns the trial with the highest value so far, at whatever iteration; None before the first evaluation."""
     known = [one for one in standings if one.best is not None]
     return max(known, key=lambda one: one.best or 0.0) if known else None
 
 
-def count_by_status(standings: Sequence[Standing]) -> Counter[str]:
+def count_by_status(standings: Sequence[TrialProgress]) -> Counter[str]:
     """Returns how many trials have each status; those that have not begun count as ``new``."""
     return Counter(one.status or TrialState.NEW for one in standings)
 

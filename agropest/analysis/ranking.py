@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.store import Store

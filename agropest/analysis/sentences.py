@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from agropest.statistics.average_precision import AP_DEPLOYED
+from agropest.statistics.accuracy.average_precision import AP_DEPLOYED
 from agropest.statistics.inference import (
     BETTER,
     HIGHER,

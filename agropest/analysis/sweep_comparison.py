@@ -11,16 +11,16 @@ from agropest.analysis.comparison import Comparison, compare_candidates
 from agropest.analysis.evidence import Borrowed
 from agropest.analysis.ranking import DAMAGED
 from agropest.errors import DataError
-from agropest.statistics.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.accuracy.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.accuracy.metric import Basis, basis_of
 from agropest.statistics.bootstrap import RESAMPLES, Replicates
-from agropest.statistics.boxes import GroundTruth
-from agropest.statistics.matching import Targets, read_targets
-from agropest.statistics.metric import Basis, basis_of
-from agropest.store.borrowed_seeds import borrowed_trials
+from agropest.statistics.detections.boxes import GroundTruth
+from agropest.statistics.detections.matching import Targets, read_targets
 from agropest.store.chosen import chosen_evaluation
-from agropest.store.completeness import is_whole
+from agropest.store.completeness import is_intact
 from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
+from agropest.store.seeds.borrowed_seeds import borrowed_trials
 from agropest.store.store import Store
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.trial import TrialSpec
@@ -145,7 +145,7 @@ class _Reader:
         chosen = chosen_evaluation(folder, self.metric) if status == TrialState.FINISHED else None
         if status == TrialState.FINISHED and chosen is None:
             status = TrialState.FAILED  # not one evaluation has the metric
-        is_damaged = status == TrialState.FINISHED and not is_whole(
+        is_damaged = status == TrialState.FINISHED and not is_intact(
             trial, folder, self.metric, self.targets, self.doubts_boxes
         )
         if is_damaged:

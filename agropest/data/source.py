@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from agropest.data.formats.coco import read_coco
-from agropest.data.formats.coco_layout import CocoFiles, find_coco_files
+from agropest.data.formats.coco.layout import CocoFiles, find_coco_files
+from agropest.data.formats.coco.source import read_coco
 from agropest.data.formats.data_yaml import find_data_yaml
 from agropest.data.formats.folder import is_junk, plain
 from agropest.data.formats.voc import has_voc_files, read_voc

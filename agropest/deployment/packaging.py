@@ -18,7 +18,7 @@ from agropest.deployment.parity import Found, Parity, compare_found
 from agropest.deployment.readme import readme
 from agropest.deployment.weights import evaluated_weights, write_weights
 from agropest.errors import StoreError, TrialError, fault
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.statistics.inference import Estimate
 from agropest.store.replicate_cache import TEST
 from agropest.store.sweep_record import SweepRecord

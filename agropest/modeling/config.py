@@ -91,7 +91,8 @@ def _add_model_keys(model: Any, node: Any) -> None:
     )
 
     # MODEL.BACKBONE.NAME "build_timm_fpn_backbone": any four-stage features_only model of timm under Detectron2's FPN.
-    # Which stages go on is MODEL.FPN.IN_FEATURES (empty: res2 to res5), how many are frozen MODEL.BACKBONE.FREEZE_AT.
+    # Which stages continue is MODEL.FPN.IN_FEATURES (empty: res2 to res5), how many are frozen
+    # MODEL.BACKBONE.FREEZE_AT.
     model.TIMM = node()
     model.TIMM.NAME = "swin_tiny_patch4_window7_224"
     model.TIMM.WEIGHTS = ""  # a local .pth, .bin or .safetensors file, or timm://<tag>; empty: random

@@ -2,7 +2,7 @@
 
 - Its losses are divided by a moving average of the number of positive anchors, a plain attribute of the model.
 - Its focal loss is a TorchScript function. The first calls in a process are profiled and run as they are written, later
-  ones are optimised, and the last bits of the gradients differ. A training that is gone on from in another process
+  ones are optimised, and the last bits of the gradients differ. A training that is continued from in another process
   would profile once more, so every process gets that over with before it trains.
 """
 

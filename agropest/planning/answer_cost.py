@@ -15,10 +15,10 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from agropest.statistics.metric import metric_value
-from agropest.store.borrowed_seeds import borrowed_trials
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import TrialState
+from agropest.store.seeds.borrowed_seeds import borrowed_trials
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agropest.data.dataset import Dataset
-from agropest.statistics.boxes import GroundTruth
-from agropest.statistics.matching import image_groups
-from agropest.statistics.racing import FEWEST_SOURCES
+from agropest.statistics.detections.boxes import GroundTruth
+from agropest.statistics.detections.matching import image_groups
+from agropest.statistics.race.racing import FEWEST_SOURCES
 from agropest.sweep.sections.stop_rule import HYPERBAND, NONE, RACE, StopRule
 from agropest.sweep.trial import TrialSpec
 

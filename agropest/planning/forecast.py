@@ -21,7 +21,7 @@ SIMULATED, SIMULATED_VARIANTS = {RACE: 0.87, HYPERBAND: 0.42}, 8
 
 
 @dataclass(frozen=True)
-class Pace:
+class Speed:
     """How fast a trial is expected to be.
 
     Attributes:
@@ -64,7 +64,7 @@ class Capacity:
 
 
 def trial_seconds(
-    trial: TrialSpec, pace: Pace, num_images: Mapping[str, int], done: int = 0, share: float = 1.0, taken_over: int = 0
+    trial: TrialSpec, pace: Speed, num_images: Mapping[str, int], done: int = 0, share: float = 1.0, taken_over: int = 0
 ) -> float:
     """Returns how long a trial takes from where it stands.
 
@@ -102,7 +102,7 @@ def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> floa
         trial: one of the sweep's.
         baseline: label of the sweep's, which goes to its end unless the rule lets it go.
 
-    ASHA: at each rung 1 / reduction factor goes on (Li et al. 2020, section 3). The median rule: half the trials are
+    ASHA: at each rung 1 / reduction factor continues (Li et al. 2020, section 3). The median rule: half the trials are
     stopped at the first evaluation at which they may be. Race and HyperBand: as simulated.
     """
     if rule.keep_baseline and trial.label == baseline:
@@ -132,7 +132,7 @@ def assumption(rule: StopRule) -> str:
     if rule.method == NONE:
         return ""
     if rule.method == ASHA:
-        return f"asha lets 1 in {rule.reduction_factor:g} go on at each rung"
+        return f"asha lets 1 in {rule.reduction_factor:g} continue at each rung"
     if rule.method == MEDIAN:
         return "the median rule stops half the trials as soon as it may"
     which = "every variant but the baseline" if rule.keep_baseline else "every variant"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from agropest.data.dataset import Dataset
 from agropest.data.inspection.statistics import read_split
 from agropest.errors import DataError, fault
-from agropest.statistics.matching import AREA_RANGES
-from agropest.statistics.metric import basis_of, chosen_classes
+from agropest.statistics.accuracy.metric import basis_of, chosen_classes
+from agropest.statistics.detections.matching import AREA_RANGES
 
 
 def require_ground_truth(metric: str, dataset: Dataset, where: str) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from agropest import files
 from agropest.planning.measurement import Measurement, similar_key, work_key
-from agropest.store.checksummed import read_sealed, sealed
+from agropest.store.checksummed import checksummed, read_checksummed
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 
 
-class ProbeShelf:
+class MeasurementCache:
     """The kept measurements.
 
     Args:
@@ -52,7 +52,7 @@ class ProbeShelf:
         path = self._path(trial, measurement.device)
         way = (measurement.threads, measurement.loader_workers, measurement.concurrent)
         others = [m for m in self._read(path) if (m.threads, m.loader_workers, m.concurrent) != way]
-        files.write_json(path, sealed({"measurements": [asdict(m) for m in (*others, measurement)]}))
+        files.write_json(path, checksummed({"measurements": [asdict(m) for m in (*others, measurement)]}))
 
     def _path(self, trial: TrialSpec, device: str) -> Path:
         name = f"{similar_key(trial.config, trial.data)}-{work_key(trial)}-{_slug(device)}.json"
@@ -60,7 +60,7 @@ class ProbeShelf:
 
     @staticmethod
     def _read(path: Path) -> Iterator[Measurement]:
-        measurements = (read_sealed(path) or {}).get("measurements", [])
+        measurements = (read_checksummed(path) or {}).get("measurements", [])
         for item in measurements if isinstance(measurements, list) else []:
             try:
                 yield Measurement(**item)

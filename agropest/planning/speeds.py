@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from agropest import files
-from agropest.planning.forecast import Pace
+from agropest.planning.forecast import Speed
 from agropest.planning.measurement import Measurement, similar_key, work_key
-from agropest.planning.measurement_cache import ProbeShelf
+from agropest.planning.measurement_cache import MeasurementCache
 from agropest.store.checksummed import unsealed
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
@@ -34,7 +34,7 @@ class _Stored:
     records: list[EvaluationRecord]
 
 
-class Paces:
+class Speeds:
     """Finds paces.
 
     Args:
@@ -43,9 +43,9 @@ class Paces:
     """
 
     def __init__(self, store: Store, device: str) -> None:
-        self._store, self._device, self._shelf = store, device, ProbeShelf(store)
+        self._store, self._device, self._shelf = store, device, MeasurementCache(store)
 
-    def of(self, trial: TrialSpec) -> Pace | None:
+    def of(self, trial: TrialSpec) -> Speed | None:
         """Returns the best known pace: of the same work in the store with as many threads, then of its
         probe, then with other threads, then of similar work."""
         work, similar = work_key(trial), similar_key(trial.config, trial.data)
@@ -86,9 +86,9 @@ class Paces:
         return record.extra.get(DEVICE) == self._device and record.train_images_per_s > 0 and record.num_images > 0
 
 
-def _pace(stored: list[_Stored], batch: int, source: str) -> Pace:
+def _pace(stored: list[_Stored], batch: int, source: str) -> Speed:
     records = [record for trial in stored for record in trial.records]
-    return Pace(
+    return Speed(
         step_s=batch / statistics.median(record.train_images_per_s for record in records),
         evaluation_image_s=statistics.median(record.time_s / record.num_images for record in records),
         start_s=START_S,
@@ -96,7 +96,7 @@ def _pace(stored: list[_Stored], batch: int, source: str) -> Pace:
     )
 
 
-def _probed(found: list[Measurement], trial: TrialSpec, source: str) -> Pace:
+def _probed(found: list[Measurement], trial: TrialSpec, source: str) -> Speed:
     """Takes the probe that was made most like the trial will run: as many threads, as full a machine or card."""
     wanted = trial.resources
 
@@ -105,7 +105,7 @@ def _probed(found: list[Measurement], trial: TrialSpec, source: str) -> Pace:
         return m.threads == wanted.num_threads, m.loader_workers == wanted.loader_workers, neighbours
 
     best = max(found, key=likeness)
-    return Pace(best.step_s, best.evaluation_image_s, best.start_s, source)
+    return Speed(best.step_s, best.evaluation_image_s, best.start_s, source)
 
 
 def _in_store(number: int, which: str) -> str:

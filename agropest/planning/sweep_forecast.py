@@ -30,8 +30,8 @@ from agropest.planning.forecast import (
     makespan,
     trial_seconds,
 )
-from agropest.planning.speeds import Paces
-from agropest.store.checksummed import sealed, unsealed
+from agropest.planning.speeds import Speeds
+from agropest.store.checksummed import checksummed, unsealed
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
@@ -83,7 +83,7 @@ def forecast_sweep(
     tree = stage_tree(trials)
     on_gpu = any(trial.resources.gpus for trial in trials)
     device = machine.device_name(on_gpu)
-    paces = Paces(store, device)
+    paces = Speeds(store, device)
     found, whole, early = [], [], []
     for trial in tree.in_order(trials):
         status = store.folder(trial).status()
@@ -197,7 +197,7 @@ def kept_beside_actual(
 def write_forecast(folder: Path, forecast: SweepForecast) -> None:
     """Writes the forecast of a launch into the sweep's folder; that of an earlier launch is replaced."""
     written = datetime.now(UTC).isoformat(timespec="seconds")
-    files.write_json(folder / FILE, sealed({"written": written, **asdict(forecast), "actual": None}))
+    files.write_json(folder / FILE, checksummed({"written": written, **asdict(forecast), "actual": None}))
 
 
 def add_actual(
@@ -219,7 +219,7 @@ def add_actual(
         seconds = status.time_s - before.get(trial.name, 0.0)
         if seconds > 0:
             ran[trial.name] = {"status": status.status, "seconds": round(seconds, 1)}
-    files.write_json(folder / FILE, sealed({**content, "actual": {"wall_s": round(wall_s, 1), "trials": ran}}))
+    files.write_json(folder / FILE, checksummed({**content, "actual": {"wall_s": round(wall_s, 1), "trials": ran}}))
 
 
 def read_forecast(folder: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A first sweep as the YAML a person goes on with: every value with its reason in a comment."""
+"""A first sweep as the YAML a person continues with: every value with its reason in a comment."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ from agropest.report.record import training_record
 from agropest.report.tables.changes import config_changes
 from agropest.report.tables.classes import class_changes, class_tables, per_class_markdown
 from agropest.report.tables.cost import sweep_cost
-from agropest.report.tables.history import lineage_rows, lineage_texts
+from agropest.report.tables.history import history_rows, lineage_texts
 from agropest.report.tables.inference_cost import cost_rows
 from agropest.report.tables.latex import per_class_latex, ranking_latex
 from agropest.report.tables.published import published_rows, published_texts
 from agropest.report.tables.trials import Rows
 from agropest.report.tables.variants import table_texts
-from agropest.statistics.average_precision import DEPLOYED_CLASS_PREFIX
+from agropest.statistics.accuracy.average_precision import DEPLOYED_CLASS_PREFIX
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, read_sweep_record
 
@@ -89,7 +89,7 @@ def write_exports(
     texts = {
         **table_texts(comparison, trials, record.title),
         **published_texts(published_rows(record.reference, trials), record.reference.note),
-        **lineage_texts(lineage_rows(record.trials, store, record.metric), record.title),
+        **lineage_texts(history_rows(record.trials, store, record.metric), record.title),
         "changes.csv": to_csv(change_rows(comparison, trials)),
         "record.md": training_record(record, comparison, trials, sweep_cost(evaluated, forecast)),
         "per_class.md": per_class_markdown(classes, record.baseline, record.title),

@@ -9,9 +9,9 @@ from agropest.analysis.comparison import ComparedVariant, Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words
 from agropest.report.verdicts import interval_text, number, probability, signed
-from agropest.statistics.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.accuracy.average_precision import AP, AP_DEPLOYED
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.statistics.inference import INCONCLUSIVE, UNFINISHED, UNKNOWN
-from agropest.statistics.metric import metric_value
 from agropest.store.records import TrialState
 
 FAR = 1.0  # percentage points that are worth a sentence

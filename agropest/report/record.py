@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from agropest.analysis.comparison import ComparedVariant, Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.durations import duration
+from agropest.report.markdown import code, plain, table
 from agropest.report.observations import class_counts, observations
 from agropest.report.tables.changes import config_changes, in_words
 from agropest.report.tables.cost import SweepCost
-from agropest.report.tables.markdown import code, plain, table
 from agropest.report.tables.trials import METRICS
 from agropest.report.verdicts import estimate_text, interval_text, number, remarks, signed, verdict_rows
 from agropest.store.sweep_record import SweepRecord

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.average_precision import AP, CLASS_PREFIX
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import Matches, Targets, match, read_targets
-from agropest.statistics.metric import AP_WORST, BASES, Basis, basis_of, chosen_classes, reduce_classes
+from agropest.statistics.accuracy.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.accuracy.metric import AP_WORST, BASES, Basis, basis_of, chosen_classes, reduce_classes
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import Matches, Targets, match, read_targets
 
 Array = npt.NDArray[Any]
 
@@ -159,7 +159,8 @@ def paired_bootstrap(
 
     Args:
         detectors: name to boxes.
-        metric: of :mod:`agropest.statistics.metric`; ``replicates.of(metric)`` reads it, and all with the same basis.
+        metric: of :mod:`agropest.statistics.accuracy.metric`; ``replicates.of(metric)`` reads it, and all with the
+        same basis.
 
     Raises:
         DataError: a box is on an image that the ground truth lacks.

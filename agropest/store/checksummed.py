@@ -11,12 +11,12 @@ from typing import Any
 from agropest import files
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+def checksummed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what is to be written for ``content``: the same, with its hash under ``seal``."""
     return {**content, "seal": _seal(content)}
 
 
-def read_sealed(path: Path) -> dict[str, Any] | None:
+def read_checksummed(path: Path) -> dict[str, Any] | None:
     """Returns the JSON mapping in a file, or None when there is none to read, or another one than was written.
 
     A mapping without a seal is taken as it stands.
@@ -32,7 +32,7 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
 
 
 def unsealed(content: Any) -> dict[str, Any]:
-    """Returns what :func:`sealed` was given; a mapping without a seal as it stands.
+    """Returns what :func:`checksummed` was given; a mapping without a seal as it stands.
 
     Raises:
         TypeError: it is no mapping.
@@ -49,7 +49,7 @@ def unsealed(content: Any) -> dict[str, Any]:
 def write_twice(path: Path, content: Mapping[str, Any]) -> None:
     """Writes what nothing else tells, sealed, and a copy beside it, which is written first."""
     for one in (copy_of(path), path):
-        files.write_json(one, sealed(content))
+        files.write_json(one, checksummed(content))
 
 
 def read_either(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
@@ -59,7 +59,7 @@ def read_either(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
         keys: that it holds.
     """
     for one in (path, copy_of(path)):
-        content = read_sealed(one)
+        content = read_checksummed(one)
         if content is not None and content.keys() >= set(keys):
             return content
     return None

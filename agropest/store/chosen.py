@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.trial_folder import TrialFolder
 

@@ -23,7 +23,7 @@ def is_done(trial: TrialSpec, store: Store, metric: str, splits: Collection[str]
     folder = store.folder(trial)
     status = folder.status()
     if status.status == TrialState.FINISHED:
-        return is_whole(trial, folder, metric, splits)
+        return is_intact(trial, folder, metric, splits)
     return status.status == TrialState.FAILED or (is_stopped(status, stopper) and not lacks_its_end(trial, folder))
 
 
@@ -45,7 +45,7 @@ def lacks_its_end(trial: TrialSpec, folder: TrialFolder) -> bool:
         return False
     stored = {record.iteration: record for record in folder.read_evaluations("valid")}
     last = trial.last_evaluation(status.iteration)
-    if last and (last not in stored or not folder.has_whole_boxes(stored[last])):
+    if last and (last not in stored or not folder.has_intact_boxes(stored[last])):
         return True
     return _has_unevaluated_checkpoints(trial, folder, stored, status.iteration)
 
@@ -57,7 +57,7 @@ def still_stopped(status: Status, reason: str) -> Status:
 
 
 def is_stopped(status: Status, stopper: str) -> bool:
-    """Returns whether a sweep has stopped a trial early, also where another sweep has gone on with it since.
+    """Returns whether a sweep has stopped a trial early, also where another sweep has continued with it since.
 
     A trial that only other sweeps have stopped has not ended for this one: its rule, or its rivals, are not theirs.
     """
@@ -66,7 +66,7 @@ def is_stopped(status: Status, stopper: str) -> bool:
     return stopper in status.stopped_for and status.status != TrialState.FINISHED
 
 
-def is_whole(
+def is_intact(
     trial: TrialSpec, folder: TrialFolder, metric: str, splits: Collection[str], check_boxes: bool = True
 ) -> bool:
     """Returns whether everything that a finished trial is ranked by is as it was written.
@@ -84,7 +84,7 @@ def is_whole(
         next((record for record in folder.read_evaluations(split) if record.iteration == chosen), None)
         for split in wanted
     ]
-    if any(record is None or (check_boxes and not folder.has_whole_boxes(record)) for record in records):
+    if any(record is None or (check_boxes and not folder.has_intact_boxes(record)) for record in records):
         return False
     return not _has_unevaluated_checkpoints(trial, folder, {record.iteration for record in stored}, trial.max_iter)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from agropest.store.checksummed import read_sealed
+from agropest.store.checksummed import read_checksummed
 
 # The reason of a trial that is interrupted until it gets a larger share of a card.
 OUT_OF_MEMORY = "out of GPU memory"
@@ -112,7 +112,7 @@ class Heartbeat:
 
 def read_status(path: Path) -> Status | None:
     """Returns the status a file holds, or None where it is missing or damaged."""
-    content = read_sealed(path)
+    content = read_checksummed(path)
     lists = {name: tuple((content or {}).get(name, ())) for name in ("notes", "stopped_for")}
     try:
         return Status(**{**content, **lists}) if content else None
@@ -129,7 +129,7 @@ def read_evaluation(path: Path, *_state: int) -> tuple[EvaluationRecord | None, 
     Args:
         _state: of the file, which is read again when that has changed.
     """
-    content = read_sealed(path) or {}
+    content = read_checksummed(path) or {}
     written = content.pop("boxes", None)
     try:
         return EvaluationRecord(**content), written

@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from agropest import files
 from agropest.errors import DataError, fault
-from agropest.statistics.average_precision import AP
+from agropest.statistics.accuracy.average_precision import AP
+from agropest.statistics.accuracy.metric import Basis, basis_of
 from agropest.statistics.bootstrap import RESAMPLES, Replicates, replicate
-from agropest.statistics.boxes import Boxes
-from agropest.statistics.matching import Targets, match
-from agropest.statistics.metric import Basis, basis_of
-from agropest.statistics.npz import DamagedArrays, read_npz, write_npz
+from agropest.statistics.detections.boxes import Boxes
+from agropest.statistics.detections.matching import Targets, match
+from agropest.statistics.detections.npz import DamagedArrays, read_npz, write_npz
 from agropest.store.records import EvaluationRecord
 from agropest.store.trial_folder import TrialFolder
 
@@ -64,7 +64,7 @@ def read_replicates(
     if kept is not None:
         sources = (targets.num_groups, targets.sources_by_class(basis.area))
         return Replicates(basis, *kept, targets.class_names, *sources)
-    if not folder.has_whole_boxes(record):  # what stays for good must not come from a flipped bit
+    if not folder.has_intact_boxes(record):  # what stays for good must not come from a flipped bit
         raise DataError(fault(str(boxes), "expected the boxes as they were stored", "others", "launch again"))
     one = replicate(match(targets, Boxes.load(boxes), most, [basis.area]), basis, resamples, seed, threshold)
     arrays = {"value": one.value, "samples": one.samples, "halves": one.halves}

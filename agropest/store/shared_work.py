@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agropest.statistics.metric import metric_value
-from agropest.store.checksummed import read_sealed
+from agropest.statistics.accuracy.metric import metric_value
+from agropest.store.checksummed import read_checksummed
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -37,7 +37,7 @@ class Sharer:
     Attributes:
         folder: the trial's.
         until: the iteration up to which the training is the same.
-        wanted: iterations up to there at which it needs a checkpoint: where it is evaluated or goes on alone.
+        wanted: iterations up to there at which it needs a checkpoint: where it is evaluated or continues alone.
         decay: of the averaged weights that it evaluates; None: the weights themselves.
         validates_alike: whether its evaluations on validation are this trial's, too.
     """
@@ -136,7 +136,7 @@ class SharedWork:
         seal = (sharer.folder / "checkpoints" / f"{iteration:08d}").with_suffix(".json")
         if self._decay is None:
             return seal.with_suffix(".pth").is_file()
-        kept = (read_sealed(seal) or {}).get(AVERAGES)
+        kept = (read_checksummed(seal) or {}).get(AVERAGES)
         # Before there were several, a checkpoint held that of its own config.
         return self._decay in kept if isinstance(kept, list) else sharer.decay == self._decay
 
@@ -189,7 +189,7 @@ def with_checkpoints(store: Store) -> Iterator[TrialSpec]:
     for path in sorted(store.trials.glob("*/trial.json")):
         if not TrialFolder(path.parent).checkpointed():
             continue
-        content = read_sealed(path) or {}
+        content = read_checksummed(path) or {}
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             trial = TrialSpec(
                 label=str(content["label"]),

@@ -1,4 +1,4 @@
-"""Trials that an earlier version of training began go on as they began: what is stored of them stays theirs."""
+"""Trials that an earlier version of training began continue as they began: what is stored of them stays theirs."""
 
 from __future__ import annotations
 

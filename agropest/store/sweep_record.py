@@ -18,8 +18,8 @@ from agropest import __version__, files
 from agropest.data.dataset import Dataset
 from agropest.errors import StoreError, fault
 from agropest.machine import this_machine
-from agropest.statistics.boxes import GroundTruth
-from agropest.store.checksummed import sealed, unsealed
+from agropest.statistics.detections.boxes import GroundTruth
+from agropest.store.checksummed import checksummed, unsealed
 from agropest.store.store import Store
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.sections.reference import Reference
@@ -159,7 +159,7 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
         "trials": [_trial_content(trial, base, record.resources.get(trial.name, "")) for trial in record.trials],
     }
     path = store.sweep_folder(record.name) / "sweep.json"
-    files.write_json(path, sealed(content))
+    files.write_json(path, checksummed(content))
     return path
 
 
@@ -172,7 +172,7 @@ def read_sweep_record(folder: Path) -> SweepRecord:
     path = Path(folder) / "sweep.json"
     fix = "give results/<sweep> of a sweep that was launched; launching it again (nothing is trained twice) writes it"
     try:
-        # Unlike read_sealed this tells a file that is not there from one that is damaged.
+        # Unlike read_checksummed this tells a file that is not there from one that is damaged.
         content = unsealed(files.read_json(path))
         if content["format"] != FORMAT:
             raise StoreError(fault(str(path), f"expected format {FORMAT}", content["format"], fix))

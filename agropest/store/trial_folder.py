@@ -37,8 +37,8 @@ import yaml
 
 from agropest import files
 from agropest.errors import StoreError, fault
-from agropest.statistics.referee import Referee
-from agropest.store.checksummed import read_sealed, sealed
+from agropest.statistics.accuracy.referee import Referee
+from agropest.store.checksummed import checksummed, read_checksummed
 from agropest.store.lock import held_alone
 from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState, read_evaluation, read_status
 from agropest.sweep.detectron2_keys import nest
@@ -91,7 +91,7 @@ class TrialFolder:
         """
         if self.status().status != TrialState.RUNNING:
             return False
-        owner = read_sealed(self.path / "writer.json") or {}
+        owner = read_checksummed(self.path / "writer.json") or {}
         if owner.get("host") != socket.gethostname():
             return not known_only
         return Path(f"/proc/{owner.get('pid')}").is_dir()
@@ -110,7 +110,7 @@ class TrialFolder:
             StoreError: the results folder is gone, or the claim cannot be read.
         """
         self._require_results_folder()
-        owner = read_sealed(self.path / "writer.json")
+        owner = read_checksummed(self.path / "writer.json")
         if self.token and owner is None:
             rule, fix = "expected this trial's claim", "it was removed or damaged; the trial starts again by itself"
             raise StoreError(fault(str(self.path / "writer.json"), rule, owner, fix))
@@ -123,16 +123,16 @@ class TrialFolder:
         Args:
             sweep: whose launch runs the trial first.
         """
-        if read_sealed(self.path / "trial.json") is None:
+        if read_checksummed(self.path / "trial.json") is None:
             tree = nest(trial.config)
             text = yaml.dump(tree, Dumper=YAML_DUMPER, sort_keys=True, allow_unicode=True)
             files.write_text(self.path / "config.yaml", text)
             content = {**asdict(trial), "signature": trial.signature, "sweep": sweep}
-            files.write_json(self.path / "trial.json", sealed(content))
+            files.write_json(self.path / "trial.json", checksummed(content))
 
     def origin(self) -> tuple[str, str]:
         """Returns the sweep that ran the trial first, and the label it has there; empty where that is not known."""
-        content = read_sealed(self.path / "trial.json") or {}
+        content = read_checksummed(self.path / "trial.json") or {}
         return str(content.get("sweep", "")), str(content.get("label", ""))
 
     def remove_leftovers(self) -> None:
@@ -153,7 +153,7 @@ class TrialFolder:
         """Returns the iterations that have a checkpoint, whole or not."""
         return {int(path.stem) for path in self.checkpoints.glob("*.json") if path.stem.isdecimal()}
 
-    def has_unsealed_checkpoint(self) -> bool:
+    def has_unfinished_checkpoint(self) -> bool:
         """Returns whether there are bytes of a checkpoint that was never finished."""
         return any(not path.with_suffix(".json").exists() for path in self.checkpoints.glob("*.pth"))
 
@@ -167,15 +167,15 @@ class TrialFolder:
             self.require_claim()
             copy = self.path / "ended.json"
             if status.status.has_ended:
-                files.write_json(copy, sealed(asdict(status)))
+                files.write_json(copy, checksummed(asdict(status)))
             else:
                 copy.unlink(missing_ok=True)
-            files.write_json(self.path / "status.json", sealed(asdict(status)))
+            files.write_json(self.path / "status.json", checksummed(asdict(status)))
 
     def heartbeat(self) -> Heartbeat | None:
         """Returns the last heartbeat; it stays when the trial has ended."""
         try:
-            return Heartbeat(**(read_sealed(self.path / "heartbeat.json") or {}))
+            return Heartbeat(**(read_checksummed(self.path / "heartbeat.json") or {}))
         except TypeError:
             return None
 
@@ -196,7 +196,7 @@ class TrialFolder:
         boxes = self.boxes_path(record)
         save_boxes(boxes)
         self.require_claim()  # boxes without metrics are no evaluation
-        files.write_json(boxes.with_suffix(".json"), sealed({**asdict(record), "boxes": _fingerprint(boxes)}))
+        files.write_json(boxes.with_suffix(".json"), checksummed({**asdict(record), "boxes": _fingerprint(boxes)}))
 
     def read_evaluations(self, split: str = "valid", check_boxes: bool = False) -> list[EvaluationRecord]:
         """Returns the stored evaluations of a split, by iteration; damaged ones are left out.
@@ -210,7 +210,7 @@ class TrialFolder:
             with contextlib.suppress(OSError):
                 state = path.stat()
                 record, written = read_evaluation(path, state.st_mtime_ns, state.st_size, state.st_ino)
-                if record is not None and _are_whole(path.with_suffix(".npz"), written, check_boxes):
+                if record is not None and _are_intact(path.with_suffix(".npz"), written, check_boxes):
                     records.append(record)
         return records
 
@@ -219,11 +219,11 @@ class TrialFolder:
         self.require_claim()
         files.write_json(self.path / "referee.json", [asdict(finding) for finding in findings])
 
-    def has_whole_boxes(self, record: EvaluationRecord) -> bool:
+    def has_intact_boxes(self, record: EvaluationRecord) -> bool:
         """Returns whether the boxes of an evaluation are as they were written."""
         boxes = self.boxes_path(record)
         try:
-            return _are_whole(boxes, (read_sealed(boxes.with_suffix(".json")) or {}).get("boxes"), True)
+            return _are_intact(boxes, (read_checksummed(boxes.with_suffix(".json")) or {}).get("boxes"), True)
         except OSError:
             return False
 
@@ -236,7 +236,7 @@ class LostClaim(StoreError):
     """Another process has taken over this trial; this one must end without writing."""
 
 
-def _are_whole(boxes: Path, written: Any, check_content: bool) -> bool:
+def _are_intact(boxes: Path, written: Any, check_content: bool) -> bool:
     size = boxes.stat().st_size
     if not isinstance(written, dict):  # of a version that did not keep it
         return size > 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from agropest import files
-from agropest.store.checksummed import sealed, unsealed
+from agropest.store.checksummed import checksummed, unsealed
 from agropest.store.trial_folder import TrialFolder
 
 FILE = "weights.json"
@@ -50,7 +50,7 @@ def in_few_words(names: list[str], most: int = 6) -> str:
 def write_weights_report(folder: TrialFolder, report: WeightsReport) -> None:
     """Stores the report, atomically; needs the claim."""
     folder.require_claim()
-    files.write_json(folder.path / FILE, sealed(asdict(report)))
+    files.write_json(folder.path / FILE, checksummed(asdict(report)))
 
 
 def read_weights_report(folder: TrialFolder) -> WeightsReport | None:

@@ -16,11 +16,11 @@
     seeds: [42]                                        # or {start: 2, most: 8, until: decided}: sections/seed_rule.py
     indifference: 0.5                                  # smaller differences do not matter; 0: all do
     reference: ../results/reference/study.yaml         # published figures to show beside (see sections/reference.py)
-    metric: AP                                         # what validation selects by (agropest.statistics.metric)
-    guard: {class: Ants, max_drop: 2}                  # marks variants that lose more than this of a class's AP
-    search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    # see sections/search.py
-    stop: race                                         # see sections/stop_rule.py; none with method: pbt
-    budget: {max_hours: 8}                             # see sections/budget.py
+    metric: AP                                         # what validation selects by
+    (agropest.statistics.accuracy.metric) guard: {class: Ants, max_drop: 2}                  # marks variants that lose
+    more than this of a class's AP search: {method: random, space: {SOLVER.BASE_LR: {loguniform: [1e-3, 1e-1]}}}    #
+    see sections/search.py stop: race                                         # see sections/stop_rule.py; none with
+    method: pbt budget: {max_hours: 8}                             # see sections/budget.py
     track: [mlflow]                                    # see sections/tracking.py
     resources: {cpus: 1, gpus: 0}                      # or auto (see sections/resources.py)
     retries: 2
@@ -190,7 +190,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
 def _check_population(spec: SweepSpec, top: Section) -> None:
     """Adds what population-based training does not go with."""
     if spec.stop.method != NONE:
-        fix = "take it out: who does badly goes on from one that does well"
+        fix = "take it out: who does badly continues from one that does well"
         top.fault("stop", "expected none with search.method pbt", spec.stop.method, fix)
     for key in spec.search.space:
         if key in spec.pinned:

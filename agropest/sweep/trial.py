@@ -130,7 +130,7 @@ class TrialSpec:
 
     @property
     def ancestor(self) -> TrialSpec | None:
-        """The trial that this one goes on from, or None: it starts from the initial weights."""
+        """The trial that this one continues from, or None: it starts from the initial weights."""
         if not self.legs:
             return None
         *before, last = self.legs

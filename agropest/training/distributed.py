@@ -4,7 +4,7 @@ The trial's own process (rank 0) trains, evaluates, saves and decides, as ever. 
 part of every batch until rank 0 is through with them, and holds nothing that is worth keeping. So nobody has to agree
 on an interruption, and no iteration waits for a word.
 
-A follower that is lost is noticed twice. With gloo the next exchange fails at once. NCCL's goes on waiting, in a call
+A follower that is lost is noticed twice. With gloo the next exchange fails at once. NCCL's continues waiting, in a call
 that no exception reaches: there a thread that watches the followers ends this process, and its exit code says why.
 
 The batches are those of one process, cut into equal parts, and the gradient is the mean over the parts. What differs

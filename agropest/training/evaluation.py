@@ -17,7 +17,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNNWithTTA
 
 from agropest.errors import TrialError, fault
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.training.input.picture_file import read_image
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]

@@ -12,10 +12,10 @@ from detectron2.config import CfgNode
 
 from agropest import files
 from agropest.planning.speeds import DEVICE, THREADS
-from agropest.statistics.boxes import Boxes
-from agropest.statistics.evaluation import evaluate_all
-from agropest.statistics.matching import read_targets
-from agropest.statistics.referee import ask_referee
+from agropest.statistics.accuracy.evaluation import evaluate_all
+from agropest.statistics.accuracy.referee import ask_referee
+from agropest.statistics.detections.boxes import Boxes
+from agropest.statistics.detections.matching import read_targets
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.replicate_cache import keep_replicates

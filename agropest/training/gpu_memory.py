@@ -31,6 +31,6 @@ def take_share(share: float, wait_s: float = WAIT_S) -> None:
         time.sleep(POLL_S)
         free, total = torch.cuda.mem_get_info()
     if free < FREE * share * total:
-        logger.warning("%.1f of %.1f GiB of the card are free; going on", free / 2**30, total / 2**30)
+        logger.warning("%.1f of %.1f GiB of the card are free; continuing", free / 2**30, total / 2**30)
     if share < 1:
         torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT_BYTES / total, share / 2))

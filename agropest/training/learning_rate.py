@@ -18,7 +18,7 @@ def build_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer, training_ver
 
     Args:
         cfg: effective Detectron2 config.
-        training_version: of the trial; an earlier one goes on with the rates that it began with.
+        training_version: of the trial; an earlier one continues with the rates that it began with.
 
     Raises:
         ValueError: Detectron2 has no such schedule.

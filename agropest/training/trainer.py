@@ -147,7 +147,7 @@ class TrialTrainer(TrainerBase):
             average.load_state_dict(kept[decay])
 
     def take_over(self, state: dict[str, Any], cfg: CfgNode) -> None:
-        """Goes on from the :meth:`state` of another trial, under the learning rate, decay and momentum of this one.
+        """Continues from the :meth:`state` of another trial, under the learning rate, decay and momentum of this one.
 
         Args:
             state: its model has the parameters of this one.

@@ -49,7 +49,7 @@ def run_trial(
     on_evaluation: OnEvaluation,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Status:
-    """Trains, evaluates and stores one trial; goes on from its last whole checkpoint.
+    """Trains, evaluates and stores one trial; continues from its last whole checkpoint.
 
     Args:
         trial: what to train.
@@ -184,7 +184,7 @@ class _Run:
         self.seconds_before = float(content["time_s"])
         if self.setting.sharing.sharers:  # the checkpoint may be another trial's, with the time that it had taken
             self.seconds_before = min(self.seconds_before, self.before.time_s)
-        logger.info("going on from the checkpoint of iteration %d", content["iteration"])
+        logger.info("continuing from the checkpoint of iteration %d", content["iteration"])
         return int(content["iteration"])
 
     def _begin(self, trainer: TrialTrainer) -> tuple[int, float]:
@@ -223,7 +223,7 @@ class _Run:
             average.reset(trainer.model)
 
     def _newest_usable(self) -> int:
-        """Returns the newest iteration that may be gone on from.
+        """Returns the newest iteration that may be continued from.
 
         Where an evaluation is damaged and its checkpoint, too, it is trained again: it may have been the best one.
         (Where there is no checkpoint, it was not: the best one's is always kept.) Of a trial that was stopped early the
@@ -365,7 +365,7 @@ class _Run:
         """
         now = self.trial.max_iter
         self._evaluate_missing(trainer, now)
-        if not self.trial.ends_schedule:  # whoever goes on from it needs its end, whatever else may be removed
+        if not self.trial.ends_schedule:  # whoever continues from it needs its end, whatever else may be removed
             self.folder.require_claim()
             checkpoints.keep(self.folder.checkpoints, {now})
             reason = f"its generation ends at iteration {now} of {self.trial.schedule_iters}"
@@ -456,7 +456,7 @@ class _Evaluate(HookBase):
         self.run.status = replace(self.run.status, iteration=iteration)
         is_due = iteration % self.run.cfg.SOLVER.CHECKPOINT_PERIOD == 0
         if evaluates or is_due or self.run.shared.is_wanted(iteration):
-            self.its_trainer.require_finite()  # no checkpoint holds what nobody could go on from
+            self.its_trainer.require_finite()  # no checkpoint holds what nobody could continue from
             self.run.checkpoint(self.its_trainer, iteration)
         if evaluates:
             self.run.evaluate(self.its_trainer, iteration)

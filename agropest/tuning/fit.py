@@ -11,9 +11,9 @@ from typing import Any
 
 from agropest.errors import EnvironmentFault, fault
 from agropest.machine import Machine
-from agropest.store.lost_trials import note_loss
 from agropest.store.records import TrialState
 from agropest.store.store import Store
+from agropest.store.upkeep.lost_trials import note_lost_trial
 from agropest.sweep.spec import KEEP_EVALUATED, KEEP_NONE
 from agropest.sweep.trial import TrialSpec
 from agropest.training.run_context import Setting
@@ -127,7 +127,7 @@ def fit(session: Session, trials: Sequence[TrialSpec], scheduler: Any) -> None:
                 stop=EndWhenAsked(shutdown, session.spending),
                 callbacks=[
                     Refresh(refresh),
-                    NoteLoss(lambda name: note_loss(folders[name])),
+                    NoteLoss(lambda name: note_lost_trial(folders[name])),
                     *(Forgiving(tracker, session.watch.progress.say, reported) for tracker in trackers),
                 ],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),

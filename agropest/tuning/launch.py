@@ -23,7 +23,7 @@ from agropest.planning.capacity import node_of, unplaceable
 from agropest.planning.early_stopping import why_nothing_stops
 from agropest.planning.measurable import require_ground_truth
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
-from agropest.statistics.metric import require_metric
+from agropest.statistics.accuracy.metric import require_metric
 from agropest.store.completeness import is_done
 from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store

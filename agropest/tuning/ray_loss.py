@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from agropest.store.lost_trials import settle
+from agropest.store.upkeep.lost_trials import settle
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.ray_watch import cluster_address, end_rays_processes, watched
 from agropest.tuning.shutdown import EXIT_FAULT, ShutdownRequest, exit_code

@@ -16,12 +16,12 @@ from agropest.errors import EnvironmentFault
 from agropest.planning.capacity import unplaceable
 from agropest.planning.sweep_forecast import kept_beside_actual
 from agropest.store.completeness import is_stopped, lacks_its_end
-from agropest.store.lost_trials import note_losses, settle
 from agropest.store.records import TrialState
-from agropest.store.restart import go_on_with_stopped, stop_again
 from agropest.store.shared_work import STAGES
-from agropest.store.stopped_checkpoints import remove_checkpoints_of_stopped
 from agropest.store.store import Store
+from agropest.store.upkeep.lost_trials import note_lost_trials, settle
+from agropest.store.upkeep.restart import continue_stopped, stop_again
+from agropest.store.upkeep.stopped_checkpoints import remove_checkpoints_of_stopped
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.stages.tree import stage_tree
@@ -92,7 +92,7 @@ def run_trials(launch: Launch, onlookers: Sequence[Rewritten] = (), spending: Sp
         StoreError: the results folder has gone while the launch ran.
     """
     pending = launch.pending  # before the statuses change below
-    note_losses(launch.trials, launch.store)
+    note_lost_trials(launch.trials, launch.store)
     stop_again(launch.trials, launch.store, launch.spec.stopper)
     spending = spending or Spending(launch.spec.budget)
     if damaged := _damaged_of_stopped(launch):  # first: what is stopped next depends on their evaluations
@@ -125,7 +125,7 @@ def _run_missing(
     left_out = {trial.name for trial in pending[len(admitted) :]}
     if not admitted:
         return Outcome(False, False, spending.spent)
-    continued = go_on_with_stopped(admitted, store, spec.stopper)
+    continued = continue_stopped(admitted, store, spec.stopper)
     remarks = [f"stopped early in other sweeps, continued here: {', '.join(continued)}"] if continued else []
     stopping = open_stopping_state(spec, launch.trials, left_out, launch.dataset, store)
     if stopping is not None:

@@ -1,4 +1,4 @@
-"""Why a launch ends before its trials have: somebody asked, or the machine cannot go on."""
+"""Why a launch ends before its trials have: somebody asked, or the machine cannot continue."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def leave_lost_terminal() -> None:
 
 
 class ShutdownRequest:
-    """Set once, read by everyone who would otherwise go on.
+    """Set once, read by everyone who would otherwise continue.
 
     Args:
         progress: the console, where the request is said.

@@ -129,7 +129,7 @@ class DisturbedSweep:
                 self.before_losses.append((folder.path.name, max(kept), folder.log.stat().st_size))
 
     def went_back(self) -> list[str]:
-        """Returns the trials that have gone on from before the checkpoint that was noted."""
+        """Returns the trials that have continued from before the checkpoint that was noted."""
         return [
             name
             for name, iteration, size in self.before_losses
@@ -137,7 +137,7 @@ class DisturbedSweep:
         ]
 
     def _starts(self, trial: str, since: int) -> list[int]:
-        """Returns the iterations that a trial has gone on from, by its log from that size on."""
+        """Returns the iterations that a trial has continued from, by its log from that size on."""
         text = (self.results / "trials" / trial / "log.txt").read_bytes()[since:].decode(errors="replace")
         return [int(iteration) for iteration in re.findall(r"Starting training from iteration (\d+)", text)]
 

@@ -53,7 +53,7 @@ def judge(sweep: DisturbedSweep, undisturbed: Outcome, whole: Outcome) -> None:
     differing = sum(content != whole.evaluations.get(name) for name, content in found.evaluations.items())
     missing = len(undisturbed.evaluations.keys() - found.evaluations.keys())
     for trial in sweep.went_back():
-        sweep.require(False, f"{trial} went on from before its last checkpoint")
+        sweep.require(False, f"{trial} continued from before its last checkpoint")
     figures.trials_lost += lost
     figures.finished_run_again += again
     figures.repaired_by_training += needed

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import read_targets
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import read_targets
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.replicate_cache import keep_replicates
 from agropest.store.trial_folder import TrialFolder

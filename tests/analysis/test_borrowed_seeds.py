@@ -10,8 +10,8 @@ import pytest
 
 from agropest.analysis.comparison import Comparison
 from agropest.statistics.inference import UNKNOWN
-from agropest.store.borrowed_seeds import borrowed_trials
 from agropest.store.records import TrialState
+from agropest.store.seeds.borrowed_seeds import borrowed_trials
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, write_sweep_record
 from agropest.sweep.trial import TrialSpec

@@ -21,12 +21,12 @@ from agropest.analysis.ranking import DAMAGED, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.report.tables.variants import comparison_rows, table_texts, verdict
 from agropest.report.verdicts import remarks
-from agropest.statistics.average_precision import AP, evaluate
+from agropest.statistics.accuracy.average_precision import AP, evaluate
+from agropest.statistics.accuracy.metric import BASES, F1_DEPLOYED
 from agropest.statistics.bootstrap import Replicates
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import read_targets
 from agropest.statistics.inference import BETTER, HIGHER, INCONCLUSIVE, LOWER, UNFINISHED, UNKNOWN, Estimate, Interval
-from agropest.statistics.matching import read_targets
-from agropest.statistics.metric import BASES, F1_DEPLOYED
 from agropest.store import replicate_cache as kept_replicates
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agropest import files
-from agropest.analysis.progress import Standing, Standings, best_standing, count_by_status, time_left_s
+from agropest.analysis.progress import SweepProgress, TrialProgress, best_progress, count_by_status, time_left_s
 from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -31,11 +31,11 @@ def test_a_trial_is_compared_with_the_baseline_of_its_seed_at_its_iteration(tmp_
         folder.write_status(Status(TrialState.RUNNING, trial.eval_period_iters * len(scores)))
         for number, score in enumerate(scores, start=1):
             evaluate(folder, 10 * number, score)
-    standings = Standings([trial for trial, _ in made], store, "AP", "baseline").read()
+    standings = SweepProgress([trial for trial, _ in made], store, "AP", "baseline").read()
     assert [one.value for one in standings] == [30.0, 20.0, 15.0, 5.0]
     # focal/s1 at 10 against baseline/s1 at 10; baseline/s2 has nothing at 20 that focal/s2 could be compared with
     assert [one.change for one in standings] == [None, None, 5.0, None]
-    best = best_standing(standings)
+    best = best_progress(standings)
     assert best is not None
     assert best.trial.name == "baseline/s1"
 
@@ -43,7 +43,7 @@ def test_a_trial_is_compared_with_the_baseline_of_its_seed_at_its_iteration(tmp_
 def test_what_changes_is_seen_and_zero_is_a_value(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial, folder = make(store, "baseline")
-    reader = Standings([trial], store, "AP", "baseline")
+    reader = SweepProgress([trial], store, "AP", "baseline")
     assert (reader.read()[0].status, reader.read()[0].value, reader.read()[0].left_s) == ("new", None, None)
     folder.write_status(Status(TrialState.RUNNING, 0))
     evaluate(folder, 10, 0.0)
@@ -66,7 +66,7 @@ def test_the_time_left_follows_from_the_heartbeats_of_this_launch(clock: None, t
     store = Store(tmp_path)
     trial, folder = make(store, "baseline")
     folder.write_status(Status(TrialState.RUNNING, 0))
-    reader = Standings([trial], store, "AP", "baseline")
+    reader = SweepProgress([trial], store, "AP", "baseline")
     assert reader.read()[0].left_s is None
     for iteration, at in ((10, NOW - 40), (30, NOW)):  # 20 iterations in 40 s
         folder.write_heartbeat(Heartbeat(iteration, at, images_per_s=8.0, gpu_memory_gib=2.7))
@@ -84,7 +84,7 @@ def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(clock: None,
     trial, folder = make(store, "baseline")
     folder.write_status(Status(TrialState.RUNNING, 0))
     folder.write_heartbeat(Heartbeat(10, NOW - 86400))
-    reader = Standings([trial], store, "AP", "baseline")
+    reader = SweepProgress([trial], store, "AP", "baseline")
     reader.read()
     folder.write_heartbeat(Heartbeat(12, NOW - 4))
     reader.read()
@@ -92,9 +92,9 @@ def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(clock: None,
     assert reader.read()[0].left_s == 86 * 2.0
 
 
-def standing(status: str, left_s: float | None) -> Standing:
+def standing(status: str, left_s: float | None) -> TrialProgress:
     trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 100}, "d")
-    return Standing(trial, TrialState(status), "", 0, None, None, None, None, 0.0, 0.0, left_s)
+    return TrialProgress(trial, TrialState(status), "", 0, None, None, None, None, 0.0, 0.0, left_s)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def standing(status: str, left_s: float | None) -> Standing:
     ],
 )
 def test_the_sweep_shares_what_is_left_among_the_trials_that_run(
-    standings: list[Standing], expected: float | None
+    standings: list[TrialProgress], expected: float | None
 ) -> None:
     assert time_left_s(standings) == expected
 

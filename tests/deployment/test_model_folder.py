@@ -26,7 +26,7 @@ from agropest.deployment.packaging import Packaged, package
 from agropest.deployment.parity import Found, compare_found
 from agropest.deployment.weights import evaluated_weights
 from agropest.errors import StoreError
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.store.trial_folder import TrialFolder
 from agropest.training import checkpoints
 from agropest.training.trainer import averages_of

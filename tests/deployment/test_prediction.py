@@ -14,7 +14,7 @@ from agropest.deployment.drawing import annotated, class_colour
 from agropest.deployment.parity import Found
 from agropest.deployment.pictures import find_pictures
 from agropest.errors import DataError
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from tests.deployment.conftest import Trained
 from tests.deployment.test_model_folder import packaged, stored
 

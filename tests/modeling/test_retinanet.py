@@ -1,4 +1,4 @@
-"""RetinaNet goes on from a checkpoint as if nothing had happened."""
+"""RetinaNet continues from a checkpoint as if nothing had happened."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agropest.planning.answer_cost import PRIOR_SD, SeedSpread, in_words, seed_spread, seeds_for
-from agropest.statistics.average_precision import AP, evaluate
+from agropest.statistics.accuracy.average_precision import AP, evaluate
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from tests.analysis.test_borrowed_seeds import earlier, trained

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agropest.planning.forecast import Capacity, Pace, assumption, ends, expected_share, makespan, trial_seconds
+from agropest.planning.forecast import Capacity, Speed, assumption, ends, expected_share, makespan, trial_seconds
 from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
-PACE = Pace(step_s=0.5, evaluation_image_s=0.1, start_s=2.0, source="probe")
+PACE = Speed(step_s=0.5, evaluation_image_s=0.1, start_s=2.0, source="probe")
 IMAGES = {"train": 600, "valid": 10, "test": 20}
 
 

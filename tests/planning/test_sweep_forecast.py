@@ -12,8 +12,8 @@ import pytest
 from agropest.data.dataset import Dataset
 from agropest.machine import Machine
 from agropest.planning.measurement import Measurement
-from agropest.planning.measurement_cache import ProbeShelf
-from agropest.planning.speeds import DEVICE, THREADS, Paces
+from agropest.planning.measurement_cache import MeasurementCache
+from agropest.planning.speeds import DEVICE, THREADS, Speeds
 from agropest.planning.sweep_forecast import (
     add_actual,
     against_actual,
@@ -22,7 +22,7 @@ from agropest.planning.sweep_forecast import (
     read_forecast,
     write_forecast,
 )
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
@@ -62,7 +62,7 @@ def test_the_probe_that_is_most_like_the_trial(trials: list[TrialSpec], tmp_path
     store = Store(tmp_path)
     measured = Measurement(DEVICE_NAME, 1, 0, 0.5, 0.1, 0.1, 1.0, 1, concurrent=1)
     for found in (measured, replace(measured, step_s=0.6, concurrent=2), replace(measured, threads=2, step_s=9.0)):
-        ProbeShelf(store).keep(trials[0], found)
+        MeasurementCache(store).keep(trials[0], found)
     forecast = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
     # 4 iterations of 0.6 s, two validations of 6 images and a test of 4 at 0.1 s, 1 s to start
     assert forecast.trials[0].seconds == pytest.approx(1 + 4 * 0.6 + 1.6)
@@ -74,7 +74,7 @@ def test_the_probe_that_is_most_like_the_trial(trials: list[TrialSpec], tmp_path
 
 def test_trials_in_the_store_come_before_probes(trials: list[TrialSpec], tmp_path: Path) -> None:
     store = Store(tmp_path)
-    ProbeShelf(store).keep(trials[0], Measurement(DEVICE_NAME, 1, 0, 9.0, 0.1, 0.1, 1.0, 1))
+    MeasurementCache(store).keep(trials[0], Measurement(DEVICE_NAME, 1, 0, 9.0, 0.1, 0.1, 1.0, 1))
     store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), images_per_s=4.0)
     store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 6}), 400.0, device="another")
     forecast = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
@@ -88,9 +88,9 @@ def test_trials_in_the_store_come_before_probes(trials: list[TrialSpec], tmp_pat
 def test_trials_with_as_many_threads_come_first(trials: list[TrialSpec], tmp_path: Path) -> None:
     store, own = Store(tmp_path), trials[0].resources.num_threads
     store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), 4.0, threads=own + 3)
-    assert Paces(store, DEVICE_NAME).of(trials[0]).source == "1 such trial in the store with other threads"  # type: ignore[union-attr]
+    assert Speeds(store, DEVICE_NAME).of(trials[0]).source == "1 such trial in the store with other threads"  # type: ignore[union-attr]
     store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 6}), 8.0, threads=own)
-    pace = Paces(store, DEVICE_NAME).of(trials[0])
+    pace = Speeds(store, DEVICE_NAME).of(trials[0])
     assert pace is not None
     assert (pace.source, pace.step_s) == ("1 such trial in the store", 0.25)
 
@@ -141,7 +141,7 @@ def test_the_words(trials: list[TrialSpec], tmp_path: Path) -> None:
     text = in_words(replace(known, wall_s=7200.0, stopped_early_wall_s=600.0), now)
     assert text == (
         "forecast: 2 h 00 min, done 2026-02-01 01:00; with early stopping 10 min, done 23:10 "
-        "(if asha lets 1 in 2 go on at each rung) "
+        "(if asha lets 1 in 2 continue at each rung) "
         "[EPYC, 2 cores; from 1 such trial in the store, 1 similar trial in the store]"
     )
     assert in_words(replace(known, trials=())) == "forecast: nothing is left to run"

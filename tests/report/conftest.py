@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from agropest import files
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.evaluation import evaluate_all
+from agropest.statistics.accuracy.evaluation import evaluate_all
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import SplitRecord, SweepRecord, read_sweep_record, write_sweep_record

@@ -14,7 +14,7 @@ import pytest
 from agropest.command_line import main
 from agropest.csv_text import to_csv
 from agropest.report.export import FORMATS, export_sweep
-from agropest.report.tables.markdown import code, plain
+from agropest.report.markdown import code, plain
 
 EXPECTED = {
     "ranking.csv",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from agropest.__main__ import main
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.evaluation import evaluate_all
+from agropest.statistics.accuracy.evaluation import evaluate_all
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.store.store import Store
 from agropest.store.sweep_record import read_sweep_record
 

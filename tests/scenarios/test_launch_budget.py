@@ -1,4 +1,4 @@
-"""A launch with a budget: it ends well before the sweep does, and the next one goes on."""
+"""A launch with a budget: it ends well before the sweep does, and the next one continues."""
 
 from __future__ import annotations
 

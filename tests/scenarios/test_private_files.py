@@ -6,7 +6,7 @@ import contextlib
 import stat
 from pathlib import Path
 
-from tests.scenarios.conftest import SECRETS, Running
+from tests.scenarios.running.conftest import SECRETS, Running
 
 
 def folders_of_ray(running: Running) -> list[Path]:

@@ -13,7 +13,7 @@ import pytest
 
 from agropest.store.records import TrialState
 from agropest.store.trial_folder import TrialFolder
-from tests.scenarios.conftest import ROOT, Running
+from tests.scenarios.running.conftest import ROOT, Running
 
 GRACE_S = 120  # a machine may be slow; what is waited for is the end
 

@@ -5,7 +5,7 @@ import pytest
 
 from agropest.statistics import bootstrap
 from agropest.statistics.bootstrap import draws, in_parts, paired_bootstrap
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 
 
 def test_parts_hold_every_resample_once_and_stay_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

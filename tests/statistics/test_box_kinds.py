@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.statistics.diagnosis.box_kinds import (
     CONFUSED,
     DUPLICATE,

@@ -16,7 +16,7 @@ import torch
 from agropest.data.dataset import Dataset, load_dataset
 from agropest.errors import ChangedInput, EnvironmentFault
 from agropest.modeling.build import build
-from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.detections.boxes import GroundTruth
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials

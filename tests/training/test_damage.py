@@ -162,7 +162,7 @@ def test_a_stopped_trial_is_made_whole_and_not_trained_further(
 def test_the_last_evaluation_of_a_stopped_trial_is_made_again_without_its_checkpoint(
     trial: TrialSpec, setting: Setting, tmp_path: Path
 ) -> None:
-    """It went on a little after it, so that another checkpoint is the last one; what came after the stop stays out."""
+    """It continued a little, so that another checkpoint is the last one; what came after the stop stays out."""
     store = Store(tmp_path)
     folder = store.folder(trial).claim()
     run_trial(trial, folder, setting, lambda record: record.iteration == 4)

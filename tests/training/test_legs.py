@@ -1,4 +1,4 @@
-"""A trial that goes on from an ancestor: bit for bit what one that trained through is, and under its own settings."""
+"""A trial that continues from an ancestor: bit for bit what one that trained through is, and under its own settings."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import torch
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.modeling.build import build
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder

@@ -9,12 +9,12 @@ import pytest
 
 from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo.draw import draw_demo_dataset
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import read_targets
-from agropest.statistics.training_noise import NoiseVariance
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import read_targets
+from agropest.statistics.race.training_noise import NoiseVariance
 from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.seeds.stored_samples import StoredSamples
 from agropest.store.store import Store
-from agropest.store.stored_samples import StoredSamples
 from agropest.store.sweep_record import describe_sweep, write_sweep_record
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import SweepSpec, load_sweep

@@ -108,7 +108,7 @@ def test_what_has_nothing_to_save_is_broken_off(console: Any) -> None:
     with end.on_signals():
         with end.breaking_off():
             press_ctrl_c()
-            raise AssertionError("it went on")
+            raise AssertionError("it continued")
         assert end.interrupted
 
 

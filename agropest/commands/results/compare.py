@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.analysis.prediction_comparison import compare_detectors
     from agropest.errors import DataError, fault, nearest
     from agropest.report.verdicts import remarks, verdict_table
-    from agropest.statistics.doubts import read_ground_truth, read_predictions
-    from agropest.statistics.metric import require_metric
+    from agropest.statistics.accuracy.metric import require_metric
+    from agropest.statistics.detections.doubts import read_ground_truth, read_predictions
 
     names = _names(arguments.predictions)
     faults = []

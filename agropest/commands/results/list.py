@@ -20,8 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.text import Text
 
     from agropest.errors import StoreError, fault
-    from agropest.store.overview import overview, read_records
     from agropest.store.store import Store
+    from agropest.store.upkeep.overview import overview, read_records
 
     if not arguments.results.is_dir():
         fix = "launch a sweep first, or give the folder with --results"

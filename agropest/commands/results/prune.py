@@ -17,9 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from agropest.errors import StoreError, fault, nearest
     from agropest.store.lock import only_launch
-    from agropest.store.overview import read_records
-    from agropest.store.pruning import prunable, prune
     from agropest.store.store import Store
+    from agropest.store.upkeep.overview import read_records
+    from agropest.store.upkeep.pruning import prunable, prune
 
     if not arguments.results.is_dir():
         fix = "give the folder that launches write to"

@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest.errors import DataError, fault
     from agropest.report.tables.predictions import summarize_predictions, summary_content, summary_tables
-    from agropest.statistics.boxes import Boxes
-    from agropest.statistics.doubts import doubts, read_ground_truth, read_predictions
+    from agropest.statistics.detections.boxes import Boxes
+    from agropest.statistics.detections.doubts import doubts, read_ground_truth, read_predictions
 
     if not 0 <= arguments.threshold <= 1:
         raise DataError(

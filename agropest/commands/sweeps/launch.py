@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _changed_store(launch: Launch, fresh: bool, retry: bool) -> Launch:
     """Does to the store what ``--fresh`` and ``--retry-failed`` ask for; returns the launch that follows from it."""
-    from agropest.store.restart import retry_failed, start_fresh
+    from agropest.store.upkeep.restart import retry_failed, start_fresh
 
     if fresh:
         trials = launch.all_trials

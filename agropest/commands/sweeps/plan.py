@@ -44,7 +44,7 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     from agropest.report.tables.plan import plan_table, print_remarks
     from agropest.report.tables.stages import stages_in_words
     from agropest.store.completeness import incomplete
-    from agropest.store.restart import describe_fresh, describe_retry
+    from agropest.store.upkeep.restart import describe_fresh, describe_retry
     from agropest.sweep.stages.tree import stage_tree
 
     def show(line: str) -> None:

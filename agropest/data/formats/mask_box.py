@@ -53,7 +53,7 @@ def _runs_to_box(counts: Iterable[int], height: int) -> tuple[float, float, floa
         if is_object and count:
             first, last = divmod(position, height), divmod(position + count - 1, height)
             left, right = min(left, first[0]), max(right, last[0])
-            whole = last[0] > first[0]  # the run goes on in the next column
+            whole = last[0] > first[0]  # the run continues in the next column
             top = 0 if whole else min(top, first[1])
             bottom = height - 1 if whole else max(bottom, last[1])
         position += count

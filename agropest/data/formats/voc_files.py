@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from agropest.data.formats.coco_records import size_remark
+from agropest.data.formats.coco.records import size_remark
 from agropest.data.formats.folder import nfc, plain
 from agropest.data.formats.labels import LabelledBox, Remark, fit_box
 from agropest.data.health import CHANGED, DROPPED

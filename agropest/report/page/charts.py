@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from agropest.report.long_names import broken, shortened
 from agropest.report.page.svg import SHAPES, Axis, axis_around, drawing, element, marker, path, text, tick_text
-from agropest.report.tables.long_names import broken, shortened
 
 WIDTH = 760
 ROW, LINE = 22, 13

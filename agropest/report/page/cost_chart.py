@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agropest.analysis.inference_cost import CostedVariant
+from agropest.report.long_names import shortened
 from agropest.report.page.svg import axis_around, drawing, element, marker, path, text, tick_text
-from agropest.report.tables.long_names import shortened
 
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 60, 140, 16, 334

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from agropest.analysis.ranking import RankedTrial
 from agropest.errors import DataError
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import ALL, match, read_targets
 from agropest.statistics.diagnosis.box_summary import BoxSummary, summarize_boxes
 from agropest.statistics.diagnosis.calibration import Calibration, calibration
 from agropest.statistics.diagnosis.confusion import ConfusionMatrix, confusion_matrix
 from agropest.statistics.diagnosis.curves import ap_by_threshold, precision_recall
 from agropest.statistics.diagnosis.error_types import ErrorTypes, error_types
-from agropest.statistics.matching import ALL, match, read_targets
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import TrialState
 from agropest.store.store import Store

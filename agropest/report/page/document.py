@@ -25,6 +25,7 @@ from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.durations import duration
 from agropest.errors import DataError
 from agropest.planning.sweep_forecast import against_actual, read_forecast
+from agropest.report.long_names import pieces
 from agropest.report.page import figures, sections
 from agropest.report.page.cost_chart import cost_chart
 from agropest.report.page.data_notes import data_notes
@@ -33,13 +34,12 @@ from agropest.report.page.examples import Example, choose_images, draw_examples
 from agropest.report.page.gallery import write_gallery
 from agropest.report.tables.changes import config_changes
 from agropest.report.tables.cost import sweep_cost
-from agropest.report.tables.history import lineage_rows
+from agropest.report.tables.history import history_rows
 from agropest.report.tables.inference_cost import cheapest_sentence, doubts, how_measured
-from agropest.report.tables.long_names import pieces
 from agropest.report.tables.published import published_rows
 from agropest.report.verdicts import headline, remarks, seed_intervals, tie_sentence
-from agropest.statistics.boxes import GroundTruth
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
+from agropest.statistics.detections.boxes import GroundTruth
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
@@ -88,7 +88,7 @@ def write_page(
     path = (folder or store.sweep_folder(record.name)) / NAME
     gallery = write_gallery(record, details, truth, path.parent) if truth is not None else None
     told = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
-    lineage = sections.lineage_table(lineage_rows(record.trials, store, record.metric))
+    lineage = sections.history_table(history_rows(record.trials, store, record.metric))
     reports: dict[str, WeightsReport] = {}
     for trial in record.trials:
         if trial.label not in reports and (found := read_weights_report(store.folder(trial))):

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from agropest.data.decoding import FORMATS
-from agropest.statistics.boxes import Boxes, GroundTruth
-from agropest.statistics.matching import box_iou
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import box_iou
 
 SIDE_PX = 320
 JPEG_QUALITY = 72

@@ -8,10 +8,10 @@ from agropest.analysis.comparison import Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.page.details import Detail
+from agropest.statistics.accuracy.metric import metric_value
+from agropest.statistics.accuracy.weighted import RECALL_POINTS
 from agropest.statistics.diagnosis.curves import THRESHOLDS
 from agropest.statistics.inference import BETTER, WORSE, Difference
-from agropest.statistics.metric import metric_value
-from agropest.statistics.weighted import RECALL_POINTS
 from agropest.store.records import EvaluationRecord, TrialState
 
 VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down")}

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from agropest import files
 from agropest.report.page.details import Detail
 from agropest.report.page.thumbnails import write_thumbnail
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.statistics.diagnosis.box_kinds import box_kinds
 from agropest.store.sweep_record import SweepRecord
 

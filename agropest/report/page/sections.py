@@ -18,10 +18,10 @@ from agropest.report.tables.predictions import most_confused
 from agropest.report.tables.published import COLUMNS, WORDS
 from agropest.report.tables.trials import METRICS, Rows
 from agropest.report.verdicts import EvaluationKey, interval_text, number, probability, signed
-from agropest.statistics.average_precision import APL, APM, APS, CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
+from agropest.statistics.accuracy.average_precision import APL, APM, APS, CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.statistics.diagnosis.confusion import ConfusionMatrix
 from agropest.statistics.inference import Interval
-from agropest.statistics.metric import metric_value
 from agropest.store.records import TrialState
 from agropest.store.weights_report import WeightsReport, in_few_words, layers
 
@@ -426,7 +426,7 @@ def weights_table(reports: Mapping[str, WeightsReport]) -> TableOf | None:
     return TableOf(headings, [heading == "tensors loaded" for heading in headings], rows)
 
 
-def lineage_table(rows: Rows) -> TableOf | None:
+def history_table(rows: Rows) -> TableOf | None:
     """Returns the legs of a population's members; None where there is no population."""
     if not rows:
         return None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from agropest.analysis.comparison import Comparison
 from agropest.analysis.ranking import RankedTrial
-from agropest.report.tables.markdown import plain, table
+from agropest.report.markdown import plain, table
 from agropest.report.verdicts import number, signed
-from agropest.statistics.average_precision import CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
+from agropest.statistics.accuracy.average_precision import CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
 
 VARIANTS_ACROSS = 8  # in Markdown
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agropest.csv_text import to_csv
-from agropest.report.tables.markdown import plain
+from agropest.report.markdown import plain
 from agropest.report.tables.trials import Cell, Rows, to_markdown
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 
 
-def lineage_rows(trials: Sequence[TrialSpec], store: Store, metric: str) -> Rows:
+def history_rows(trials: Sequence[TrialSpec], store: Store, metric: str) -> Rows:
     """Returns the legs of each member, the first one first: iterations, whose, settings, the metric at its end.
 
     Args:

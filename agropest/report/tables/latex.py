@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from agropest.analysis.comparison import ComparedVariant, Comparison
 from agropest.analysis.guards import BROKEN
+from agropest.report.long_names import broken, pieces
 from agropest.report.tables.classes import ClassTable
-from agropest.report.tables.long_names import broken, pieces
 from agropest.report.tables.variants import verdict
 from agropest.report.verdicts import number, probability
 from agropest.statistics.inference import Interval

@@ -15,8 +15,8 @@ from agropest.durations import clock, duration
 from agropest.planning.sweep_forecast import SweepForecast
 from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
-from agropest.store.restart import other_stoppers
 from agropest.store.store import Store
+from agropest.store.upkeep.restart import other_stoppers
 from agropest.sweep.lint import Remark
 from agropest.sweep.trial import TrialSpec
 

@@ -10,13 +10,13 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from agropest.statistics.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, Metrics, evaluate
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.accuracy.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, Metrics, evaluate
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import match, read_targets
 from agropest.statistics.diagnosis.box_summary import CONFIDENT, BoxSummary, summarize_boxes
 from agropest.statistics.diagnosis.calibration import Calibration, calibration
 from agropest.statistics.diagnosis.confusion import BACKGROUND, ConfusionMatrix, confusion_matrix
 from agropest.statistics.diagnosis.error_types import ErrorTypes, error_types
-from agropest.statistics.matching import match, read_targets
 
 BAR = 40
 MOST_CLASSES, MOST_PAIRS = 15, 15  # a wider matrix fits no console

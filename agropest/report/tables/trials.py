@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agropest.analysis.ranking import RankedTrial
-from agropest.report.tables.markdown import plain
+from agropest.report.markdown import plain
 from agropest.report.verdicts import EvaluationKey, probability
-from agropest.statistics.average_precision import (
+from agropest.statistics.accuracy.average_precision import (
     AP,
     AP50_DEPLOYED,
     AP75_DEPLOYED,
@@ -19,8 +19,8 @@ from agropest.statistics.average_precision import (
     CLASS_PREFIX,
     deployed_name,
 )
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.statistics.inference import Interval
-from agropest.statistics.metric import metric_value
 
 Cell = str | int | float | None
 Rows = list[dict[str, Cell]]

@@ -15,7 +15,7 @@ from agropest.analysis.comparison import ComparedVariant, Comparison
 from agropest.analysis.guards import BROKEN, DROPPED
 from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv
-from agropest.report.tables.markdown import plain
+from agropest.report.markdown import plain
 from agropest.report.tables.trials import Cell, Rows, per_class_rows, ranking_rows, to_markdown, trial_remarks
 from agropest.report.verdicts import NOTHING, number, probability, remarks, seed_intervals, signed
 from agropest.statistics.inference import Difference, Estimate, Interval

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.matching import box_iou
+from agropest.statistics.detections.matching import box_iou
 
 RIGHT, CONFUSED, MISPLACED, DUPLICATE, FALSE, IGNORED = range(6)
 FOUND_IOU, SEEN_IOU = 0.5, 0.1

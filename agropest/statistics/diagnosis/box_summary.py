@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 
 CONFIDENT = 0.8
 HISTOGRAM_BINS = 10

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agropest.statistics.matching import ALL, IGNORED, TRUE, Matches
+from agropest.statistics.detections.matching import ALL, IGNORED, TRUE, Matches
 
 BINS = 10
 

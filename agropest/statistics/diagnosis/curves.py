@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.boxes import lowest_score
-from agropest.statistics.matching import ALL, IGNORED, IOU_THRESHOLDS, TRUE, Matches
-from agropest.statistics.weighted import RECALL_POINTS, class_precisions
+from agropest.statistics.accuracy.weighted import RECALL_POINTS, class_precisions
+from agropest.statistics.detections.boxes import lowest_score
+from agropest.statistics.detections.matching import ALL, IGNORED, IOU_THRESHOLDS, TRUE, Matches
 
 Array = npt.NDArray[np.float64]
 

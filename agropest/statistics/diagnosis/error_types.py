@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 
 ERROR_TYPES = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
 

@@ -65,7 +65,7 @@ def population(subject: Subject) -> Iterator[str]:
             "judged before it has trained at its own learning rates"
         )
     if rule.quantile_fraction == 0:
-        yield "search.quantile_fraction is 0: nobody goes on from another, unless one fails"
+        yield "search.quantile_fraction is 0: nobody continues from another, unless one fails"
 
 
 def early_stopping(subject: Subject) -> Iterator[str]:

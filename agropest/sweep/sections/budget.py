@@ -1,4 +1,4 @@
-"""``budget:``: what one launch may spend; what it leaves out, the next launch goes on with.
+"""``budget:``: what one launch may spend; what it leaves out, the next launch continues with.
 
 budget: {max_trials: 8, max_hours: 6, max_iterations: 100000}
 """
@@ -15,7 +15,7 @@ class Budget:
     """Limits of one launch; 0 is no limit.
 
     Attributes:
-        max_trials: trials that this launch starts or goes on with.
+        max_trials: trials that this launch starts or continues with.
         max_hours: wall time, from the start of the first trial.
         max_iterations: trained by this launch, over all trials, as counted at their evaluations.
     """

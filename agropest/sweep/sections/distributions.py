@@ -61,7 +61,7 @@ class Distribution:
         return self.kind in NUMERIC and NUMERIC[self.kind][1]
 
     @property
-    def is_whole(self) -> bool:
+    def is_intact(self) -> bool:
         """Whether whole numbers are drawn."""
         return self.kind in NUMERIC and NUMERIC[self.kind][2]
 
@@ -80,7 +80,7 @@ class Distribution:
         """The largest number that may be drawn."""
         if self.is_normal:
             return math.inf
-        return float(self.arguments[1] - (self.is_whole and self.step is None))
+        return float(self.arguments[1] - (self.is_intact and self.step is None))
 
     def draw(self, rng: np.random.Generator) -> Any:
         """Returns one value."""
@@ -89,7 +89,7 @@ class Distribution:
         if self.is_normal:
             return self.rounded(rng.normal(self.arguments[0], self.arguments[1]))
         low, high = float(self.arguments[0]), float(self.highest)
-        reach = 0.5 if self.is_whole and self.step is None else 0.0  # so that the ends are as likely as the rest
+        reach = 0.5 if self.is_intact and self.step is None else 0.0  # so that the ends are as likely as the rest
         if self.is_log:
             number = math.exp(rng.uniform(math.log(low), math.log(high + 2 * reach)))
             return self.rounded(math.floor(number) if reach else number)
@@ -100,10 +100,10 @@ class Distribution:
         low, high = (-math.inf if self.is_normal else self.arguments[0]), self.highest
         if self.step is not None:
             number = round(number / self.step) * self.step
-        elif self.is_whole:
+        elif self.is_intact:
             number = round(number)
         number = min(max(number, low), high)
-        return round(number) if self.is_whole else float(f"{number:.{SIGNIFICANT_DIGITS}g}")
+        return round(number) if self.is_intact else float(f"{number:.{SIGNIFICANT_DIGITS}g}")
 
     def holds(self, value: Any) -> bool:
         """Returns whether ``value`` could have been drawn, digits and steps aside."""
@@ -166,7 +166,7 @@ def _read(section: Section, key: str, value: Any) -> Distribution | None:
         except ValueError as error:
             section.fault(f"{key}.{kind}", str(error), end, f"Detectron2's default is {default_config()[key]!r}")
             return None
-    if not law.is_whole and kind != CHOICE and isinstance(default_config()[key], int):
+    if not law.is_intact and kind != CHOICE and isinstance(default_config()[key], int):
         section.fault(key, f"expected whole numbers, which {kind} does not give", arguments, "use randint")
         return None
     return Distribution(kind, tuple(values)) if kind == CHOICE else law

@@ -1,8 +1,8 @@
-"""Population-based training (Jaderberg et al. 2017, section 3) as pure functions: who goes on from whom, with what.
+"""Population-based training (Jaderberg et al. 2017, section 3) as pure functions: who continues from whom, with what.
 
-A generation trains ``interval_iters`` iterations of the schedule. After it the members of the worst quantile each go on
-from a random one of the best quantile (exploit, by truncation selection) with settings drawn anew or perturbed
-(explore); the others go on from themselves. What a trial has come from is in its value (``TrialSpec.legs``).
+A generation trains ``interval_iters`` iterations of the schedule. After it the members of the worst quantile each
+continue from a random one of the best quantile (exploit, by truncation selection) with settings drawn anew or perturbed
+(explore); the others continue from themselves. What a trial has come from is in its value (``TrialSpec.legs``).
 
 The rules are those of Ray Tune's ``PopulationBasedTraining`` (``ray/tune/schedulers/pbt.py``, ``_quantiles`` and
 ``_explore``), with two differences: a perturbed number stays within its distribution's ends and has its step or digits,
@@ -37,7 +37,7 @@ class Member:
         label: the same in every generation.
         settings: Detectron2 keys with the values of this generation.
         legs: what its weights were trained with before.
-        parent: label of the member of the generation before that it goes on from; empty in the first.
+        parent: label of the member of the generation before that it continues from; empty in the first.
     """
 
     label: str
@@ -97,7 +97,7 @@ def next_generation(
 def quantiles(
     members: Sequence[Member], values: Mapping[str, float | None], fraction: float
 ) -> tuple[list[Member], list[Member]]:
-    """Returns who goes on from another, and from whom: the worst and the best share of the members, rounded up.
+    """Returns who continues from another, and from whom: the worst and the best share of the members, rounded up.
 
     As in Tune at most half of them each. Members that failed are among the worst, however many they are.
     """
@@ -122,7 +122,7 @@ def perturbed(law: Distribution, value: Any, resample_probability: float, rng: n
 def _explored(
     rule: SearchRule, settings: Settings, taken: Collection[Settings], words: Sequence[int]
 ) -> Settings | None:
-    """Returns new settings that nobody has who goes on from the same member, or None where none are found."""
+    """Returns new settings that nobody has who continues from the same member, or None where none are found."""
     for attempt in range(TRIES):
         new = {
             key: perturbed(law, settings[key], rule.resample_probability, generator((*words, attempt), key))

@@ -72,7 +72,7 @@ class SearchRule:
         at_once: variants that Optuna suggests in one round; the next begins when all of them have ended.
         population: members of a generation (``pbt``, as all below).
         interval_iters: iterations of a generation.
-        quantile_fraction: share of the members that goes on from one of the best as many.
+        quantile_fraction: share of the members that continues from one of the best as many.
         resample_probability: chance that a value is drawn anew instead of perturbed.
     """
 

@@ -26,10 +26,10 @@ class StopRule:
         method: one of ``STOP_METHODS``; ``none`` runs every trial to its end.
         grace_period_iters: no trial is stopped before this iteration; 0: ``race`` waits for the end of the warm-up and
             a tenth of the schedule, ``asha`` and ``median`` for a quarter of the longest; ``hyperband`` has its rungs.
-        reduction_factor: of ``asha`` and ``hyperband``: 1/this of the trials goes on at a rung.
+        reduction_factor: of ``asha`` and ``hyperband``: 1/this of the trials continues at a rung.
         level: of ``race``: the highest chance that a trial is ever stopped although none is better.
         allowance: of ``race``: how much more, as a share of the leader's metric, a trial may still gain on it from
-            learning-rate decay that is to come; see ``agropest.statistics.racing``.
+            learning-rate decay that is to come; see ``agropest.statistics.race.racing``.
         equal_allowance: the same between trials whose schedule, augmentation and backbone are equal.
         indifference: of ``race``: a difference of the metric, in percent points, that does not matter. Above 0, a trial
             that is behind is also stopped once it cannot be ahead by more than this.

@@ -29,7 +29,7 @@ class Stage:
 
     Attributes:
         name: 16 hex digits of what is trained; it is the same for whoever trains it.
-        start: the iteration it goes on from.
+        start: the iteration it continues from.
         end: the iteration it ends at.
         trials: signatures of the trials whose training it is a part of, the first one's first.
     """
@@ -52,7 +52,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageTree:
-    """The stages of some trials, each after the one that it goes on from."""
+    """The stages of some trials, each after the one that it continues from."""
 
     stages: tuple[Stage, ...]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError
-from agropest.store.checksummed import sealed, unsealed
+from agropest.store.checksummed import checksummed, unsealed
 from agropest.sweep.lint.subject import MOST_BUILT
 from agropest.sweep.trial import TRAINING_VERSION, TrialSpec
 
@@ -60,5 +60,5 @@ def idle_overrides(
         logging.disable(disabled)
     if effects.faults:
         raise SweepFileError(*(f"{file}: {text}" for text in effects.faults))
-    files.write_json(path, sealed({"idle": effects.idle}))
+    files.write_json(path, checksummed({"idle": effects.idle}))
     return effects.idle

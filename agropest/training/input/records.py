@@ -11,7 +11,7 @@ from detectron2.structures import BoxMode
 
 from agropest import files
 from agropest.data.annotations import require_as_converted
-from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.detections.boxes import GroundTruth
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,9 @@ class NoteLoss(_NotStored, tune.Callback):
 
 
 class Forgiving(_NotStored, tune.Callback):
-    """Passes on what Tune calls until that fails once, each evaluation once; the sweep goes on without it.
+    """Passes on what Tune calls until that fails once, each evaluation once; the sweep continues without it.
 
-    A tracker's server that does not answer would otherwise end the sweep. A trial that goes on, after an interruption
+    A tracker's server that does not answer would otherwise end the sweep. A trial that continues, after an interruption
     or when it has made way for another, tells Tune again what it has stored; a tracker would draw that twice.
 
     Args:

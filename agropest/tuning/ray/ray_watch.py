@@ -20,7 +20,7 @@ PERIOD_S = 1.0
 GRACE_S = 4.0
 # A cluster whose address refuses for so long has gone; a GCS that is started again is back sooner.
 REFUSED_S = 15.0
-FIX = "the machine may have run out of memory; launch again: it goes on from what is stored"
+FIX = "the machine may have run out of memory; launch again: it continues from what is stored"
 # HTTP/2's connection preface, and an empty SETTINGS frame; a gRPC server answers with SETTINGS of its own at once.
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 
@@ -106,7 +106,7 @@ def _watch(address: str, on_gone: Callable[[str], None], ended: threading.Event)
             continue
         refused_s = refused_s + PERIOD_S if _refuses(address) else 0.0
         if refused_s >= REFUSED_S:
-            fix = "start it again, and launch again: it goes on from what is stored"
+            fix = "start it again, and launch again: it continues from what is stored"
             on_gone(fault("Ray", "expected the cluster to stay", f"nothing listens at {address} any more", fix))
             return
 

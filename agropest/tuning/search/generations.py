@@ -1,10 +1,10 @@
 """``search: {method: pbt}``: the generations of a population, each suggested when the one before has ended.
 
 A generation is written to ``results/<sweep>/search.json`` before its trials start, with the values that it was decided
-by: a launch that goes on reads it and trains what is missing. Who goes on from whom is a function of the seed and the
-stored evaluations (``agropest.sweep.sections.population``), so without that file the same is decided again. A member
-is an ordinary trial whose value holds its legs. Only the newest generation is in the sweep: what is ranked in the end
-has trained the whole schedule.
+by: a launch that continues reads it and trains what is missing. Who continues from whom is a function of the seed and
+the stored evaluations (``agropest.sweep.sections.population``), so without that file the same is decided again. A
+member is an ordinary trial whose value holds its legs. Only the newest generation is in the sweep: what is ranked in
+the end has trained the whole schedule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from agropest.errors import SweepFileError, fault
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.checksummed import copy_of, read_either, write_twice
 from agropest.store.store import Store
 from agropest.sweep.sections.population import Member, first_generation, next_generation
@@ -81,14 +81,14 @@ class Population:
         return len(self.generations) == self.num_generations
 
     def in_words(self) -> str:
-        """Returns which generation it is, who goes on from another, and what is still to come."""
+        """Returns which generation it is, who continues from another, and what is still to come."""
         number, newest = len(self.generations), self.generations[-1]
         text = f"pbt: generation {number} of {self.num_generations}, {len(newest.members)} members"
         text += f", to iteration {newest.end} of {self.schedule_iters}"
         for member in newest.members:
             if member.parent not in ("", member.label):
                 changed = ", ".join(f"{key} {value}" for key, value in member.settings.items())
-                text += f"; {member.label} goes on from {member.parent} with {changed}"
+                text += f"; {member.label} continues from {member.parent} with {changed}"
         left = self.num_generations - number
         return text + (f"; {left} more {'is' if left == 1 else 'are'} decided by what comes out" if left else "")
 

@@ -15,7 +15,7 @@ from statistics import fmean
 from agropest.analysis.open_questions import questions, seed_counts
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.data.dataset import Dataset
-from agropest.statistics.boxes import GroundTruth
+from agropest.statistics.detections.boxes import GroundTruth
 from agropest.statistics.seed_policy import next_seeds
 from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec

@@ -1,11 +1,11 @@
 """``search: {method: optuna}``: variants suggested in rounds, each from what the rounds before came to.
 
 A round is suggested by Optuna's tree-structured Parzen estimator (Bergstra et al., NIPS 2011) when every trial of the
-rounds before has ended, and written to ``results/<sweep>/search.json`` before its trials start. So a launch that goes
-on reads what was suggested and trains what is missing. Without that file the same seed and the same results give the
-same suggestions: the sampler is made anew for every round, seeded with the search's seed and the round's number. (But
-where trials of the search are stored, they would then be told as known before it. So the file has a copy, and damage to
-both is an error.)
+rounds before has ended, and written to ``results/<sweep>/search.json`` before its trials start. So a launch that
+continues reads what was suggested and trains what is missing. Without that file the same seed and the same results
+give the same suggestions: the sampler is made anew for every round, seeded with the search's seed and the round's
+number. (But where trials of the search are stored, they would then be told as known before it. So the file has a copy,
+and damage to both is an error.)
 
 What the store holds when the search begins is told, too: trials of any sweep on the same data that differ from this
 sweep's plain config in keys of the space alone.
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from agropest.errors import EnvironmentFault, StoreError, fault
-from agropest.statistics.metric import metric_value
-from agropest.store.checksummed import copy_of, read_either, read_sealed, write_twice
+from agropest.statistics.accuracy.metric import metric_value
+from agropest.store.checksummed import copy_of, read_checksummed, read_either, write_twice
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import TrialState
 from agropest.store.store import Store
@@ -140,7 +140,7 @@ class Suggestions:
         space = self.spec.search.space
         found: dict[str, tuple[Point, list[TrialFolder]]] = {}
         for path in sorted(self.store.trials.iterdir()):
-            content = read_sealed(path / "trial.json") or {}
+            content = read_checksummed(path / "trial.json") or {}
             config = content.get("config", {})
             point = {key: config.get(key) for key in space}
             # What a member of a population came to, its config alone does not tell.
@@ -208,7 +208,7 @@ def _optuna_distribution(optuna: Any, law: Distribution) -> Any:
     kinds = optuna.distributions
     if law.kind == CHOICE:
         return kinds.CategoricalDistribution(range(len(law.arguments)))
-    if law.is_whole:
+    if law.is_intact:
         return kinds.IntDistribution(int(law.arguments[0]), int(law.highest), log=law.is_log)
     return kinds.FloatDistribution(float(law.arguments[0]), law.highest, log=law.is_log)
 
@@ -221,7 +221,7 @@ def _to_optuna(law: Distribution, value: Any) -> Any:
     if law.kind == CHOICE:
         return law.arguments.index(value)
     within = min(max(value, law.arguments[0]), law.highest)  # rounding may have left it by a digit
-    return round(within) if law.is_whole else float(within)
+    return round(within) if law.is_intact else float(within)
 
 
 def _optuna_trial(optuna: Any, one: Observation, space: Mapping[str, Distribution], laws: Mapping[str, Any]) -> Any:

@@ -2,8 +2,8 @@
 
 Whoever is ahead makes way for whoever waits and is behind, so that the variants are compared at equal iterations as
 early as possible; where nobody waits, nobody is held up. The decision itself is a pure function of the stored
-evaluations (``agropest.statistics.racing``): after the driver was killed, the next launch reads the store and is where
-it was.
+evaluations (``agropest.statistics.race.racing``): after the driver was killed, the next launch reads the store and is
+where it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from agropest.statistics.entrant import Stop
+from agropest.statistics.race.entrant import Stop
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.stopping.stopping_state import StoppingState
 from agropest.tuning.workers.trainable import ITERATION
@@ -32,7 +32,7 @@ class Lockstep(TrialScheduler):
         super().__init__()
         self.trials = {trial.name: trial for trial in trials}
         self.stopping = stopping
-        # A trial that goes on tells its stored evaluations once more: it does not make way for the same one again.
+        # A trial that continues tells its stored evaluations once more: it does not make way for the same one again.
         self._told = {name: stopping.reached(name) for name in self.trials}
         self._ended: set[str] = set()
 

@@ -2,7 +2,8 @@
 
     results/<sweep>/race_noise.json    and a copy beside it
 
-Kept, because other sweeps of the store go on meanwhile: after the driver was killed, the race must go on as it began.
+Kept, because other sweeps of the store continue meanwhile: after the driver was killed, the race must continue as it
+began.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from agropest.statistics.entrant import Sample
-from agropest.statistics.training_noise import NoiseVariance, assumed_seed_noise, seen_over_seeds
-from agropest.store.borrowed_seeds import borrowed_trials
+from agropest.statistics.race.entrant import Sample
+from agropest.statistics.race.training_noise import NoiseVariance, assumed_seed_noise, seen_over_seeds
 from agropest.store.checksummed import read_either, write_twice
-from agropest.store.stored_samples import StoredSamples
+from agropest.store.seeds.borrowed_seeds import borrowed_trials
+from agropest.store.seeds.stored_samples import StoredSamples
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 

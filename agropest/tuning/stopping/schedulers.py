@@ -60,8 +60,8 @@ def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters
 def ask(scheduler: TrialScheduler, controller: Any, trial: Any, result: dict[str, Any]) -> str:
     """Tells a scheduler a result and returns its decision, so that it can be told more of a trial that it would stop.
 
-    The median rule refuses to hear of a trial again that it has stopped; here the trial may go on nevertheless: it is
-    the baseline, or another sweep wanted its end.
+    The median rule refuses to hear of a trial again that it has stopped; here the trial may continue nevertheless: it
+    is the baseline, or another sweep wanted its end.
     """
     decision: str = scheduler.on_trial_result(controller, trial, result)
     getattr(scheduler, "_stopped_trials", set()).discard(trial)
@@ -75,7 +75,7 @@ class Past:
     Attributes:
         trial: its name.
         result: as it was told to Tune.
-        is_last: the trial was not seen to go on after it.
+        is_last: the trial was not seen to continue after it.
         ends: it was told when the trial had finished.
     """
 
@@ -152,7 +152,7 @@ class Recorded(TrialScheduler):
     def remember(self, history: Sequence[Past]) -> None:
         """Tells the inner scheduler what earlier launches evaluated, and records the stops that they did not live to.
 
-        Whatever is decided of an evaluation after which the trial went on is not carried out: it has been decided.
+        Whatever is decided of an evaluation after which the trial continued is not carried out: it has been decided.
         """
         for past in history:
             known = self._known_as(past.trial)
@@ -196,7 +196,7 @@ class Recorded(TrialScheduler):
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Returns the inner scheduler's decision on what is new, and CONTINUE on what it was told before."""
         known = self._known_as(trial.config["trial"])
-        # A trial that goes on tells again what it has stored; one that fails early ends with nothing to tell.
+        # A trial that continues tells again what it has stored; one that fails early ends with nothing to tell.
         if result.get(ITERATION, 0) <= known.seen:
             return TrialScheduler.CONTINUE
         known.seen = result[ITERATION]

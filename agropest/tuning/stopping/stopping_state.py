@@ -9,15 +9,15 @@ from functools import cached_property
 
 from agropest.data.dataset import Dataset
 from agropest.planning.early_stopping import why_nothing_stops
-from agropest.statistics.boxes import GroundTruth
-from agropest.statistics.entrant import Entrant, Sample, Stop
-from agropest.statistics.halving import halving
-from agropest.statistics.matching import Targets, read_targets
-from agropest.statistics.racing import Known, RaceRule, race
-from agropest.statistics.training_noise import NoiseVariance
+from agropest.statistics.detections.boxes import GroundTruth
+from agropest.statistics.detections.matching import Targets, read_targets
+from agropest.statistics.race.entrant import Entrant, Sample, Stop
+from agropest.statistics.race.halving import halving
+from agropest.statistics.race.racing import Known, RaceRule, race
+from agropest.statistics.race.training_noise import NoiseVariance
 from agropest.store.records import OUT_OF_MEMORY, TrialState
+from agropest.store.seeds.stored_samples import StoredSamples
 from agropest.store.store import Store
-from agropest.store.stored_samples import StoredSamples
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.learning_rate import curve_key, decay_to_come, start_key
 from agropest.sweep.sections.stop_rule import HYPERBAND, RACE, StopRule

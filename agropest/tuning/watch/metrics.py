@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from agropest.analysis.progress import Standing, best_standing, count_by_status, time_left_s
+from agropest.analysis.progress import TrialProgress, best_progress, count_by_status, time_left_s
 from agropest.store.records import TrialState
 
 # Ray's agent forgets what was not set for two of its reports, 10 s apart.
@@ -46,12 +46,12 @@ class SweepMetrics:
         for gauge in self._gauges.values():
             gauge.set_default_tags({"sweep": sweep})
 
-    def publish(self, standings: Sequence[Standing]) -> None:
+    def publish(self, standings: Sequence[TrialProgress]) -> None:
         """Sets every gauge to what is known now; what is not known keeps no value."""
         counts = count_by_status(standings)
         for status in TrialState:
             self._set("agropest_trials", counts[status], status=status)
-        best = best_standing(standings)
+        best = best_progress(standings)
         self._set("agropest_best", best.best if best else None, metric=self._metric)
         self._set("agropest_time_left_s", time_left_s(standings))
         if time.monotonic() - self._all_set_at > FORGOTTEN_AFTER_S / 4:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agropest.analysis.progress import Standing, Standings, best_standing, count_by_status, time_left_s
+from agropest.analysis.progress import SweepProgress, TrialProgress, best_progress, count_by_status, time_left_s
 from agropest.durations import duration
 from agropest.store.records import TrialState
 from agropest.store.store import Store
@@ -19,7 +19,7 @@ from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
 
 REFRESH_S = 1.0
-# A log file hears at least this often that the sweep goes on.
+# A log file hears at least this often that the sweep continues.
 SUMMARY_S = 300.0
 STYLES = {
     TrialState.RUNNING: "cyan",
@@ -55,8 +55,8 @@ class Progress:
     ) -> None:
         self.spec = spec
         self.console = console or Console()
-        self.standings: list[Standing] = []
-        self._reader = Standings(trials, store, spec.metric, spec.baseline)
+        self.standings: list[TrialProgress] = []
+        self._reader = SweepProgress(trials, store, spec.metric, spec.baseline)
         live = self.console.is_terminal and not self.console.is_dumb_terminal
         self._live = (
             Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
@@ -137,7 +137,7 @@ class Progress:
         return f"{self.spec.name}: {states + '; ' if states else ''}{duration(self._elapsed_s())} so far{ahead}"
 
     def _best(self) -> list[Text]:
-        best = best_standing(self.standings)
+        best = best_progress(self.standings)
         if best is None:
             return []
         return [Text(f"best so far: {best.trial.name}, val {self.spec.metric} {best.best:.1f}")]
@@ -155,7 +155,7 @@ class Progress:
             table.add_row(f"and {len(self.standings) - len(shown)} more", style="dim")
         return table
 
-    def _cells(self, one: Standing) -> list[str | Text]:
+    def _cells(self, one: TrialProgress) -> list[str | Text]:
         return [
             one.trial.name,
             Text(WORDS.get(one.status, one.status), STYLES.get(one.status, "")),
@@ -179,7 +179,7 @@ class Progress:
             self._last_summary = time.monotonic()
             self._line(self._title())
 
-    def _words(self, one: Standing) -> list[str]:
+    def _words(self, one: TrialProgress) -> list[str]:
         words = [WORDS.get(one.status, one.status)]
         if one.value is not None:
             change = f" ({one.change:+.1f} vs baseline)" if one.change is not None else ""
@@ -200,12 +200,12 @@ class Progress:
         return time.monotonic() - self._started
 
 
-def most_telling(standings: Sequence[Standing], room: int) -> list[Standing]:
+def most_telling(standings: Sequence[TrialProgress], room: int) -> list[TrialProgress]:
     """Returns at most ``room`` trials in the sweep's order: those that run, then the best that ended, then the next."""
     if len(standings) <= room:
         return list(standings)
 
-    def place(one: Standing) -> tuple[int, float]:
+    def place(one: TrialProgress) -> tuple[int, float]:
         if one.is_running:
             return 0, 0.0
         return (1, -(one.best if one.best is not None else -1.0)) if one.status.has_ended else (2, 0.0)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from agropest.analysis.progress import Standing
+from agropest.analysis.progress import TrialProgress
 from agropest.store.records import TrialState
 from agropest.tuning.watch.progress import Progress
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 # Of the driver's time goes into one kind of file: the page of a thousand trials takes a second to write.
 MOST_OF_THE_TIME = 0.05
 
-Onlooker = Callable[[Sequence[Standing]], None]
+Onlooker = Callable[[Sequence[TrialProgress]], None]
 
 
 class Watch:
@@ -66,7 +66,7 @@ class Rewritten:
     def __str__(self) -> str:
         return self._what
 
-    def __call__(self, standings: Sequence[Standing]) -> None:
+    def __call__(self, standings: Sequence[TrialProgress]) -> None:
         """Starts a writing when one is due.
 
         Raises:

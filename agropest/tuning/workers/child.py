@@ -6,7 +6,7 @@ over a pipe:
 
     child -> actor   ("evaluation", record)     waits for the answer
                      ("end", status, reason, error number of the operating system or 0)
-    actor -> child   "go on"                    the answer to an evaluation
+    actor -> child   "continue"                    the answer to an evaluation
                      "interrupt"                at any time: save a checkpoint and end
 
 The pipe's end is a command, too: an actor that was killed leaves a child that saves a checkpoint and ends.
@@ -43,7 +43,7 @@ from agropest.tuning.workers.warm_server import warm_server, without_server
 if TYPE_CHECKING:
     from agropest.training.run_context import Setting
 
-GO_ON, INTERRUPT = "go on", "interrupt"
+GO_ON, INTERRUPT = "continue", "interrupt"
 LOST = "lost claim"
 # An interrupted child has this long to save its checkpoint; after that it ends without one.
 INTERRUPT_LIMIT_S = 60.0
@@ -157,7 +157,7 @@ def _main(job: Job, connection: Connection) -> None:
 
 
 def _failure(error: Exception) -> tuple[TrialState, str]:
-    """Returns status and reason: what the machine did to a trial can be gone on with, what it did itself cannot."""
+    """Returns status and reason: what the machine did to a trial can be continued with, what it did itself cannot."""
     if isinstance(error, ChangedInput):
         return TrialState.INTERRUPTED, str(error)
     reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

@@ -33,7 +33,7 @@ def raise_shares(trials: Sequence[TrialSpec], store: Store) -> list[str]:
             continue
         if 0 < share < 1:
             larger = min(1.0, share * GROWTH)
-            note = f"out of memory with {share:g} of a GPU at iteration {status.iteration}; went on with {larger:g}"
+            note = f"out of memory with {share:g} of a GPU at iteration {status.iteration}; continued with {larger:g}"
             status = replace(status, reason="", gpu_share=larger, notes=(*status.notes, note))
             again.append(trial.name)
         else:

@@ -17,7 +17,7 @@ from agropest.errors import EnvironmentFault, fault
 from agropest.machine import Machine, this_machine
 from agropest.planning import packing
 from agropest.planning.measurement import Measurement, work_key
-from agropest.planning.measurement_cache import ProbeShelf
+from agropest.planning.measurement_cache import MeasurementCache
 from agropest.store.store import Store
 from agropest.sweep.sections.resources import Resources
 from agropest.sweep.trial import TrialSpec
@@ -51,7 +51,7 @@ class Sizing:
     remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._shelf = ProbeShelf(self.store)
+        self._shelf = MeasurementCache(self.store)
 
     def resolve(self, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
         """Returns the trials with numbers for every ``auto``, in the same order.

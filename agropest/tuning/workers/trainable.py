@@ -1,7 +1,7 @@
 """What Ray Tune runs: a thin relay between Tune and the trial's own process.
 
 Ray is the engine, the store is the truth: an evaluation is in the store before it is reported here, and everything a
-trial needs to go on is there. What earlier launches stored, the scheduler knows already
+trial needs to continue is there. What earlier launches stored, the scheduler knows already
 (``agropest.tuning.stopping.schedulers``).
 """
 
@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from agropest.errors import EXIT_CHANGED_INPUT, EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
-from agropest.statistics.metric import metric_value
+from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
 from agropest.store.shared_work import TAKEN_FROM
@@ -38,8 +38,8 @@ CHANGED_INPUT = errno.ESTALE  # of agropest.errors.ChangedInput
 # Seconds a child gets after an interrupt to leave by itself; Ray itself gives a stopped trial 2 s here.
 LEAVE_S = 1.5
 # Tune takes an actor that is free for the next trial, also where that trial's own is about to be there, which it then
-# ends. Trials that take a tenth of a second would go on with one actor, while another is started all the time: so none
-# is free before all that were asked for at the same time are there.
+# ends. Trials that take a tenth of a second would continue with one actor, while another is started all the time: so
+# none is free before all that were asked for at the same time are there.
 SETTLED_S = 3.0
 _loaded_at = time.monotonic()
 # Before the second attempt at what the machine did not let it do; doubles with every further one, up to the limit.
@@ -158,7 +158,7 @@ class _End:
 
 
 def _no_room(folder: TrialFolder, reason: str) -> str:
-    fix = "make room there, and launch again: it goes on from what is stored"
+    fix = "make room there, and launch again: it continues from what is stored"
     return fault(str(folder.path), "expected to be able to write the trial's results", reason, fix)
 
 

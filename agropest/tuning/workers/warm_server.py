@@ -32,7 +32,7 @@ class WarmServer(forkserver.ForkServer):
     """A fork server of this process: Python's own, apart from the one that other code of this process may use."""
 
     def start(self) -> str:
-        """Starts it and returns its address; it loads what it preloads while this process goes on."""
+        """Starts it and returns its address; it loads what it preloads while this process continues."""
         self.ensure_running()
         return str(self._forkserver_address)  # type: ignore[attr-defined]
 
@@ -44,7 +44,7 @@ class WarmServer(forkserver.ForkServer):
             super().ensure_running()
 
     def stop(self) -> None:
-        """Ends it, also where it is still loading; the processes that came from it go on."""
+        """Ends it, also where it is still loading; the processes that came from it continue."""
         with contextlib.suppress(OSError):  # it was killed
             os.kill(self._forkserver_pid, signal.SIGTERM)  # type: ignore[attr-defined]
         with contextlib.suppress(OSError):

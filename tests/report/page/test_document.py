@@ -123,7 +123,7 @@ def test_while_it_runs_it_loads_itself_again_and_reads_no_boxes(
     def refuse(*_: object) -> None:
         raise AssertionError("read boxes")
 
-    monkeypatch.setattr("agropest.statistics.boxes.Boxes.load", refuse)
+    monkeypatch.setattr("agropest.statistics.detections.boxes.Boxes.load", refuse)
     record, store = read_sweep_record(sweep), Store(sweep.parent)
     page = write_page(record, store, running=True, refresh_s=7, folder=tmp_path).read_text(encoding="utf-8")
     check(page)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from agropest.report.tables.markdown import plain
+from agropest.report.markdown import plain
 from agropest.store.records import TrialState
 from agropest.store.trial_folder import TrialFolder
 
@@ -50,7 +50,7 @@ def test_faults_of_the_machine_are_survived_and_a_loss_that_is_not_finite_is_not
 
     status = folders["memory"].status()
     assert (status.status, status.gpu_share) == (TrialState.FINISHED, 0.8)
-    assert [note.split("; ")[1] for note in status.notes] == ["went on with 0.4", "went on with 0.8"]
+    assert [note.split("; ")[1] for note in status.notes] == ["continued with 0.4", "continued with 0.8"]
     assert "memory/s1 ran out of GPU memory: again with 0.4 of a card" in result.stdout
 
     status = folders["diverges"].status()
@@ -67,7 +67,7 @@ def test_faults_of_the_machine_are_survived_and_a_loss_that_is_not_finite_is_not
 def test_a_disk_that_stays_full_ends_the_launch_and_costs_no_trial(
     tiny_sweep: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """No file of the trial can be written; when there is room again, the same command goes on."""
+    """No file of the trial can be written; when there is room again, the same command continues."""
     text = tiny_sweep.read_text().split("variants:")[0]
     tiny_sweep.write_text(f"{text}retries: 1\nsilence: [no-effect]\nvariants:\n  no-room: {{}}\n")
     words = (tiny_sweep, "--results", "r", "--no-dashboard", "--set", "seeds=[1]")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agropest.statistics.average_precision import evaluate
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.accuracy.average_precision import evaluate
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.matching import match, read_targets
 from agropest.statistics.diagnosis.box_summary import summarize_boxes
 from agropest.statistics.diagnosis.calibration import calibration
 from agropest.statistics.diagnosis.confusion import confusion_matrix
 from agropest.statistics.diagnosis.curves import ap_by_threshold, class_precision_recall, precision_recall
 from agropest.statistics.diagnosis.error_types import ERROR_TYPES, error_types
-from agropest.statistics.matching import match, read_targets
 
 ANT, BEE, NONE = 1, 2, 3
 

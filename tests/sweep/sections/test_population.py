@@ -1,4 +1,4 @@
-"""Who goes on from whom: the rules of population-based training, worked by hand where they can be."""
+"""Who continues from whom: the rules of population-based training, worked by hand where they can be."""
 
 from __future__ import annotations
 

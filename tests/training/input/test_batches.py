@@ -98,7 +98,7 @@ def test_0_1_and_4_workers_give_identical_batches(records: list[dict[str, Any]],
     assert len({str(batch) for batch in expected}) == 14
     for num_workers in (1, 4):
         assert taken(BatchStream(records, cfg, 3), 0, 14, num_workers) == expected
-    assert taken(BatchStream(records, cfg, 3), 9, 5, 0) == expected[9:]  # going on
+    assert taken(BatchStream(records, cfg, 3), 9, 5, 0) == expected[9:]  # continuing
     assert taken(BatchStream(records, cfg, 3), 9, 5, 1) == expected[9:]
     assert content(BatchStream(records, cfg, 3).batch(11)) == expected[11]  # alone
     assert taken(BatchStream(records, cfg, 4), 0, 14, 0) != expected  # another seed

@@ -75,7 +75,7 @@ def test_generations_follow_each_other_and_a_new_launch_reads_them(tmp_path: Pat
     again = Population(load(tmp_path), expand, store)
     assert again.sweep().variants == search.sweep().variants
     assert "generation 2 of 3, 4 members, to iteration 200 of 300; pbt-00" in again.in_words()
-    assert " goes on from pbt-00" in again.in_words()
+    assert " continues from pbt-00" in again.in_words()
     second = train(again, store, good_near_a_hundredth)
     assert again.next_round()
     assert checkpointed(first, store) == [False] * 8  # whoever came from them has ended
@@ -153,7 +153,7 @@ def test_two_generations_through_a_launch_and_a_second_one_trains_nothing(
     lineage = pd.read_csv(folder / "lineage.csv")
     assert list(lineage["to_iteration"]) == [2, 4, 2, 4]
     parents = lineage[lineage["to_iteration"] == 2]["as"]
-    assert parents.nunique() == 1  # both go on from the better one
+    assert parents.nunique() == 1  # both continue from the better one
     assert lineage[RATE].nunique() == 2
     told = (folder / "lineage.md").read_text()
     for rate in lineage[RATE]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from agropest.errors import EnvironmentFault, StoreError
-from agropest.statistics.boxes import Boxes
+from agropest.statistics.detections.boxes import Boxes
 from agropest.store.checksummed import write_twice
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store

@@ -1,4 +1,4 @@
-"""Race and HyperBand: trials make way for each other, go on from their checkpoints, and are stopped on record."""
+"""Race and HyperBand: trials make way for each other, continue from their checkpoints, and are stopped on record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo.draw import draw_demo_dataset
-from agropest.statistics.boxes import Boxes, GroundTruth
+from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.store.completeness import is_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
@@ -76,7 +76,7 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
 
     every = tiny_sweep.with_name("every.yaml")
     every.write_text(tiny_sweep.read_text().split("stop:")[0] + "stop: none\n")
-    assert "stopped early in other sweeps, go on here: " in launch(every)
+    assert "stopped early in other sweeps, continue here: " in launch(every)
     rows = pd.read_csv(tmp_path / "r" / "every" / "ranking.csv")
     assert list(rows["status"]) == ["finished"] * 4
     assert main(words(tiny_sweep)) == 0
@@ -197,7 +197,7 @@ def test_who_is_ahead_makes_way_and_who_is_out_never_runs_again(hundred: Dataset
     scheduler.on_trial_complete(controller, second, {})
     assert scheduler.choose_trial_to_run(controller) is first
     first.status = "RUNNING"
-    # It goes on: what it had told before is told again, and nobody waits any more.
+    # It continues: what it had told before is told again, and nobody waits any more.
     assert scheduler.on_trial_result(controller, first, {"iteration": 200}) == TrialScheduler.CONTINUE
     evaluate(store, good, hundred, 400, 0.9)
     assert scheduler.on_trial_result(controller, first, {"iteration": 400}) == TrialScheduler.CONTINUE

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from agropest.analysis.progress import Standing
+from agropest.analysis.progress import TrialProgress
 from agropest.store.records import TrialState
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.watch import metrics
 
 
-def standing(label: str, status: str, iteration: int) -> Standing:
+def standing(label: str, status: str, iteration: int) -> TrialProgress:
     trial = TrialSpec(label, 1, {"SOLVER.MAX_ITER": 10, "TEST.EVAL_PERIOD": 5}, data="d")
-    return Standing(trial, status, "", iteration, 2.0, 5, None, 2.0, 0.0, 0.0, None)
+    return TrialProgress(trial, status, "", iteration, 2.0, 5, None, 2.0, 0.0, 0.0, None)
 
 
 def test_what_has_not_changed_is_told_again_before_ray_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:

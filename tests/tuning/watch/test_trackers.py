@@ -60,7 +60,7 @@ def test_a_tracker_that_fails_is_left_out() -> None:
 
 
 def test_an_evaluation_is_told_once_whoever_tells_it_again() -> None:
-    """A trial that goes on tells what is stored; so does one that has made way for another, within a launch."""
+    """A trial that continues tells what is stored; so does one that has made way for another, within a launch."""
     passed: list[tuple[str, int]] = []
 
     class Tracker:

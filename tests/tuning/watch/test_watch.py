@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from agropest import files
-from agropest.analysis.progress import Standing
+from agropest.analysis.progress import TrialProgress
 from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec, load_sweep
@@ -127,7 +127,7 @@ def test_what_cannot_be_written_at_the_end_is_said_and_nothing_else_stops() -> N
 def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
     written: list[int] = []
     page = Rewritten("the page", lambda: written.append(1), period_s=0)
-    standing = Standing(TrialSpec("a", 1, {}, "d"), TrialState.RUNNING, "", 10, 5.0, 10, None, 5.0, 1.0, 0.0, None)
+    standing = TrialProgress(TrialSpec("a", 1, {}, "d"), TrialState.RUNNING, "", 10, 5.0, 10, None, 5.0, 1.0, 0.0, None)
     for standings in ([standing], [standing], []):
         page._next = 0.0  # however long the last writing took
         page(standings)
@@ -139,8 +139,8 @@ def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
 
 
 def test_most_telling_keeps_the_sweeps_order(tmp_path: Path) -> None:
-    def standing(label: str, status: str, best: float | None) -> Standing:
-        return Standing(TrialSpec(label, 1, {}, "d"), status, "", 0, best, None, None, best, 0.0, 0.0, None)
+    def standing(label: str, status: str, best: float | None) -> TrialProgress:
+        return TrialProgress(TrialSpec(label, 1, {}, "d"), status, "", 0, best, None, None, best, 0.0, 0.0, None)
 
     trials = [
         standing("a", TrialState.NEW, None),

@@ -11,8 +11,8 @@ from agropest.data.dataset import Dataset
 from agropest.errors import EnvironmentFault
 from agropest.machine import Card, Machine
 from agropest.planning.measurement import Measurement, similar_key, work_key
-from agropest.planning.measurement_cache import ProbeShelf
-from agropest.planning.speeds import Paces
+from agropest.planning.measurement_cache import MeasurementCache
+from agropest.planning.speeds import Speeds
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.resources import Resources
@@ -156,7 +156,7 @@ def test_a_real_probe_is_kept_and_leaves_no_trial(tiny_sweep: Path, tiny_dataset
     trials = trials_of(tiny_sweep, tiny_dataset, "resources={cpus: auto}")
     sized = Sizing(store, tiny_dataset.paths, Machine("EPYC", 1), ask=briefly).resolve(trials)
     assert [trial.resources for trial in sized] == [Resources(threads=1)] * 2
-    kept = ProbeShelf(store).read(trials[0], "EPYC, 1 cores")
+    kept = MeasurementCache(store).read(trials[0], "EPYC, 1 cores")
     assert [(m.threads, m.loader_workers, m.concurrent) for m in kept] == [(1, 0, 1)]
     assert not list((tmp_path / "r" / "trials").glob("*/status.json"))
 
@@ -175,12 +175,12 @@ def test_a_forecast_on_a_card_is_that_of_trials_that_share_it(
     store, card = Store(tmp_path / "r"), Simulated({})
     Sizing(store, {}, CARDS, ask=card).measure(trials)
     assert {concurrent for _, concurrent in card.asked} == {4}
-    pace = Paces(store, "simulated").of(trials[0])
+    pace = Speeds(store, "simulated").of(trials[0])
     assert pace is not None
     assert pace.step_s == pytest.approx(0.2)  # 0.1 alone; four share a card that is busy with two
-    ProbeShelf(store).keep(trials[0], Measurement("simulated", 1, 0, 0.1, 0.15, 0.01, 1.0, GIB, 1))
-    ProbeShelf(store).keep(trials[0], Measurement("simulated", 1, 0, 0.4, 0.15, 0.01, 1.0, GIB, 8))
-    assert Paces(store, "simulated").of(trials[0]) == pace
+    MeasurementCache(store).keep(trials[0], Measurement("simulated", 1, 0, 0.1, 0.15, 0.01, 1.0, GIB, 1))
+    MeasurementCache(store).keep(trials[0], Measurement("simulated", 1, 0, 0.4, 0.15, 0.01, 1.0, GIB, 8))
+    assert Speeds(store, "simulated").of(trials[0]) == pace
 
 
 def test_trials_of_a_cluster_are_spread_over_its_nodes(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""COCO annotation files, as exporters write them."""

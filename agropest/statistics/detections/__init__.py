@@ -1,0 +1,1 @@
+"""Boxes, ground truth and how they match: what every number of a detector is computed from."""

@@ -1,0 +1,1 @@
+"""Trainings of other sweeps that say what a seed does."""

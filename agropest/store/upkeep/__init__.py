@@ -1,0 +1,1 @@
+"""What is done to stored trials on purpose: restart, prune, list, settle losses."""
