@@ -28,7 +28,7 @@ class Resources:
         loader_workers: processes that prepare batches, of each training process.
         processes: that train together, each on its part of every batch (Detectron2's DDP); one for each card where
             there are several.
-        lean: whether trials use the modules of ``agropest.modeling.lean`` in place of Detectron2's.
+        lean: whether trials use the modules of ``agropest.modeling.lean`` in place of Detectron2's; None: on the CPU.
         auto: which of ``MEASURABLE`` a probe is to find; their numbers here are what holds until then.
     """
 
@@ -37,8 +37,13 @@ class Resources:
     loader_workers: int = 0
     processes: int = 1
     threads: int = 0
-    lean: bool = True
+    lean: bool | None = None
     auto: tuple[str, ...] = ()
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether trials use the lean modules; bit-equality is tested on the CPU, so a card has to be asked for it."""
+        return self.gpus == 0 if self.lean is None else self.lean
 
     @property
     def num_threads(self) -> int:
@@ -73,7 +78,7 @@ def read_resources(parent: Section, key: str = "resources") -> Resources:
         loader_workers=0 if "loader_workers" in auto else section.integer("loader_workers", 0, high=256),
         processes=section.integer("processes", 0, low=1, high=64) if "processes" in section.content else 1,
         threads=section.integer("threads", 0, high=4096),
-        lean=section.flag("lean", True),
+        lean=None if section.raw("lean") is None else section.flag("lean", True),
         auto=auto,
     )
     section.refuse_unknown()

@@ -199,7 +199,7 @@ class Sizing:
             device="cuda" if on_gpu else "cpu",
             num_threads=resources.num_threads,
             loader_workers=resources.loader_workers,
-            lean=resources.lean,
+            lean=resources.is_lean,
         )
         log = self._shelf.folder / "log.txt"
         try:

@@ -51,3 +51,13 @@ def test_what_is_refused(content: object, pieces: tuple[str, ...]) -> None:
     assert len(faults.splitlines()) == 1
     for piece in pieces:
         assert piece in faults
+
+
+@pytest.mark.parametrize(
+    ("content", "is_lean"),
+    [({}, True), ({"gpus": 0.25}, False), ({"gpus": 1, "lean": True}, True), ({"lean": False}, False)],
+)
+def test_lean_modules_are_the_default_on_the_cpu_alone(content: object, is_lean: bool) -> None:
+    resources, faults = read(content)
+    assert resources.is_lean is is_lean
+    assert faults == ""
