@@ -76,7 +76,7 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
 
     every = tiny_sweep.with_name("every.yaml")
     every.write_text(tiny_sweep.read_text().split("stop:")[0] + "stop: none\n")
-    assert "stopped early in other sweeps, continue here: " in launch(every)
+    assert "stopped early in other sweeps, continued here: " in launch(every)
     rows = pd.read_csv(tmp_path / "r" / "every" / "ranking.csv")
     assert list(rows["status"]) == ["finished"] * 4
     assert main(words(tiny_sweep)) == 0
