@@ -9,6 +9,7 @@ each would show only mid-way, or after the whole training.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -38,6 +39,12 @@ def rehearse(trial: TrialSpec, records: Sequence[Record]) -> None:
         EnvironmentFault: its weights cannot be used.
         ChangedInput: a picture or the weights are not those of the plan.
     """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.meshgrid")  # Detectron2's, on today's torch
+        _rehearse(trial, records)
+
+
+def _rehearse(trial: TrialSpec, records: Sequence[Record]) -> None:
     cfg = _small(detectron2_config(trial, "cpu"))
     with _named("INPUT", "expected settings that make a batch"):
         BatchStream(list(records), cfg, max(trial.seed, 0), cache_bytes=0).batch(0)
