@@ -159,29 +159,36 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
             folder = around.enter_context(private_folder(progress.say))
             around.enter_context(warm_server_for_all())
         ended = functools.partial(_wait_for_checkpoints, work.pending, store, progress)
-        with (
-            connected(launch.ray, progress.say, folder) as dashboard,
-            ended_where_ray_is_gone(launch, progress, shutdown, ended, folder),
-        ):
-            shutdown.listen()
-            if dashboard:
-                progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
-            sizing = sizing_here(launch.dataset, store, progress.say, cluster=bool(launch.ray.cluster))
-            with shutdown.breaking_off():
-                pending = with_kept_shares(work.pending if shutdown else sizing.resolve(work.pending), store)
-            if shutdown:
-                return Outcome(True, False, signal_number=shutdown.signal_number)
-            for remark in sizing.remarks:
-                progress.say(remark)
-            _require_resources(pending)
-            _require_weights(pending)
-            progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
-            watch = Watch(progress, [SweepMetrics(spec.name, spec.metric).publish, *onlookers])
-            session = Session(
-                launch, progress, watch, shutdown, spending, sizing.machine, work.stopping, work.is_repair
-            )
-            with _forecast_beside_actual(session, pending):
-                _run_pending(session, pending)
+        pending: list[TrialSpec] | None = None
+        try:
+            with (
+                connected(launch.ray, progress.say, folder) as dashboard,
+                ended_where_ray_is_gone(launch, progress, shutdown, ended, folder),
+            ):
+                shutdown.listen()
+                if dashboard:
+                    progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
+                sizing = sizing_here(launch.dataset, store, progress.say, cluster=bool(launch.ray.cluster))
+                with shutdown.breaking_off():
+                    pending = with_kept_shares(work.pending if shutdown else sizing.resolve(work.pending), store)
+                if shutdown:
+                    return Outcome(True, False, signal_number=shutdown.signal_number)
+                for remark in sizing.remarks:
+                    progress.say(remark)
+                _require_resources(pending)
+                _require_weights(pending)
+                progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
+                watch = Watch(progress, [SweepMetrics(spec.name, spec.metric).publish, *onlookers])
+                session = Session(
+                    launch, progress, watch, shutdown, spending, sizing.machine, work.stopping, work.is_repair
+                )
+                with _forecast_beside_actual(session, pending):
+                    _run_pending(session, pending)
+        except EnvironmentFault:
+            if pending is not None or not shutdown.interrupted:
+                raise
+            # The signal that ended the launch reached Ray's processes, too, and they did not start.
+            return Outcome(True, False, signal_number=shutdown.signal_number)
         # Ray's actors are gone now, and that is what tells the trials to save a checkpoint.
         if shutdown or spending.ended_launch:
             _wait_for_checkpoints(pending, store, progress)

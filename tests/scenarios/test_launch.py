@@ -89,7 +89,8 @@ def test_a_sweep_of_two_trials_and_a_second_launch_that_trains_nothing(
     sweep, results, printed = whole
     ranking = pd.read_csv(results / "tiny" / "ranking.csv")
     assert list(ranking["rank"]) == [1, 2]
-    assert printed[-1] == f"Look closer: python -m webbrowser -t {(results / 'tiny' / 'index.html').as_uri()}"
+    assert f"Look closer: python -m webbrowser -t {(results / 'tiny' / 'index.html').as_uri()}" in printed
+    assert printed[-1] == "Use it: python -m agropest model r/tiny OUT"
     assert set(ranking["label"]) == {"baseline", "focal"}
     assert list(ranking["status"]) == ["finished", "finished"]
     assert list(ranking["iteration"]) == [8, 8]

@@ -164,7 +164,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
             where = "--address" if options.address else "RAY_ADDRESS"
             _require_reachable(address, where)
             _require_ray(address, where)
-        with _agent_on_any_port() if own else contextlib.nullcontext():
+        with _agent_on_any_port() if own else contextlib.nullcontext(), _sigterm_stays_ours():
             context = ray.init(
                 address="local" if own else address,
                 **started,
@@ -274,6 +274,19 @@ def require_own_ray() -> None:
     """
     if name := dead_process():
         raise EnvironmentFault(gone(name))
+
+
+@contextlib.contextmanager
+def _sigterm_stays_ours() -> Iterator[None]:
+    """Keeps ``ray.init`` from replacing the handler of SIGTERM: its own ends the process at once, with exit code 15."""
+    from ray._private import utils
+
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def test_faults_of_the_machine_are_survived_and_a_loss_that_is_not_finite_is_not
     status = folders["memory"].status()
     assert (status.status, status.gpu_share) == (TrialState.FINISHED, 0.8)
     assert [note.split("; ")[1] for note in status.notes] == ["continued with 0.4", "continued with 0.8"]
-    assert "memory/s1 ran out of GPU memory: again with 0.4 of a card" in result.stdout
+    assert "memory/s1 ran out of GPU memory: runs again with 0.4 of a card" in result.stdout
 
     status = folders["diverges"].status()
     assert status.status == TrialState.FAILED
