@@ -184,8 +184,8 @@ def test_no_checkpoint_holds_a_loss_that_is_not_finite(
     """On a GPU losses are read now and then, and before every checkpoint. Here the GPU is one by name only."""
     made, step = TrialTrainer.__init__, TrialTrainer.run_step
 
-    def on_a_card(trainer: TrialTrainer, *arguments: Any) -> None:
-        made(trainer, *arguments)
+    def on_a_card(trainer: TrialTrainer, *arguments: Any, **named: Any) -> None:
+        made(trainer, *arguments, **named)
         trainer.device = torch.device("cuda")
 
     def diverges(trainer: TrialTrainer) -> None:
