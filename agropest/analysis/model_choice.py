@@ -111,7 +111,15 @@ def compare_record(record: SweepRecord, store: Store) -> Comparison:
     """
     truths = record.ground_truths()
     return compare_trials(
-        record.trials, store, truths, record.metric, record.baseline, record.guards, design=record.design
+        record.trials,
+        store,
+        truths,
+        record.metric,
+        record.baseline,
+        record.guards,
+        design=record.design,
+        looks=record.looks,
+        indifference=record.indifference,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agropest.statistics.accuracy.average_precision import AP_DEPLOYED
 from agropest.statistics.inference import (
+    ALIKE,
     BETTER,
     HIGHER,
     INCONCLUSIVE,
@@ -63,6 +64,7 @@ def groups(
     sayings: list[tuple[str, Callable[[Difference], bool]]] = [
         (f"{BETTER} than {name}", lambda told: told.verdict == BETTER),
         (f"{WORSE} than {name}", lambda told: told.verdict == WORSE),
+        (f"{ALIKE} from {name}", lambda told: told.verdict == ALIKE),
         (f"{HIGHER} than {name} on these images", lambda told: told.verdict == HIGHER),
         (f"{LOWER} than {name} on these images", lambda told: told.verdict == LOWER),
         (

@@ -11,7 +11,7 @@ from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words
 from agropest.report.verdicts import interval_text, number, probability, signed
 from agropest.statistics.accuracy.average_precision import AP, AP_DEPLOYED
 from agropest.statistics.accuracy.metric import metric_value
-from agropest.statistics.inference import INCONCLUSIVE, UNFINISHED, UNKNOWN
+from agropest.statistics.inference import ALIKE, INCONCLUSIVE, UNFINISHED, UNKNOWN
 from agropest.store.records import TrialState
 
 FAR = 1.0  # percentage points that are worth a sentence
@@ -65,6 +65,8 @@ def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
             f"On these images the checkpoint {told.on_images}" if told.on_images else "These images tell neither apart"
         )
         lines.append(f"{seen}; {ONE_SEED_CAVEAT}: nothing is established about the variant.")
+    if told.verdict == ALIKE:
+        lines.append("The difference is smaller than what matters here (`indifference`).")
     if told.verdict == UNFINISHED:
         lines.append("A training did not end on purpose: no verdict.")
     if told.verdict == INCONCLUSIVE:

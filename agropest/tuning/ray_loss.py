@@ -40,15 +40,17 @@ def ended_where_ray_is_gone(
 
     def on_gone(problem: str) -> None:
         number = shutdown.signal_number
-        if not number:
-            progress.say(f"error: {problem}")
-        end_rays_processes(folder)
-        wait_for_checkpoints()
-        settle(launch.trials, launch.store)
-        if number:
-            export = [sys.executable, "-m", "agropest", "export", str(launch.folder)]
-            subprocess.run(export, cwd=ROOT, check=False)  # what it prints goes to launch.log
-        progress.close()
-        os._exit(exit_code(number) if number else EXIT_FAULT)
+        try:
+            if not number:
+                progress.say(f"error: {problem}")
+            end_rays_processes(folder)
+            wait_for_checkpoints()
+            settle(launch.trials, launch.store)
+            if number:
+                export = [sys.executable, "-m", "agropest", "export", str(launch.folder)]
+                subprocess.run(export, cwd=ROOT, check=False)  # what it prints goes to launch.log
+            progress.close()
+        finally:  # the main thread waits for Ray, whatever failed here
+            os._exit(exit_code(number) if number else EXIT_FAULT)
 
     return watched(cluster_address(launch.ray.cluster) if launch.ray.cluster else "", on_gone)

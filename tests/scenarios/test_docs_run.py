@@ -63,6 +63,8 @@ def runnable(text: str) -> str:
     words = words_of(text)
     if "sweeps/demo.yaml" in words:
         words += [word for setting in TINY_DEMO for word in ("--set", setting)] + ["--no-dashboard"]
+    elif " -m benchmarks." in text:
+        words = [*words[:3], "--help"]  # a measurement takes its time
     elif words[1] == "launch.py" and "--plan" not in words:
         words.append("--plan")
     elif is_mention(words[1:]):

@@ -20,6 +20,8 @@ class _Settings(argparse.Action):
         namespace.settings = [*namespace.settings, *settings]
         if not settings or len(rest) > 1:
             parser.error(f"argument --set: expected KEY=VALUE, got {' '.join(rest)!r}")
+        if rest and getattr(namespace, "sweep", None) is not None:
+            parser.error(f"argument --set: expected KEY=VALUE, got {rest[0]!r}")
         if rest:
             namespace.sweep = Path(rest[0])
 

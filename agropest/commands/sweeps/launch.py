@@ -162,5 +162,6 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
             print(f"budget: {outcome.spent} is spent; {len(left)} trials are left: {names}; the same command continues")
         elif launch.search is not None and not launch.search.is_complete:
             print(f"budget: {outcome.spent} is spent; {launch.search.in_words()}; the same command continues")
-        return EXIT_TRIALS if any(row.status == TrialState.FAILED for row in rows) else EXIT_OK
+        has_failed = any(row.status == TrialState.FAILED for row in rows)
+        return EXIT_TRIALS if has_failed or comparison.damaged else EXIT_OK
     return EXIT_OK if outcome.all_ended_well and not comparison.damaged else EXIT_TRIALS

@@ -18,6 +18,7 @@ from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
 
 MOST = 48  # trainings: more would tell little that these do not, and each is read
 Identity = tuple[str, str, str, tuple[tuple[str, str], ...]]
+Group = tuple[Identity, int]
 
 
 def borrowed_trials(trials: Sequence[TrialSpec], store: Store, baseline: str) -> dict[str, list[TrialSpec]]:
@@ -46,12 +47,15 @@ def borrowed_trials(trials: Sequence[TrialSpec], store: Store, baseline: str) ->
     return found
 
 
-def _several_seeds(trials: Sequence[TrialSpec], store: Store, seen: set[str]) -> Mapping[Identity, list[TrialSpec]]:
+def _several_seeds(trials: Sequence[TrialSpec], store: Store, seen: set[str]) -> Mapping[Group, list[TrialSpec]]:
     """Returns the finished trials that differ in nothing but the seed; adds their signatures to ``seen``."""
-    groups: dict[Identity, list[TrialSpec]] = {}
+    groups: dict[Group, list[TrialSpec]] = {}
     for trial in trials:
-        if trial.signature not in seen and store.folder(trial).status().status == TrialState.FINISHED:
-            groups.setdefault(_without_seed(trial), []).append(trial)
+        # The last settings of a population's member say little of what it was trained with.
+        if trial.leg_end or trial.signature in seen:
+            continue
+        if store.folder(trial).status().status == TrialState.FINISHED:
+            groups.setdefault((_without_seed(trial), trial.training_version), []).append(trial)
             seen.add(trial.signature)
     return {key: group for key, group in groups.items() if len({trial.seed for trial in group}) > 1}
 
