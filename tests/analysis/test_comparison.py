@@ -26,7 +26,17 @@ from agropest.statistics.accuracy.metric import BASES, F1_DEPLOYED
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.statistics.detections.matching import read_targets
-from agropest.statistics.inference import BETTER, HIGHER, INCONCLUSIVE, LOWER, UNFINISHED, UNKNOWN, Estimate, Interval
+from agropest.statistics.inference import (
+    ALIKE,
+    BETTER,
+    HIGHER,
+    INCONCLUSIVE,
+    LOWER,
+    UNFINISHED,
+    UNKNOWN,
+    Estimate,
+    Interval,
+)
 from agropest.store import replicate_cache as kept_replicates
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
@@ -508,3 +518,14 @@ def test_replicates_are_computed_once_and_again_where_they_are_damaged(
         assert compared(trials, store) == first
     kept[0].write_bytes(b"PK damaged")
     assert compared(trials, store) == first
+
+
+def test_a_difference_that_does_not_matter_stands_in_the_sentence(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    qualities = {"baseline": 0.9, "near": 0.88}
+    trials = [
+        put(store, label, seed, TrialState.FINISHED, {100: qualities[label]}) for label in qualities for seed in (1, 2)
+    ]
+    comparison = compare_trials(trials, store, TRUTH, AP, "baseline", resamples=300, indifference=99.0)
+    assert variants(comparison)["near"].difference.verdict == ALIKE
+    assert "no difference that matters from baseline: near (" in comparison.sentence
