@@ -26,7 +26,8 @@ def lose_nodes(sweep: DisturbedSweep, cluster: Any, nodes: list[Any], num_faults
             sweep.note_finished()
             wanted = len(sweep.hit) < num_faults and time.monotonic() < deadline
             if wanted and running_writer(sweep) is not None:
-                time.sleep(sweep.draw.uniform(0.0, 3.0))
+                # The first at once: on a fast machine every trial may have ended after a pause.
+                time.sleep(sweep.draw.uniform(0.0, 3.0) if sweep.hit else 0.0)
                 # By now that trial may have ended: a node that runs nothing has nothing to lose.
                 node = node_that_trains(sweep, nodes)
                 if node is not None:

@@ -136,8 +136,9 @@ def test_what_the_headers_say_of_anchors_and_samplers(agropest: Dataset) -> None
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=NAMES)
-def test_it_plans_and_every_override_counts(path: Path, agropest: Dataset) -> None:
-    """On data with AgroPest-12's class frequencies, which decide what a sampler repeats."""
+def test_it_plans_and_every_override_counts(path: Path, agropest: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On data with AgroPest-12's class frequencies, which decide what a sampler repeats; it has no pictures."""
+    monkeypatch.setattr("agropest.training.dry_run.effects.rehearse", lambda trial, records: None)
     spec, trials = planned(path, agropest)
     variants = first_seeds(trials)
     baseline = next(trial for trial in variants if trial.label == spec.baseline)
