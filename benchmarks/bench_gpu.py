@@ -27,7 +27,7 @@ from agropest.data.demo.draw import draw_demo_dataset
 from agropest.machine import Card, this_machine
 from agropest.planning.packing import best_count, next_count
 from agropest.sweep.trial import TrialSpec
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.tuning.workers.probing import ProbeError, ProbeJob, run_together
 from benchmarks.bench_iteration import block, stock_trainer, trial_of
 
@@ -76,11 +76,11 @@ def main(argv: list[str] | None = None) -> int:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
             stock = alone.submit(stock_rate, trial, dataset, folder, workers, device, arguments.seconds).result()
         print(f"one stock trial: {stock:.1f} images/s", flush=True)
-        setting = Setting(dataset.paths, device=device, loader_workers=workers)
+        context = RunContext(dataset.paths, device=device, loader_workers=workers)
         rates: dict[int, float] = {}
         memory, count = 1, 1
         while count <= arguments.most:
-            job = ProbeJob(trial, setting, card.name, folder / "log.txt", count, arguments.seconds)
+            job = ProbeJob(trial, context, card.name, folder / "log.txt", count, arguments.seconds)
             try:
                 found = run_together(job)
             except ProbeError as error:

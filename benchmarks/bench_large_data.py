@@ -94,8 +94,8 @@ def measure(stage: str, root: Path, cache: Path, resamples: int) -> dict[str, fl
     """Returns what a stage took in a process of its own."""
     words = ["--stage", stage, "--root", str(root), "--cache", str(cache), "--resamples", str(resamples)]
     command = [sys.executable, "-m", "benchmarks.bench_large_data", *words]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    took: dict[str, float] = json.loads(told.splitlines()[-1])
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    took: dict[str, float] = json.loads(printed.splitlines()[-1])
     return took
 
 

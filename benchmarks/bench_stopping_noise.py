@@ -58,8 +58,8 @@ def known_noise(arguments: argparse.Namespace, sweep: Recorded) -> NoiseVariance
     if not arguments.known:
         return assumed
     rng = np.random.default_rng([sweep.seed, 5, sweep.noise.draw])
-    told = sweep.noise.variance * rng.chisquare(arguments.known) / arguments.known
-    return assumed.updated(SeenVariance(told, arguments.known, 0.0), "from other sweeps")
+    variance = sweep.noise.variance * rng.chisquare(arguments.known) / arguments.known
+    return assumed.updated(SeenVariance(variance, arguments.known, 0.0), "from other sweeps")
 
 
 def run_race(sweep: Recorded, arguments: argparse.Namespace) -> dict[int, Stop]:

@@ -104,11 +104,11 @@ def simulate(population: Population, spread: float, better: float, arguments: ar
             bank, targets = draw_bank(population, shifts, chosen, arguments.resamples, number, random)
         uniform = judge(bank, targets, {f"v{i}": arguments.most for i in range(VARIANTS)}, 1)
         adaptive, trainings = until_decided(bank, targets, arguments.most)
-        for way, told in (
+        for way, counts in (
             ("uniform", outcome(uniform, VARIANTS * arguments.most, better)),
             ("adaptive", outcome(adaptive, trainings, better)),
         ):
-            for name, value in told.items():
+            for name, value in counts.items():
                 rows[way][name].append(value)
     for way, columns in rows.items():
         mean = {name: float(np.mean(values)) for name, values in columns.items()}

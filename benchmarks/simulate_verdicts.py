@@ -87,21 +87,23 @@ def sweeps(bank: Bank, targets: Targets) -> Iterator[tuple[str, Comparison]]:
             if seeds == 1:
                 order = [*range(start + 1, MOST_SEEDS), *range(start)][:2]
                 others = [(f"other v{i}", drawn([row[s] for s in order], 90)) for i, row in enumerate(bank[:4])]
-                told = compare_candidates(candidates, AP, "v0", targets, borrowed=Borrowed(others, "another sweep"))
-                yield BORROWED, told
+                comparison = compare_candidates(
+                    candidates, AP, "v0", targets, borrowed=Borrowed(others, "another sweep")
+                )
+                yield BORROWED, comparison
 
 
 def judge(comparison: Comparison, truth: float) -> dict[str, list[float]]:
     """Returns what was right: False verdicts, intervals that hold the truth, widths."""
     found: dict[str, list[float]] = defaultdict(list)
-    told = [one.difference for one in comparison.variants if one.difference]
-    found["called"].append(any(one.verdict in (BETTER, WORSE) for one in told))
+    differences = [one.difference for one in comparison.variants if one.difference]
+    found["called"].append(any(one.verdict in (BETTER, WORSE) for one in differences))
     for one in comparison.variants:
         interval = one.estimate.interval
         if interval:
             found["AP"].append(interval.low <= truth <= interval.high)
             found["AP width"].append(interval.high - interval.low)
-    for difference in told:
+    for difference in differences:
         interval = difference.interval
         found["difference"].append(interval.low <= 0 <= interval.high)
         found["difference width"].append(interval.high - interval.low)

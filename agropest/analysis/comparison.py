@@ -21,7 +21,7 @@ import numpy as np
 
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.evidence import Bench, Borrowed
-from agropest.analysis.guards import GuardResult, guarded
+from agropest.analysis.guards import GuardResult, check_guard
 from agropest.analysis.sentences import sentence
 from agropest.statistics.accuracy.average_precision import CLASS_PREFIX
 from agropest.statistics.accuracy.metric import AP_WORST, missing_classes, num_boxes_behind
@@ -307,9 +307,14 @@ def _differences(
             (judged if one.has_ended and base.has_ended else others)[one.label] = sampled
     found = dict(zip(judged, compare(list(judged.values()), FARTHEST, looks, indifference), strict=True))
     if bench.is_of_checkpoints:
-        found = {label: replace(told, verdict=told.on_images or INCONCLUSIVE) for label, told in found.items()}
+        found = {
+            label: replace(difference, verdict=difference.on_images or INCONCLUSIVE)
+            for label, difference in found.items()
+        }
     without = dict(zip(others, compare(list(others.values())), strict=True))
-    return found | {label: replace(told, verdict=UNFINISHED, on_images="") for label, told in without.items()}
+    return found | {
+        label: replace(difference, verdict=UNFINISHED, on_images="") for label, difference in without.items()
+    }
 
 
 def _near_best(bench: Bench, metric: str, looks: int) -> tuple[set[str], dict[str, Difference]]:
@@ -354,7 +359,7 @@ def _compared(
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),
         per_class=per_class,
-        guards=tuple(guarded(guard, per_class, is_known) for guard in guards) if per_class else (),
+        guards=tuple(check_guard(guard, per_class, is_known) for guard in guards) if per_class else (),
         test=estimate(tested, 0.0, 100.0) if tested else None,
         test_ap_deployed=_mean_known(one.shown.test_deployed),
         gap=estimate(gap, -FARTHEST, FARTHEST) if gap else None,

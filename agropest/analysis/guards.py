@@ -30,7 +30,7 @@ class GuardResult:
     state: str
 
 
-def guarded(guard: Guard, per_class: Mapping[str, Estimate], knows_seeds: bool = True) -> GuardResult:
+def check_guard(guard: Guard, per_class: Mapping[str, Estimate], knows_seeds: bool = True) -> GuardResult:
     """Returns how a guard's class fares.
 
     Args:

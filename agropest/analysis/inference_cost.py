@@ -101,11 +101,11 @@ def costed_variants(comparison: Comparison, record: CostRecord, signatures: Mapp
         if one.label in costs and one.rank is not None and one.estimate.value is not None
     ]
     points = [(cost.latency_ms, float(one.estimate.value or 0.0)) for one, cost in known]
-    told = [
+    costed = [
         CostedVariant(one, cost, not any(_dominates(other, point) for other in points))
         for (one, cost), point in zip(known, points, strict=True)
     ]
-    return sorted(told, key=lambda one: one.cost.latency_ms)
+    return sorted(costed, key=lambda one: one.cost.latency_ms)
 
 
 def _dominates(other: tuple[float, float], point: tuple[float, float]) -> bool:

@@ -169,15 +169,15 @@ def model_estimates(record: SweepRecord, store: Store, chosen: ChosenModel) -> d
     """
     folder, basis = store.folder(chosen.trial), basis_of(record.metric)
     tests = [one for one in folder.read_evaluations(TEST) if one.iteration == chosen.evaluation.iteration]
-    told = {}
+    estimates = {}
     truths = record.ground_truths()
     for name, evaluation in (("valid", chosen.evaluation), *((TEST, one) for one in tests)):
         if name in truths:
             targets = read_targets(truths[name])
             one = read_replicates(folder, evaluation, targets, basis, chosen.trial.config)
             trainings = trainings_of(chosen.trial.label, [chosen.trial.seed], [one], record.metric)
-            told[name] = estimate(mean_over_seeds(trainings, None), 0.0, 100.0)
-    return told
+            estimates[name] = estimate(mean_over_seeds(trainings, None), 0.0, 100.0)
+    return estimates
 
 
 def signatures_of(record: SweepRecord) -> dict[str, str]:

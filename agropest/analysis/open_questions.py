@@ -26,9 +26,9 @@ def seed_counts(comparison: Comparison) -> dict[str, int]:
 
 def _against(ranked: list[ComparedVariant], base: ComparedVariant | None) -> Iterator[Question]:
     for one in ranked:
-        told = one.difference
-        if base is not None and told is not None and told.verdict != UNFINISHED:
-            yield _question(one, base, told, told.verdict in (BETTER, WORSE, ALIKE))
+        difference = one.difference
+        if base is not None and difference is not None and difference.verdict != UNFINISHED:
+            yield _question(one, base, difference, difference.verdict in (BETTER, WORSE, ALIKE))
 
 
 def _behind(ranked: list[ComparedVariant], first: ComparedVariant | None) -> Iterator[Question]:
@@ -37,5 +37,13 @@ def _behind(ranked: list[ComparedVariant], first: ComparedVariant | None) -> Ite
             yield _question(first, one, one.behind, not one.ties_with_best)
 
 
-def _question(one: ComparedVariant, other: ComparedVariant, told: Difference, is_decided: bool) -> Question:
-    return Question(one.label, other.label, told.value, told.error, told.seeds_share, told.critical, is_decided)
+def _question(one: ComparedVariant, other: ComparedVariant, difference: Difference, is_decided: bool) -> Question:
+    return Question(
+        one.label,
+        other.label,
+        difference.value,
+        difference.error,
+        difference.seeds_share,
+        difference.critical,
+        is_decided,
+    )

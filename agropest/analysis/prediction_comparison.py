@@ -84,8 +84,8 @@ def _unknown_categories(boxes: Boxes, ground_truth: GroundTruth) -> tuple[str, .
     if not len(unknown):
         return ()
     lacked, known = (_few(ids) for ids in (np.unique(unknown).tolist(), list(ground_truth.class_names)))
-    told = f"{len(unknown)} of {len(boxes)} boxes are of categories that the ground truth lacks"
-    return (f"{told} (ids {lacked}; it has {known}) and are left out",)
+    sentence = f"{len(unknown)} of {len(boxes)} boxes are of categories that the ground truth lacks"
+    return (f"{sentence} (ids {lacked}; it has {known}) and are left out",)
 
 
 def _few(ids: Sequence[int]) -> str:

@@ -86,7 +86,7 @@ class SweepProgress:
         known = [speed for speed in speeds if speed is not None]
         usual = statistics.median(known) if known else None
         return [
-            self._standing(trial, one, baselines, speed if speed is not None else usual, now)
+            self._trial_progress(trial, one, baselines, speed if speed is not None else usual, now)
             for trial, one, speed in zip(self.trials, seen, speeds, strict=True)
         ]
 
@@ -120,7 +120,7 @@ class SweepProgress:
             if (value := metric_value(record.metrics, self.metric)) is not None
         }
 
-    def _standing(
+    def _trial_progress(
         self,
         trial: TrialSpec,
         seen: _Seen,
@@ -157,30 +157,30 @@ class SweepProgress:
         )
 
 
-def time_left_s(standings: Sequence[TrialProgress]) -> float | None:
+def time_left_s(trial_progress: Sequence[TrialProgress]) -> float | None:
     """Returns when the sweep will have ended if nothing is stopped early, in seconds; None as long as nothing says.
 
     What is left is shared by as many trials as run now; the longest of them is waited for in any case.
     """
-    left = [one.left_s for one in standings if not one.status.has_ended]
+    left = [one.left_s for one in trial_progress if not one.status.has_ended]
     known = [seconds for seconds in left if seconds is not None]
     if not left:
         return 0.0
-    slots = sum(one.is_running for one in standings)
+    slots = sum(one.is_running for one in trial_progress)
     if len(known) < len(left) or not slots:
         return None
     return max(sum(known) / slots, *known)
 
 
-def best_progress(standings: Sequence[TrialProgress]) -> TrialProgress | None:
+def best_progress(trial_progress: Sequence[TrialProgress]) -> TrialProgress | None:
     """Returns the trial with the highest value so far, at whatever iteration; None before the first evaluation."""
-    known = [one for one in standings if one.best is not None]
+    known = [one for one in trial_progress if one.best is not None]
     return max(known, key=lambda one: one.best or 0.0) if known else None
 
 
-def count_by_status(standings: Sequence[TrialProgress]) -> Counter[str]:
+def count_by_status(trial_progress: Sequence[TrialProgress]) -> Counter[str]:
     """Returns how many trials have each status; those that have not begun count as ``new``."""
-    return Counter(one.status or TrialState.NEW for one in standings)
+    return Counter(one.status or TrialState.NEW for one in trial_progress)
 
 
 def _seconds_per_iteration(seen: _Seen) -> float | None:

@@ -34,17 +34,19 @@ def sentence(comparison: Comparison) -> str:
         f"{words}: {', '.join(_named(one, difference) for one, difference in group)}"
         for words, group in groups(comparison, judged)
     ]
-    unclear = [(one, told) for one, told in judged if told.verdict == INCONCLUSIVE]
+    unclear = [(one, difference) for one, difference in judged if difference.verdict == INCONCLUSIVE]
     if unclear:
-        names = [f"{one.label} ({signed_value(told.value)}, {_seen_from(told)})" for one, told in unclear]
+        names = [
+            f"{one.label} ({signed_value(difference.value)}, {_seen_from(difference)})" for one, difference in unclear
+        ]
         parts.append(f"not established either way: {', '.join(names)}")
     return close(comparison, parts)
 
 
 def close(comparison: Comparison, parts: Sequence[str]) -> str:
     """Returns the sentence of some parts with what it is of before it, and what must be said after it."""
-    told = f"By {comparison.metric}{_classes(comparison)} on {sample(comparison)}: {'; '.join(parts)}."
-    return " ".join([told, *_contradictions(comparison), *_first(comparison)])
+    result = f"By {comparison.metric}{_classes(comparison)} on {sample(comparison)}: {'; '.join(parts)}."
+    return " ".join([result, *_contradictions(comparison), *_first(comparison)])
 
 
 def judged_variants(comparison: Comparison) -> list[tuple[ComparedVariant, Difference]]:
@@ -59,14 +61,14 @@ def groups(
     name = comparison.baseline
 
     def unknown(on_images: str) -> Callable[[Difference], bool]:
-        return lambda told: told.verdict == UNKNOWN and told.on_images == on_images
+        return lambda difference: difference.verdict == UNKNOWN and difference.on_images == on_images
 
     sayings: list[tuple[str, Callable[[Difference], bool]]] = [
-        (f"{BETTER} than {name}", lambda told: told.verdict == BETTER),
-        (f"{WORSE} than {name}", lambda told: told.verdict == WORSE),
-        (f"{ALIKE} from {name}", lambda told: told.verdict == ALIKE),
-        (f"{HIGHER} than {name} on these images", lambda told: told.verdict == HIGHER),
-        (f"{LOWER} than {name} on these images", lambda told: told.verdict == LOWER),
+        (f"{BETTER} than {name}", lambda difference: difference.verdict == BETTER),
+        (f"{WORSE} than {name}", lambda difference: difference.verdict == WORSE),
+        (f"{ALIKE} from {name}", lambda difference: difference.verdict == ALIKE),
+        (f"{HIGHER} than {name} on these images", lambda difference: difference.verdict == HIGHER),
+        (f"{LOWER} than {name} on these images", lambda difference: difference.verdict == LOWER),
         (
             f"{UNKNOWN}, though this checkpoint {HIGHER} on these images than {name}'s",
             unknown(HIGHER),

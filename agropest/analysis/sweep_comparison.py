@@ -92,8 +92,8 @@ def _compare(
     candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
     shows_seeds = any(one.status == TrialState.FINISHED and len(one.shown.seeds) > 1 for one in candidates)
     borrowed = Borrowed() if shows_seeds else reader.borrowed(trials, baseline)
-    told = judge(candidates, borrowed=borrowed)
-    return replace(told, damaged=tuple(one.trial.name for one in read if one.is_damaged))
+    comparison = judge(candidates, borrowed=borrowed)
+    return replace(comparison, damaged=tuple(one.trial.name for one in read if one.is_damaged))
 
 
 @dataclass(frozen=True)

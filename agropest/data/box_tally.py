@@ -98,7 +98,7 @@ class BoxTally:
             self.fits[name] += _fits(corners, width, height)
 
     @property
-    def misfits(self) -> int:
+    def unusable(self) -> int:
         """Boxes that reach over the border by more than a pixel, or are smaller than one."""
         return self.four - self.fits[self.box_format]
 

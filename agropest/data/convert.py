@@ -74,14 +74,14 @@ def _refuse_empty(source: Source, splits: Mapping[str, _SplitContent], findings:
     empty = [split for split, content in splits.items() if not content.images]
     if empty:
         other = any(content.others for split, content in splits.items() if split in empty)
-        told = "; ".join(f"{f.file}: {f.rule}" for f in findings if f.split in empty and f.action == DROPPED)[:120]
+        value = "; ".join(f"{f.file}: {f.rule}" for f in findings if f.split in empty and f.action == DROPPED)[:120]
         rule = f"expected images that decode in {', '.join(empty)}"
         if other:
             rule = f"expected images of the width and height that the file tells in {', '.join(empty)}"
         if not any(picture.split in empty for picture in source.pictures):
             rule = f"expected the images of {', '.join(empty)}"
         fix = "put images there (JPEG, PNG, BMP, WebP or TIFF), or take the split out of the set's description"
-        raise DataError(fault(f"data set {source.root}", rule, told or "no image file", fix))
+        raise DataError(fault(f"data set {source.root}", rule, value or "no image file", fix))
 
 
 def _report_shared(splits: Mapping[str, _SplitContent]) -> Iterator[Finding]:
@@ -128,8 +128,8 @@ class _SplitContent:
         try:
             lines = list(picture.read_boxes(fact.width, fact.height))
         except OSError as error:
-            told = f"its label cannot be read: {error.strerror or error}"
-            self.findings.append(Finding(self.split, picture.file, 0, "label-unreadable", DROPPED, told))
+            detail = f"its label cannot be read: {error.strerror or error}"
+            self.findings.append(Finding(self.split, picture.file, 0, "label-unreadable", DROPPED, detail))
             return []
         boxes: dict[tuple[float, ...], list[LabelledBox]] = {}
         for line in lines:
@@ -144,21 +144,21 @@ class _SplitContent:
             self.others += 1
             return []
         if not boxes and any(remark.action == DROPPED for line in lines for remark in line.remarks):
-            told = "had annotations, but none can be used; taken as background"
-            self.findings.append(Finding(self.split, picture.file, 0, "no-box-left", KEPT, told))
+            detail = "had annotations, but none can be used; taken as background"
+            self.findings.append(Finding(self.split, picture.file, 0, "no-box-left", KEPT, detail))
         self.hashes.setdefault(fact.sha256, picture.file)
         return self._store(picture, fact, [box for same in boxes.values() for box in same])
 
     def _take(self, box: LabelledBox, boxes: dict[tuple[float, ...], list[LabelledBox]], file: str, line: int) -> None:
         """Adds a box to those of its image, which are kept by where they are; the same one counts once."""
         same = boxes.setdefault(box.bbox_xywh, [])
-        told = "x {:g}, y {:g}, {:g}x{:g}".format(*box.bbox_xywh) if same else ""
+        detail = "x {:g}, y {:g}, {:g}x{:g}".format(*box.bbox_xywh) if same else ""
         if any(other.class_index == box.class_index for other in same):
-            told += " stands above already"
-            self.findings.append(Finding(self.split, file, line, "duplicate-box", DROPPED, told))
+            detail += " stands above already"
+            self.findings.append(Finding(self.split, file, line, "duplicate-box", DROPPED, detail))
             return
         if same:
-            self.findings.append(Finding(self.split, file, line, "same-box-two-classes", KEPT, told))
+            self.findings.append(Finding(self.split, file, line, "same-box-two-classes", KEPT, detail))
         same.append(box)
 
     def _store(self, picture: Picture, fact: ImageFacts, boxes: list[LabelledBox]) -> list[Any]:

@@ -70,8 +70,8 @@ class Dataset:
         """What keeps the set from being trained on, a sentence each."""
         place = f"data set {self.data_yaml or self.root}"
         return tuple(
-            fault(f"{place}: {split}" if split else place, rule, told, fix)
-            for split, rule, told, fix in self.split_faults
+            fault(f"{place}: {split}" if split else place, rule, value, fix)
+            for split, rule, value, fix in self.split_faults
         )
 
     def split(self, name: str) -> Split:
@@ -127,8 +127,8 @@ def load_dataset(
     conversion = set_apart(conversion, split) if split else conversion
     folder = cache_root / f"{_plain_name(source.root.name)}-{conversion.fingerprint[:12]}"
     dataset = write_conversion(conversion, folder, place.data_yaml)
-    told = {"folder": folder.name, "fingerprint": conversion.fingerprint, "sha256": _sha256(folder / "dataset.json")}
-    files.write_json(seen, told | {"inner": source.root.relative_to(place.root).as_posix()})
+    content = {"folder": folder.name, "fingerprint": conversion.fingerprint, "sha256": _sha256(folder / "dataset.json")}
+    files.write_json(seen, content | {"inner": source.root.relative_to(place.root).as_posix()})
     return dataset
 
 
@@ -136,8 +136,8 @@ def _state(place: DataPlace, split: SetApart | None) -> str:
     """Returns hex digits for a folder as it is now and what is read of it."""
     named = place.data_yaml.name if place.data_yaml else ""
     apart = split.in_words() if split else ""
-    told = f"{CONVERTER_VERSION}\0{place.root}\0{named}\0{apart}\0{stat_key(place.root)}"
-    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:32]
+    identity = f"{CONVERTER_VERSION}\0{place.root}\0{named}\0{apart}\0{stat_key(place.root)}"
+    return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def write_conversion(conversion: Conversion, folder: Path, data_yaml: Path | None = None) -> Dataset:
@@ -182,7 +182,7 @@ def _described(dataset: Dataset) -> dict[str, Any]:
         "class_names": list(dataset.class_names),
         "splits": splits,
         "health": _sha256(dataset.health),
-        "split_faults": [list(told) for told in dataset.split_faults],
+        "split_faults": [list(entry) for entry in dataset.split_faults],
         "converter_version": CONVERTER_VERSION,
     }
 
@@ -190,9 +190,9 @@ def _described(dataset: Dataset) -> dict[str, Any]:
 def _read_kept(seen: Path, cache_root: Path, place: DataPlace) -> Dataset | None:
     """Returns the kept conversion, None where there is none or it is damaged."""
     try:
-        told = files.read_json(seen)
-        folder, root = cache_root / told["folder"], place.root / told["inner"]
-        if _sha256(folder / "dataset.json") != told["sha256"]:
+        content = files.read_json(seen)
+        folder, root = cache_root / content["folder"], place.root / content["inner"]
+        if _sha256(folder / "dataset.json") != content["sha256"]:
             return None
         described = files.read_json(folder / "dataset.json")
         splits = {}
@@ -202,7 +202,7 @@ def _read_kept(seen: Path, cache_root: Path, place: DataPlace) -> Dataset | None
                 return None
             splits[name] = Split(name, path, root, split["num_images"], split["num_boxes"])
         health = folder / "health.json"
-        whole = _sha256(health) == described["health"] and described["fingerprint"] == told["fingerprint"]
+        whole = _sha256(health) == described["health"] and described["fingerprint"] == content["fingerprint"]
         if not whole or described["converter_version"] != CONVERTER_VERSION:
             return None
         faults = tuple((split, rule, value, fix) for split, rule, value, fix in described["split_faults"])

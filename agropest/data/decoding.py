@@ -34,7 +34,7 @@ IN_PROCESS_BELOW = 300
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What reading an image told.
+    """What reading an image showed.
 
     Attributes:
         width: as displayed (EXIF applied); 0 where it cannot be read.
@@ -103,8 +103,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _remarks(image: Image.Image) -> Iterator[Remark]:
     if image.mode.startswith(("I", "F")):
-        told = "values above 255 are read as white; convert it to 8 bits"
-        yield Remark("more-than-8-bits", KEPT, f"mode {image.mode}: {told}")
+        detail = "values above 255 are read as white; convert it to 8 bits"
+        yield Remark("more-than-8-bits", KEPT, f"mode {image.mode}: {detail}")
     elif image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         yield Remark("transparency", KEPT, f"mode {image.mode}: transparency is ignored")
     elif image.mode in ("CMYK", "YCbCr", "LAB"):

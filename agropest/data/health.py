@@ -131,6 +131,6 @@ def count_rules(findings: Iterable[Finding]) -> list[tuple[str, str, str, int]]:
 def findings_in_words(findings: Iterable[Finding], most: int = 5) -> str:
     """Returns how many findings of which kind there are, most frequent first; empty where there is none."""
     counts = Counter(finding.rule for finding in findings)
-    told = [f"{rule} {number}" for rule, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    more = f" and {len(told) - most} kinds more" if len(told) > most else ""
-    return f"not taken as it stands: {', '.join(told[:most])}{more}" if told else ""
+    kinds = [f"{rule} {number}" for rule, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    more = f" and {len(kinds) - most} kinds more" if len(kinds) > most else ""
+    return f"not taken as it stands: {', '.join(kinds[:most])}{more}" if kinds else ""

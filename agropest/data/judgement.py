@@ -37,14 +37,14 @@ def judge_split(split: str, tally: BoxTally, num_images: int, others: int, hint:
 
 def _no_box(tally: BoxTally, num_images: int, hint: str) -> tuple[str, str]:
     if tally.crowds:
-        told = f"every annotation ({tally.crowds}) is a crowd"
-        return told, "crowds are neither trained on nor evaluated: write iscrowd 0 where a box is one object"
+        detail = f"every annotation ({tally.crowds}) is a crowd"
+        return detail, "crowds are neither trained on nor evaluated: write iscrowd 0 where a box is one object"
     if tally.lines:
         rule, number = tally.dropped.most_common(1)[0]
-        told = f"none: {number} of {tally.lines} dropped ({RULES[rule]}; {tally.example[rule]})"
-        return told, "mend the annotations; docs/data.md says what each rule means"
-    told = hint or f"{num_images} images whose label files are empty"
-    return told, "put the label files into labels/, in place of images/ in the images' path"
+        detail = f"none: {number} of {tally.lines} dropped ({RULES[rule]}; {tally.example[rule]})"
+        return detail, "mend the annotations; docs/data.md says what each rule means"
+    detail = hint or f"{num_images} images whose label files are empty"
+    return detail, "put the label files into labels/, in place of images/ in the images' path"
 
 
 def _format_faults(tally: BoxTally) -> Iterator[tuple[str, str, str]]:
@@ -52,21 +52,25 @@ def _format_faults(tally: BoxTally) -> Iterator[tuple[str, str, str]]:
     if lines >= FEWEST and len(tally.columns) == 1 and tally.four == 0:
         [columns] = tally.columns
         if tally.turned > MOST * lines:
-            told = f"four corners of a turned rectangle in {tally.turned} of {lines} lines"
-            yield "expected boxes", told, "these are oriented boxes (OBB), which are not trained on; export plain boxes"
+            detail = f"four corners of a turned rectangle in {tally.turned} of {lines} lines"
+            yield (
+                "expected boxes",
+                detail,
+                "these are oriented boxes (OBB), which are not trained on; export plain boxes",
+            )
         elif tally.posed > NEARLY_ALL * lines:
-            told = f"a box and points inside it in {tally.posed} of {lines} lines"
+            detail = f"a box and points inside it in {tally.posed} of {lines} lines"
             fix = f"these are key points: write kpt_shape with {columns - 4} numbers in all into data.yaml"
-            yield "expected boxes or polygons", told, fix
-    if tally.four < FEWEST or not tally.misfits:
+            yield "expected boxes or polygons", detail, fix
+    if tally.four < FEWEST or not tally.unusable:
         return
-    share = tally.misfits / tally.four
+    share = tally.unusable / tally.four
     cause = _cause(tally)
     if share > MOST or (share > SOME and cause):
-        told = f"{tally.misfits} of {tally.four} over the border or under a pixel"
+        detail = f"{tally.unusable} of {tally.four} over the border or under a pixel"
         own = FORMATS[tally.box_format] + (" in shares of the image" if tally.box_format == "cxcywh" else " in pixels")
         fix = f"they look like {cause}: export them as {own}" if cause else f"a box is {own}: export them so"
-        yield "expected boxes inside the images", told, fix
+        yield "expected boxes inside the images", detail, fix
 
 
 def _cause(tally: BoxTally) -> str:
@@ -82,17 +86,17 @@ def _cause(tally: BoxTally) -> str:
 
 def _size_fault(num_images: int, others: int) -> Iterator[tuple[str, str, str]]:
     if others > MOST * (num_images + others):
-        told = f"another shape in {others} of {num_images + others} images"
+        detail = f"another shape in {others} of {num_images + others} images"
         fix = "the images were stretched, cropped or padded after the export: give those that were annotated"
-        yield "expected images of the width and height that the file tells", told, fix
+        yield "expected images of the width and height that the file tells", detail, fix
 
 
 def _mostly_dropped(tally: BoxTally) -> Iterator[tuple[str, str, str]]:
     number = tally.dropped.total() - tally.dropped["duplicate-box"]
     if tally.lines >= FEWEST and number > MOST * tally.lines:
         rule, most = tally.dropped.most_common(1)[0]
-        told = f"{number} of {tally.lines} dropped, {most} of them: {RULES[rule]} ({tally.example[rule]})"
-        yield "expected annotations of which most can be used", told, "mend the annotations, or leave them out"
+        detail = f"{number} of {tally.lines} dropped, {most} of them: {RULES[rule]} ({tally.example[rule]})"
+        yield "expected annotations of which most can be used", detail, "mend the annotations, or leave them out"
 
 
 def judge_classes(counts: Mapping[int, int], names: Mapping[int, str], first_class: int) -> list[SplitFault]:
@@ -108,9 +112,9 @@ def judge_classes(counts: Mapping[int, int], names: Mapping[int, str], first_cla
     low, high = (index - 1 + first_class for index in (min(names), max(names)))
     for start, beyond, unused, step, how in ((low, high + 1, low, 1, "high"), (low, low - 1, high, -1, "low")):
         if beyond in seen and unused not in seen and low + step <= min(seen) and max(seen) <= high + step:
-            told = f"{min(seen)} to {max(seen)}: {counts[beyond]} labels are of class {beyond}, which has no name"
+            detail = f"{min(seen)} to {max(seen)}: {counts[beyond]} labels are of class {beyond}, which has no name"
             fix = f"the labels look one too {how}, as if they were counted from {start + step}: mend every class by one"
-            return [("", f"expected classes from {low} to {high}", told, fix)]
+            return [("", f"expected classes from {low} to {high}", detail, fix)]
     return []
 
 
@@ -127,7 +131,9 @@ def judge_overlap(hashes: Mapping[str, Mapping[str, str]]) -> list[SplitFault]:
             shared = hashes[one].keys() & hashes[two].keys()
             smaller = min(two, one, key=lambda name: len(hashes[name]))
             if shared and len(shared) == len(hashes[smaller]):
-                told = f"every one of the {len(shared)} pictures of {smaller} in {two if smaller == one else one}, too"
+                detail = (
+                    f"every one of the {len(shared)} pictures of {smaller} in {two if smaller == one else one}, too"
+                )
                 fix = "give the splits pictures of their own, or leave one of them out"
-                found.append((two, f"expected other pictures than in {one}", told, fix))
+                found.append((two, f"expected other pictures than in {one}", detail, fix))
     return found

@@ -42,12 +42,14 @@ def require_splits(dataset: Dataset, names: Sequence[str]) -> None:
     for name in names:
         if name not in dataset.splits:
             rules = ("split-missing", "split-not-in-yaml")
-            told = [finding.detail for finding in findings if finding.split == name and finding.rule in rules]
+            details = [finding.detail for finding in findings if finding.split == name and finding.rule in rules]
             where = f"{data_yaml}: {KEYS[name][0]}" if data_yaml else str(dataset.root)
             fix = "a sweep needs images to train on and images to compare on"
             if name == "valid":
                 fix += "; `split: {valid: 0.15, seed: 0}` in the sweep file takes them from train"
-            faults.append(fault(where, f"expected a {name} split", told[0] if told else sorted(dataset.splits), fix))
+            faults.append(
+                fault(where, f"expected a {name} split", details[0] if details else sorted(dataset.splits), fix)
+            )
     if faults or dataset.faults:
         raise DataError(*(faults or dataset.faults))
 

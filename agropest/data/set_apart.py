@@ -71,14 +71,14 @@ def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
     groups = _groups(train)
     chosen = {image for group in _choose(groups, rule) for image in group.images}
     if not chosen or len(chosen) == len(train["images"]):
-        told = f"{len(groups)} sources in {len(train['images'])} pictures"
-        raise DataError(fault(where, f"expected enough sources for {rule.in_words()}", told, "give another share"))
+        value = f"{len(groups)} sources in {len(train['images'])} pictures"
+        raise DataError(fault(where, f"expected enough sources for {rule.in_words()}", value, "give another share"))
     parts = {"train": _part(train, lambda i: i not in chosen), "valid": _part(train, lambda i: i in chosen)}
     others = {name: content for name, content in conversion.contents.items() if name != "train"}
-    told = f"{len(chosen)} of {len(train['images'])} pictures of train, by source and class ({rule.in_words()})"
+    value = f"{len(chosen)} of {len(train['images'])} pictures of train, by source and class ({rule.in_words()})"
     files = {image["file_name"] for image in parts["valid"]["images"]}
     findings = [replace(f, split="valid") if f.file in files else f for f in conversion.findings]
-    findings.append(Finding("valid", ".", 0, "set-apart", KEPT, told))
+    findings.append(Finding("valid", ".", 0, "set-apart", KEPT, value))
     digest = hashlib.sha256(f"{conversion.fingerprint} {rule.in_words()}".encode()).hexdigest()
     contents = {"train": parts["train"], "valid": parts["valid"], **others}
     return replace(conversion, contents=contents, findings=tuple(sorted(findings)), fingerprint=digest)

@@ -71,9 +71,9 @@ def _unknown(root: Path, found: CocoFiles) -> str:
             "`split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
         )
         return fault(where, "expected annotation files named after their splits", files, fix)
-    told = [name for name in names if name in ("classes.txt", "obj.names", "obj.data")]
-    if told:
-        fix = f"write a data.yaml: names: [...] as in {told[0]}, train: and val: with folders or lists of images"
+    class_files = [name for name in names if name in ("classes.txt", "obj.names", "obj.data")]
+    if class_files:
+        fix = f"write a data.yaml: names: [...] as in {class_files[0]}, train: and val: with folders or lists of images"
         return fault(where, "expected a data.yaml beside the YOLO labels", names[:12], fix)
     if any(name.lower().endswith(ARCHIVES) for name in names):
         return fault(where, f"expected {LAYOUT}", names[:12], "unpack the archive, and name the folder that it gives")

@@ -95,10 +95,10 @@ def _own_keys() -> set[str]:
 
 
 def _flat(node: CfgNode, prefix: str = "") -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, CfgNode):
-            told |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         else:
-            told[f"{prefix}{key}"] = value
-    return told
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -88,8 +88,8 @@ def open_detector(folder: ModelFolder, device: str = "") -> Detector:
         if isinstance(error, RuntimeError) and "state_dict" not in str(error):
             raise
         fix = "both were changed apart: write the folder again"
-        told = str(error).splitlines()[-1].strip()
-        raise StoreError(fault(str(folder.path), "expected weights that fit config.yaml", told, fix)) from None
+        value = str(error).splitlines()[-1].strip()
+        raise StoreError(fault(str(folder.path), "expected weights that fit config.yaml", value, fix)) from None
 
 
 def picture_size(path: Path, image_format: str) -> tuple[int, int]:
@@ -103,5 +103,5 @@ def picture_size(path: Path, image_format: str) -> tuple[int, int]:
     try:
         return detection_utils.read_image(str(path), image_format).shape[:2]  # type: ignore[no-any-return]
     except (OSError, SyntaxError, ValueError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrialError(fault(str(path), "expected a picture that can be read", told, "look at that file")) from None
+        value = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrialError(fault(str(path), "expected a picture that can be read", value, "look at that file")) from None

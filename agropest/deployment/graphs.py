@@ -100,9 +100,9 @@ def _write(name: str, detector: Detector, images: Sequence[Tensor], out: Path) -
     try:
         content = make(plain, images[0])
     except Exception as error:  # whatever the tracer cannot follow
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        value = str(error).splitlines()[0] if str(error) else type(error).__name__
         fix = "the model has an operation that this format lacks; use the model folder"
-        raise StoreError(fault(f"--{name}", "expected a model that can be traced", told, fix)) from error
+        raise StoreError(fault(f"--{name}", "expected a model that can be traced", value, fix)) from error
     parity = check_graph(plain, open_graph(content), images, detector)
     if not parity.holds(TOLERANCE):
         rule = f"expected the graph's boxes within {TOLERANCE:g} px and score of the model's"

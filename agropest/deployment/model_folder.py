@@ -89,8 +89,8 @@ class ModelFolder:
             keys = flatten(plain_yaml.load(place.read_text(encoding="utf-8")))
             return merged(DeployedConfig(keys, self.card.needs_code, self.card.needs_keys), device)
         except (OSError, yaml.YAMLError, ValueError, KeyError, AttributeError, AssertionError) as error:
-            told = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise StoreError(fault(str(place), "expected a Detectron2 config", told, REMAKE)) from None
+            value = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise StoreError(fault(str(place), "expected a Detectron2 config", value, REMAKE)) from None
 
 
 def write_config(path: Path, config: DeployedConfig) -> None:
@@ -120,9 +120,9 @@ def read_model_folder(path: Path) -> ModelFolder:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, StoreError):
             raise
-        told = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        value = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         fix = "python -m agropest model SWEEP OUT writes one"
-        raise StoreError(fault(str(path), "expected a model folder (model.json in it)", told, fix)) from None
+        raise StoreError(fault(str(path), "expected a model folder (model.json in it)", value, fix)) from None
     if not folder.weights.is_file() or sha256(folder.weights) != folder.card.weights_sha256:
         raise StoreError(fault(str(folder.weights), "expected the weights that model.json names", "others", REMAKE))
     return folder

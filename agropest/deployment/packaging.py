@@ -69,7 +69,7 @@ def package(
         (out / name).unlink(missing_ok=True)
     digest = write_weights(out / WEIGHTS, state)
     write_config(out, config)
-    told = exports(detector, [path for _, path in pictures]) if exports else {}
+    exported = exports(detector, [path for _, path in pictures]) if exports else {}
     card = ModelCard(
         name=f"{record.name}/{chosen.trial.label}/{chosen.trial.seed}",
         categories=_categories(record),
@@ -83,7 +83,7 @@ def package(
         needs_code=config.needs_code,
         needs_keys=config.needs_keys,
         checked=_in_words(check, num_checked),
-        exports=told,
+        exports=exported,
     )
     files.write_text(out / README, readme(card))
     write_card(out, card)

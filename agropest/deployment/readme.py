@@ -55,7 +55,7 @@ def readme(card: ModelCard) -> str:
     if card.checked:
         parts.append(f"Checked when this folder was written: {card.checked}.")
     if card.exports:
-        parts += ["## Exported graphs", *(f"- `{name}`: {told}" for name, told in card.exports.items())]
+        parts += ["## Exported graphs", *(f"- `{name}`: {outcome}" for name, outcome in card.exports.items())]
     parts += ["## Files", f"- `{WEIGHTS}`: weights alone, {card.weights_sha256[:12]}... (SHA-256)", *_FILES]
     return "\n\n".join(parts[:1] + _joined(parts[1:])) + "\n"
 
@@ -74,9 +74,9 @@ def _figures(card: ModelCard) -> list[str]:
             f"| {split} | {_number(figure['value'])} [{_number(figure['low'])}, {_number(figure['high'])}] "
             f"| {_number(metrics.get('AP50'))} | {_number(metrics.get('AP_deployed'))} |"
         )
-    told = "Percent. Validation chose this checkpoint, so that its figure is a little too high; test did not. "
-    told += "The interval is of image sampling alone: the same training with another seed may lie outside it."
-    return ["\n".join(lines), told]
+    note = "Percent. Validation chose this checkpoint, so that its figure is a little too high; test did not. "
+    note += "The interval is of image sampling alone: the same training with another seed may lie outside it."
+    return ["\n".join(lines), note]
 
 
 def _needs(card: ModelCard) -> list[str]:

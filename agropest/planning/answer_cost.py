@@ -76,18 +76,18 @@ def in_words(spread: SeedSpread, num_images: int, seconds: Mapping[str, float], 
     """
     lines = [f"seeds: another training of a variant differs by about {spread.sd:.2f} (sd; {spread.source})"]
     least = CALLED * IMAGE_ERROR * sqrt(AT_IMAGES / max(num_images, 1))
-    told = [f"below about {least:.1f} points: not with {num_images} validation images"]
+    costs = [f"below about {least:.1f} points: not with {num_images} validation images"]
     for size in SIZES:
         seeds = seeds_for(size, spread, num_images)
         if seeds is None:
             continue
         if seeds > MOST_SEEDS:
-            told.append(f"{size:g} points: more than {MOST_SEEDS} seeds each")
+            costs.append(f"{size:g} points: more than {MOST_SEEDS} seeds each")
         else:
             hours = sum(seconds.values()) * max(seeds, 2) / max(num_slots, 1.0) / 3600
             cost = f", {hours:.1f} h in all" if seconds else ""
-            told.append(f"{size:g} points: about {max(seeds, 2)} seeds each{cost}")
-    lines.append(f"a difference that is called in 4 of 5 sweeps costs, by rule of thumb: {'; '.join(told)}")
+            costs.append(f"{size:g} points: about {max(seeds, 2)} seeds each{cost}")
+    lines.append(f"a difference that is called in 4 of 5 sweeps costs, by rule of thumb: {'; '.join(costs)}")
     return lines
 
 

@@ -17,8 +17,8 @@ def node_of(machine: Machine) -> Node:
     """Returns a machine as Ray counts it: with what RAY_OVERRIDE_RESOURCES says of it."""
     counted = {"CPU": float(machine.num_cores), "GPU": float(len(machine.cards))}
     try:
-        told = json.loads(os.environ.get("RAY_OVERRIDE_RESOURCES") or "{}")
-        return counted | {kind: float(told[kind]) for kind in counted if kind in told}
+        overridden = json.loads(os.environ.get("RAY_OVERRIDE_RESOURCES") or "{}")
+        return counted | {kind: float(overridden[kind]) for kind in counted if kind in overridden}
     except (TypeError, ValueError):  # Ray has its own words for that
         return counted
 

@@ -145,24 +145,24 @@ def _for_cpu(dataset: Dataset) -> FirstSweep:
         Variant("lr_low", {"SOLVER.BASE_LR": 0.025}, "half the learning rate: the first thing to know"),
         *_sampler(dataset),
     ]
-    told = (
+    remarks = (
         "No GPU is here: this trains a half-width ResNet-18 from random weights on small pictures.",
         "That shows how a sweep works on this data. It is no detector to deploy, and what helps it may not help R50.",
         "On a machine with a GPU the same command proposes R50-FPN from COCO weights.",
     )
-    return FirstSweep("demo.yaml", values, variants, SEEDS[:2], told)
+    return FirstSweep("demo.yaml", values, variants, SEEDS[:2], remarks)
 
 
 def _sampler(dataset: Dataset) -> list[Variant]:
     """Returns the repeat-factor sampler where classes are so unequal that it repeats something worth the name."""
-    told = class_statistics(dataset, "train")
-    held = [one for one in told.image_class_sets if one]
-    shares = sorted(row.image_fraction for row in told.rows if row.images)
+    data_statistics = class_statistics(dataset, "train")
+    held = [one for one in data_statistics.image_class_sets if one]
+    shares = sorted(row.image_fraction for row in data_statistics.rows if row.images)
     if len(shares) < 2 or shares[0] > 0.5 * shares[len(shares) // 2]:
         return []
     threshold = round(shares[len(shares) // 2], 3)
-    epoch = repeat_factors(held, threshold, len(told.rows)).epoch_size
-    rarest = min((row for row in told.rows if row.images), key=lambda row: row.image_fraction)
+    epoch = repeat_factors(held, threshold, len(data_statistics.rows)).epoch_size
+    rarest = min((row for row in data_statistics.rows if row.images), key=lambda row: row.image_fraction)
     why = f"{rarest.name!r} is in {rarest.image_fraction:.1%} of the images; an epoch then shows {epoch:.0f} images"
     overrides = {"DATALOADER.SAMPLER_TRAIN": "RepeatFactorTrainingSampler", "DATALOADER.REPEAT_THRESHOLD": threshold}
     return [Variant("sampler", overrides, f"{why}, not {len(held)}")]

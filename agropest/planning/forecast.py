@@ -1,4 +1,4 @@
-"""How long a sweep takes: arithmetic on measured paces. No measurement is made here.
+"""How long a sweep takes: arithmetic on measured speeds. No measurement is made here.
 
 trial    = start + iterations x step + evaluations x images x seconds per image
 sweep    = the trials in order, each as soon as its cores and its share of a card are free
@@ -42,9 +42,9 @@ class TrialForecast:
     """What is expected of one trial that waits to be run.
 
     Attributes:
-        seconds: to its end, from where it stands; None: nothing is known of its pace.
+        seconds: to its end, from where it stands; None: nothing is known of its speed.
         stopped_early_s: the same with early stopping as assumed.
-        source: of the pace, in words.
+        source: of the speed, in words.
         end_s: when it is done, from the start of the launch, with early stopping as assumed; None: not known.
     """
 
@@ -64,13 +64,18 @@ class Capacity:
 
 
 def trial_seconds(
-    trial: TrialSpec, pace: Speed, num_images: Mapping[str, int], done: int = 0, share: float = 1.0, taken_over: int = 0
+    trial: TrialSpec,
+    speed: Speed,
+    num_images: Mapping[str, int],
+    done: int = 0,
+    share: float = 1.0,
+    taken_over: int = 0,
 ) -> float:
     """Returns how long a trial takes from where it stands.
 
     Args:
         trial: the trial.
-        pace: how fast it is.
+        speed: how fast it is.
         num_images: split name to its number of images; ``test`` may be missing.
         done: iterations trained already.
         share: of its iterations that it gets to train, (0, 1]; below 1 it is not tested.
@@ -83,7 +88,7 @@ def trial_seconds(
     images = evaluations * num_images.get("valid", 0)
     if share >= 1.0 and trial.ends_schedule:
         images += _final_images(trial, num_images)
-    return pace.start_s + iterations * pace.step_s + images * pace.evaluation_image_s
+    return speed.start_s + iterations * speed.step_s + images * speed.evaluation_image_s
 
 
 def _final_images(trial: TrialSpec, num_images: Mapping[str, int]) -> int:

@@ -1,4 +1,4 @@
-"""What is known of a trial's pace: from trials in the store, or from probes, of the same work or of similar work."""
+"""What is known of a trial's speed: from trials in the store, or from probes, of the same work or of similar work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agropest import files
 from agropest.planning.forecast import Speed
 from agropest.planning.measurement import Measurement, similar_key, work_key
 from agropest.planning.measurement_cache import MeasurementCache
-from agropest.store.checksummed import unsealed
+from agropest.store.checksummed import verified
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -25,7 +25,7 @@ START_S = 2.0  # building a model and reading annotations, where it was not meas
 
 @dataclass(frozen=True)
 class _Stored:
-    """A trial in the store that was fast enough to tell a pace."""
+    """A trial in the store that was fast enough to tell a speed."""
 
     work: str
     similar: str
@@ -35,18 +35,18 @@ class _Stored:
 
 
 class Speeds:
-    """Finds paces.
+    """Finds speeds.
 
     Args:
         store: its trials and its probes.
-        device: the name of what the trials will run on; paces of other devices are not used.
+        device: the name of what the trials will run on; speeds of other devices are not used.
     """
 
     def __init__(self, store: Store, device: str) -> None:
         self._store, self._device, self._shelf = store, device, MeasurementCache(store)
 
     def of(self, trial: TrialSpec) -> Speed | None:
-        """Returns the best known pace: of the same work in the store with as many threads, then of its
+        """Returns the best known speed: of the same work in the store with as many threads, then of its
         probe, then with other threads, then of similar work."""
         work, similar = work_key(trial), similar_key(trial.config, trial.data)
         batch = int(trial.config["SOLVER.IMS_PER_BATCH"])
@@ -73,7 +73,7 @@ class Speeds:
         for path in sorted(self._store.trials.glob("*/trial.json")):
             records = [r for r in TrialFolder(path.parent).read_evaluations("valid") if self._tells(r)]
             try:
-                content: dict[str, Any] = unsealed(files.read_json(path))
+                content: dict[str, Any] = verified(files.read_json(path))
                 trial = TrialSpec(content["label"], content["seed"], content["config"], content["data"])
                 batch = int(trial.config["SOLVER.IMS_PER_BATCH"])
             except (OSError, ValueError, KeyError, TypeError):

@@ -4,7 +4,7 @@
      "trials": [{"name": "baseline/s42", "seconds": 410.0, "stopped_early_s": 256.2, "source": "probe"}, ...],
      "actual": {"wall_s": 1280.0, "trials": {"baseline/s42": {"status": "finished", "seconds": 422.7}, ...}}}
 
-``wall_s`` is null where a trial's pace is unknown. ``actual`` is null until the launch has ended.
+``wall_s`` is null where a trial's speed is unknown. ``actual`` is null until the launch has ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from agropest.planning.forecast import (
     trial_seconds,
 )
 from agropest.planning.speeds import Speeds
-from agropest.store.checksummed import checksummed, unsealed
+from agropest.store.checksummed import checksummed, verified
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
@@ -46,7 +46,7 @@ class SweepForecast:
     """What is expected of the trials that wait to be run.
 
     Attributes:
-        wall_s: until all have ended, as many at a time as fit; None: the pace of some trial is unknown.
+        wall_s: until all have ended, as many at a time as fit; None: the speed of some trial is unknown.
         stopped_early_wall_s: the same with early stopping as in ``assumption``.
     """
 
@@ -83,7 +83,7 @@ def forecast_sweep(
     tree = stage_tree(trials)
     on_gpu = any(trial.resources.gpus for trial in trials)
     device = machine.device_name(on_gpu)
-    paces = Speeds(store, device)
+    speeds = Speeds(store, device)
     found, whole, early = [], [], []
     for trial in tree.in_order(trials):
         status = store.folder(trial).status()
@@ -92,16 +92,16 @@ def forecast_sweep(
             TrialState.FAILED,
         ):  # one that another sweep has stopped may still be run by this one
             continue
-        pace = paces.of(trial)
-        if pace is None:
+        speed = speeds.of(trial)
+        if speed is None:
             found.append(TrialForecast(trial.name, None, None, ""))
             continue
         done = max(status.iteration, reached.get(trial.name, 0))
         taken_over = done - status.iteration + tree.saved_iters(trial, done)
-        seconds = trial_seconds(trial, pace, num_images, status.iteration, taken_over=taken_over)
+        seconds = trial_seconds(trial, speed, num_images, status.iteration, taken_over=taken_over)
         share = expected_share(rule, trial, baseline)
-        stopped_early_s = trial_seconds(trial, pace, num_images, status.iteration, share, taken_over)
-        found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), pace.source))
+        stopped_early_s = trial_seconds(trial, speed, num_images, status.iteration, share, taken_over)
+        found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), speed.source))
         occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
         whole.append((seconds, *occupied))
         early.append((stopped_early_s, *occupied))
@@ -174,8 +174,8 @@ def against_actual(content: Mapping[str, Any] | None) -> str:
     )
     if not ratios:
         return f"{text}."
-    told = f"{ratios[len(ratios) // 2]:.2f} in the median ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    return f"{text}; its finished trials took {told} of their forecasts."
+    spread = f"{ratios[len(ratios) // 2]:.2f} in the median ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return f"{text}; its finished trials took {spread} of their forecasts."
 
 
 @contextlib.contextmanager
@@ -225,6 +225,6 @@ def add_actual(
 def read_forecast(folder: Path) -> dict[str, Any] | None:
     """Returns the content of a sweep's ``forecast.json``, or None when there is none to read."""
     try:
-        return unsealed(files.read_json(folder / FILE))
+        return verified(files.read_json(folder / FILE))
     except (OSError, ValueError, TypeError):
         return None

@@ -52,9 +52,9 @@ def sweep_text(
 
 
 def _commented(values: Sequence[Value]) -> list[str]:
-    told = [f"  {one.key}: {_yaml(one.value)}" for one in values]
-    width = max(map(len, told))
-    return [f"{line:<{width}}  # {_one_line(one.why)}" for line, one in zip(told, values, strict=True)]
+    entries = [f"  {one.key}: {_yaml(one.value)}" for one in values]
+    width = max(map(len, entries))
+    return [f"{line:<{width}}  # {_one_line(one.why)}" for line, one in zip(entries, values, strict=True)]
 
 
 def _yaml(value: Any) -> str:

@@ -28,15 +28,15 @@ def seed_remarks(comparison: Comparison) -> list[str]:
             f"{seeds.freedom:.0f} degrees of freedom, {seeds.trainings} trainings of {seeds.variants} variants, from "
             f"{seeds.source}). Intervals and verdicts include it."
         )
-    told = [one.difference for one in comparison.variants if one.difference]
+    differences = [one.difference for one in comparison.variants if one.difference]
     one_seed = any(len(one.seeds) == 1 for one in comparison.variants)
     if seeds is None and one_seed:
         lines.append("One seed per variant: intervals and p cover image sampling only, for these checkpoints.")
-    if any(difference.verdict == UNKNOWN for difference in told):
+    if any(difference.verdict == UNKNOWN for difference in differences):
         lines.append(
             f"'{UNKNOWN}': {ONE_SEED_CAVEAT}. Take two or more seeds of at least one variant (three are better)."
         )
-    if any(difference.verdict == UNFINISHED for difference in told):
+    if any(difference.verdict == UNFINISHED for difference in differences):
         lines.append(f"'{UNFINISHED}': a training was cut short, failed or is running; its figures are no result.")
     return lines
 
@@ -57,8 +57,8 @@ def settling_remarks(comparison: Comparison) -> list[str]:
         never = f"would be settled neither by {MOST_SEEDS} seeds each nor by {MOST_GROWTH:g} times the images"
         settled = f"would be settled by {' or '.join(ways)}" if ways else never
         share = f"{one.seeds_share:.0%} seeds, {1 - one.seeds_share:.0%} images"
-        told = f"a true difference of {signed_value(one.value)} {settled}"
-        lines.append(f"{one.one}: of its squared error {share}; {told}.")
+        conclusion = f"a true difference of {signed_value(one.value)} {settled}"
+        lines.append(f"{one.one}: of its squared error {share}; {conclusion}.")
     return lines
 
 

@@ -1,9 +1,9 @@
 """Everything that is written of a sweep when it has ended, and whenever somebody asks for it again.
 
 results/<sweep>/
-  ranking.csv, comparison.csv, per_class.csv, changes.csv, effects.csv, published.csv, lineage.csv       csv
+  ranking.csv, comparison.csv, per_class.csv, changes.csv, effects.csv, published.csv, history.csv       csv
   inference_cost.csv                                                                                     csv
-  ranking.md, per_class.md, record.md, published.md, lineage.md                                          md
+  ranking.md, per_class.md, record.md, published.md, history.md                                          md
   ranking.tex, per_class.tex                                                                             latex
   report.json                                                                                            json
   index.html, pictures.html, pictures/                                                                   html
@@ -33,7 +33,7 @@ from agropest.report.record import training_record
 from agropest.report.tables.changes import config_changes
 from agropest.report.tables.classes import class_changes, class_tables, per_class_markdown
 from agropest.report.tables.cost import sweep_cost
-from agropest.report.tables.history import history_rows, lineage_texts
+from agropest.report.tables.history import history_rows, history_texts
 from agropest.report.tables.inference_cost import cost_rows
 from agropest.report.tables.latex import per_class_latex, ranking_latex
 from agropest.report.tables.published import published_rows, published_texts
@@ -89,7 +89,7 @@ def write_exports(
     texts = {
         **table_texts(comparison, trials, record.title),
         **published_texts(published_rows(record.reference, trials), record.reference.note),
-        **lineage_texts(history_rows(record.trials, store, record.metric), record.title),
+        **history_texts(history_rows(record.trials, store, record.metric), record.title),
         "changes.csv": to_csv(change_rows(comparison, trials)),
         "record.md": training_record(record, comparison, trials, sweep_cost(evaluated, forecast)),
         "per_class.md": per_class_markdown(classes, record.baseline, record.title),

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 def plain(text: str) -> str:
     """Returns text that Markdown shows as it is, on one line, also at its beginning and in a table."""
-    told = re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
-    return re.sub(r"^([#+-]|&gt;|\d+[.)])(?= )", r"\\\1", told)
+    escaped = re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return re.sub(r"^([#+-]|&gt;|\d+[.)])(?= )", r"\\\1", escaped)
 
 
 def code(text: str) -> str:
     """Returns text as code that Markdown shows as it is, also in a table."""
-    told = " ".join(text.split()).replace("|", "\\|")
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", told)), default=0))
-    return f"{fence} {told} {fence}" if "`" in told else f"`{told}`"
+    escaped = " ".join(text.split()).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", escaped)), default=0))
+    return f"{fence} {escaped} {fence}" if "`" in escaped else f"`{escaped}`"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -49,33 +49,37 @@ def observations(variant: ComparedVariant, comparison: Comparison, trials: Seque
 
 
 def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
-    told = variant.difference
-    if told is None:
+    difference = variant.difference
+    if difference is None:
         return []
     where = ""
     if variant.equal_iterations:
         where = f" at iteration {', '.join(map(str, sorted(set(variant.equal_iterations))))}, which both have evaluated"
-    value = round(told.value, 2)
+    value = round(difference.value, 2)
     high = "higher than" if value > 0 else "lower than" if value < 0 else "to two decimals equal to"
     size = f" by {abs(value):.2f}" if value else ""
-    figures = f"95 % interval {interval_text(told.interval, True)}, adjusted p {probability(told.p_adjusted)}"
+    figures = (
+        f"95 % interval {interval_text(difference.interval, True)}, adjusted p {probability(difference.p_adjusted)}"
+    )
     lines = [f"Validation {comparison.metric} is {high} {comparison.baseline}'s{size}{where} ({figures})."]
-    if told.verdict == UNKNOWN:
+    if difference.verdict == UNKNOWN:
         seen = (
-            f"On these images the checkpoint {told.on_images}" if told.on_images else "These images tell neither apart"
+            f"On these images the checkpoint {difference.on_images}"
+            if difference.on_images
+            else "These images tell neither apart"
         )
         lines.append(f"{seen}; {ONE_SEED_CAVEAT}: nothing is established about the variant.")
-    if told.verdict == ALIKE:
+    if difference.verdict == ALIKE:
         lines.append("The difference is smaller than what matters here (`indifference`).")
-    if told.verdict == UNFINISHED:
+    if difference.verdict == UNFINISHED:
         lines.append("A training did not end on purpose: no verdict.")
-    if told.verdict == INCONCLUSIVE:
+    if difference.verdict == INCONCLUSIVE:
         lines.append(
             "That is not established: on these images a true difference is called with 80 % probability "
-            f"from {told.detectable:.1f} on."
-            if told.detectable is not None
+            f"from {difference.detectable:.1f} on."
+            if difference.detectable is not None
             else "That is not established: so few images do not establish any difference."
-            if told.error
+            if difference.error
             else "No image tells them apart."
         )
     return lines
@@ -124,9 +128,10 @@ def _test(variant: ComparedVariant, comparison: Comparison) -> list[str]:
         gap = f"{signed(variant.gap.value)}, 95 % interval {interval_text(variant.gap.interval, True)}"
         lines.append(f"Validation minus test: {gap}.")
     if variant.test_difference is not None:
-        told = variant.test_difference
-        figures = f"{signed(told.value)}, 95 % interval {interval_text(told.interval, True)}, p {probability(told.p)}"
-        lines.append(f"On test, its difference to {comparison.baseline} is {figures}: {told.verdict}.")
+        difference = variant.test_difference
+        interval = interval_text(difference.interval, True)
+        figures = f"{signed(difference.value)}, 95 % interval {interval}, p {probability(difference.p)}"
+        lines.append(f"On test, its difference to {comparison.baseline} is {figures}: {difference.verdict}.")
     if variant.corrected is not None:
         lines.append(f"Corrected for having been chosen as the highest: {in_words(variant.corrected)}.")
     return lines

@@ -112,8 +112,8 @@ def _variant(
         head = f"{counts.improved} improved, {counts.degraded} degraded, {counts.equal} equal (AP on validation)."
         rows = [[name, signed(one.value), interval_text(one.interval, True)] for name, one in variant.per_class.items()]
         parts += ["### Classes", head, table(["class", "change", "95 %"], rows)]
-    told = "\n".join(f"- {plain(line)}" for line in observations(variant, comparison, trials))
-    return [*parts, "### Observations", told]
+    observed = "\n".join(f"- {plain(line)}" for line in observations(variant, comparison, trials))
+    return [*parts, "### Observations", observed]
 
 
 def _places(trials: Sequence[RankedTrial]) -> str:

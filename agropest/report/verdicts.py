@@ -57,11 +57,11 @@ def remarks(comparison: Comparison) -> list[str]:
         lines.append(f"{'Every variant' if everybody else ', '.join(labels)}: {note}")
     for variant in comparison.variants:
         for guard in variant.guards:
-            told = f"{variant.label}: guard on {guard.class_name}: {guard.state}"
+            line = f"{variant.label}: guard on {guard.class_name}: {guard.state}"
             if guard.difference.value is not None:
                 change = f"{signed(guard.difference.value)} ({interval_text(guard.difference.interval, True)})"
-                told += f", {change}, at most -{guard.max_drop:g} allowed"
-            lines.append(told)
+                line += f", {change}, at most -{guard.max_drop:g} allowed"
+            lines.append(line)
     return lines
 
 
@@ -72,10 +72,10 @@ def headline(comparison: Comparison) -> str:
         return comparison.sentence
     parts = []
     for words, group in groups(comparison, judged):
-        named = ", ".join(f"{one.label} ({signed(told.value)})" for one, told in group[:MOST_NAMED])
+        named = ", ".join(f"{one.label} ({signed(line.value)})" for one, line in group[:MOST_NAMED])
         more = f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED else ""
         parts.append(f"{words}: {named}{more}")
-    unclear = [told for _, told in judged if told.verdict == INCONCLUSIVE]
+    unclear = [line for _, line in judged if line.verdict == INCONCLUSIVE]
     if unclear:
         values = [difference.value for difference in unclear]
         detectable = sorted(one.detectable for one in unclear if one.detectable is not None)

@@ -221,11 +221,11 @@ def compare(
     found = []
     for i, one in enumerate(differences):
         interval = estimate(one, -farthest, farthest).interval
-        told = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
+        difference = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
         half = float(-ndtri(level / 2)) * student_quantile(one.all_freedom) / student_quantile(np.inf) * one.spread
-        if told.verdict == INCONCLUSIVE and one.can_tell and 0 < abs(one.value) + half < indifference:
-            told = replace(told, verdict=ALIKE)
-        found.append(told)
+        if difference.verdict == INCONCLUSIVE and one.can_tell and 0 < abs(one.value) + half < indifference:
+            difference = replace(difference, verdict=ALIKE)
+        found.append(difference)
     return found
 
 

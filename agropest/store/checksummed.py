@@ -12,27 +12,27 @@ from agropest import files
 
 
 def checksummed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what is to be written for ``content``: the same, with its hash under ``seal``."""
-    return {**content, "seal": _seal(content)}
+    """Returns the content with its hash under ``seal``, the key in results folders of every version."""
+    return {**content, "seal": _checksum(content)}
 
 
 def read_checksummed(path: Path) -> dict[str, Any] | None:
     """Returns the JSON mapping in a file, or None when there is none to read, or another one than was written.
 
-    A mapping without a seal is taken as it stands.
+    A mapping without a hash is taken as it stands.
     """
     try:
         content = files.read_json(path)
     except (OSError, ValueError, RecursionError):
         return None
     try:
-        return unsealed(content)
+        return verified(content)
     except (TypeError, ValueError):
         return None
 
 
-def unsealed(content: Any) -> dict[str, Any]:
-    """Returns what :func:`checksummed` was given; a mapping without a seal as it stands.
+def verified(content: Any) -> dict[str, Any]:
+    """Returns what :func:`checksummed` was given; a mapping without a hash as it stands.
 
     Raises:
         TypeError: it is no mapping.
@@ -41,19 +41,19 @@ def unsealed(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TypeError(f"expected a mapping, got {type(content).__name__}")
     rest = {key: value for key, value in content.items() if key != "seal"}
-    if content.get("seal") not in (None, _seal(rest)):
+    if content.get("seal") not in (None, _checksum(rest)):
         raise ValueError("a part of it was damaged or edited since it was written: its hash is another")
     return rest
 
 
 def write_twice(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes what nothing else tells, sealed, and a copy beside it, which is written first."""
+    """Writes what nothing else tells, with its hash, and a copy beside it, which is written first."""
     for one in (copy_of(path), path):
         files.write_json(one, checksummed(content))
 
 
 def read_either(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
-    """Returns what :func:`write_twice` wrote, of the first that is whole; None where neither is.
+    """Returns what :func:`write_twice` wrote, of the first that is intact; None where neither is.
 
     Args:
         keys: that it holds.
@@ -70,6 +70,6 @@ def copy_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.copy{path.suffix}")
 
 
-def _seal(content: Mapping[str, Any]) -> str:
+def _checksum(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -57,8 +57,8 @@ def read_replicates(
     most = int(config.get("TEST.DETECTIONS_PER_IMAGE", 100))
     seed = 1 if record.split == TEST else 0  # the splits are independent samples
     boxes = folder.boxes_path(record)
-    told = [REPLICATES_VERSION, targets.fingerprint, asdict(basis), resamples, seed, threshold, most]
-    key = hashlib.sha256(json.dumps(told).encode() + boxes.read_bytes()).hexdigest()[:32]
+    identity = [REPLICATES_VERSION, targets.fingerprint, asdict(basis), resamples, seed, threshold, most]
+    key = hashlib.sha256(json.dumps(identity).encode() + boxes.read_bytes()).hexdigest()[:32]
     path = folder.path / "replicates" / f"{key}.npz"
     kept = _read(path, (len(targets.class_names) if basis.kind != "F1" else 1, resamples))
     if kept is not None:

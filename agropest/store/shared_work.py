@@ -18,15 +18,16 @@ from agropest.store.checksummed import read_checksummed
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
+from agropest.sweep.history import SEGMENT_END_KEY, read_history
 from agropest.sweep.stages.training import average_decay, training_key, validation_key
 from agropest.sweep.stages.tree import Stage, StageTree, num_shared, stage_tree
-from agropest.sweep.trial import Leg, TrialSpec
+from agropest.sweep.trial import TrialSpec
 
 # Beside the sweeps' folders: a lock for every stage that several trials need.
 STAGES = "stages"
 # In an evaluation's extra fields: the trial whose checkpoint or evaluation was taken over, where one was.
 TAKEN_FROM = "taken_from"
-# In a checkpoint: the averaged weights, by decay. In its seal: the decays, so that nobody has to read the weights.
+# In a checkpoint: the averaged weights, by decay. In its checksum file: their decays alone.
 AVERAGES = "averages"
 
 
@@ -133,10 +134,10 @@ class SharedWork:
 
     def _fits(self, sharer: Sharer, iteration: int) -> bool:
         """Returns whether a checkpoint is there with the averaged weights that this trial evaluates."""
-        seal = (sharer.folder / "checkpoints" / f"{iteration:08d}").with_suffix(".json")
+        checksum_file = (sharer.folder / "checkpoints" / f"{iteration:08d}").with_suffix(".json")
         if self._decay is None:
-            return seal.with_suffix(".pth").is_file()
-        kept = (read_checksummed(seal) or {}).get(AVERAGES)
+            return checksum_file.with_suffix(".pth").is_file()
+        kept = (read_checksummed(checksum_file) or {}).get(AVERAGES)
         # Before there were several, a checkpoint held that of its own config.
         return self._decay in kept if isinstance(kept, list) else sharer.decay == self._decay
 
@@ -198,8 +199,8 @@ def with_checkpoints(store: Store) -> Iterator[TrialSpec]:
                 data=content["data"],
                 weights=content["weights"],
                 training_version=content["training_version"],
-                legs=tuple(Leg(**leg) for leg in content["legs"]),
-                leg_end=content["leg_end"],
+                history=read_history(content),
+                segment_end=content[SEGMENT_END_KEY],
                 code=content.get("code", ""),
             )
             if path.parent.name.endswith(trial.signature):

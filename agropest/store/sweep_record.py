@@ -19,12 +19,13 @@ from agropest.data.dataset import Dataset
 from agropest.errors import StoreError, fault
 from agropest.machine import this_machine
 from agropest.statistics.detections.boxes import GroundTruth
-from agropest.store.checksummed import checksummed, unsealed
+from agropest.store.checksummed import checksummed, verified
 from agropest.store.store import Store
+from agropest.sweep.history import SEGMENT_END_KEY, read_history, stored_history
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.sections.reference import Reference
 from agropest.sweep.spec import SweepSpec
-from agropest.sweep.trial import Leg, TrialSpec
+from agropest.sweep.trial import TrialSpec
 
 FORMAT = 1
 PACKAGES = ("torch", "torchvision", "detectron2", "pb1-detectron2", "ray", "numpy", "pillow", "hotcoco", "timm")
@@ -120,14 +121,14 @@ def describe_sweep(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Datase
 def environment() -> dict[str, str]:
     """Returns versions of what decides the numbers, and the devices of this machine; nothing heavy is imported."""
     machine = this_machine()
-    told = {"agropest": __version__, "Python": platform.python_version()}
+    versions = {"agropest": __version__, "Python": platform.python_version()}
     for package in PACKAGES:
         try:
-            told[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     cards = ", ".join(f"{card.name} ({card.memory_bytes / 2**30:.0f} GiB)" for card in machine.cards)
-    return {**told, "CPU": f"{machine.cpu}, {machine.num_cores} cores", "GPU": cards or "none"}
+    return {**versions, "CPU": f"{machine.cpu}, {machine.num_cores} cores", "GPU": cards or "none"}
 
 
 def write_sweep_record(record: SweepRecord, store: Store) -> Path:
@@ -173,7 +174,7 @@ def read_sweep_record(folder: Path) -> SweepRecord:
     fix = "give results/<sweep> of a sweep that was launched; launching it again (nothing is trained twice) writes it"
     try:
         # Unlike read_checksummed this tells a file that is not there from one that is damaged.
-        content = unsealed(files.read_json(path))
+        content = verified(files.read_json(path))
         if content["format"] != FORMAT:
             raise StoreError(fault(str(path), f"expected format {FORMAT}", content["format"], fix))
         return _record(content, path.resolve().parent.parent)
@@ -182,8 +183,8 @@ def read_sweep_record(folder: Path) -> SweepRecord:
             raise
         raise StoreError(fault(str(path), "expected the record of a sweep", error.strerror, fix)) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise StoreError(fault(str(path), "expected the record of a sweep", told, fix)) from None
+        cause = f"{type(error).__name__}: {error}"
+        raise StoreError(fault(str(path), "expected the record of a sweep", cause, fix)) from None
 
 
 def _trial_content(trial: TrialSpec, base: Mapping[str, Any], resources: str) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def _trial_content(trial: TrialSpec, base: Mapping[str, Any], resources: str) ->
         "overrides": dict(trial.overrides),
         "levels": dict(trial.levels),
         "resources": resources,
-        **({"legs": [asdict(leg) for leg in trial.legs], "leg_end": trial.leg_end} if trial.leg_end else {}),
+        **(stored_history(trial.history, trial.segment_end) if trial.segment_end else {}),
     }
 
 
@@ -239,8 +240,8 @@ def _trial(content: Mapping[str, Any], base: Mapping[str, Any]) -> TrialSpec:
         training_version=content["training_version"],
         overrides=content["overrides"],
         levels=content["levels"],
-        legs=tuple(Leg(**leg) for leg in content.get("legs", ())),
-        leg_end=content.get("leg_end", 0),
+        history=read_history(content),
+        segment_end=content.get(SEGMENT_END_KEY, 0),
         code=content.get("code", ""),
     )
     if trial.signature != content["signature"]:

@@ -42,6 +42,7 @@ from agropest.store.checksummed import checksummed, read_checksummed
 from agropest.store.lock import held_alone
 from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState, read_evaluation, read_status
 from agropest.sweep.detectron2_keys import nest
+from agropest.sweep.history import stored_history
 from agropest.sweep.trial import TrialSpec
 
 # libyaml's writes the same in a third of the time.
@@ -127,7 +128,9 @@ class TrialFolder:
             tree = nest(trial.config)
             text = yaml.dump(tree, Dumper=YAML_DUMPER, sort_keys=True, allow_unicode=True)
             files.write_text(self.path / "config.yaml", text)
-            content = {**asdict(trial), "signature": trial.signature, "sweep": sweep}
+            content = {**asdict(trial), **stored_history(trial.history, trial.segment_end)}
+            del content["history"], content["segment_end"]
+            content |= {"signature": trial.signature, "sweep": sweep}
             files.write_json(self.path / "trial.json", checksummed(content))
 
     def origin(self) -> tuple[str, str]:
@@ -145,7 +148,7 @@ class TrialFolder:
         """Removes every checkpoint but those of the given iterations; needs the claim."""
         self.require_claim()
         kept = self.checkpointed() & set(but)
-        for path in sorted(self.checkpoints.glob("*")):  # .json before .pth: what has no seal is no checkpoint
+        for path in sorted(self.checkpoints.glob("*")):  # .json before .pth: what has no checksum is no checkpoint
             if not path.stem.isdecimal() or int(path.stem) not in kept:
                 path.unlink(missing_ok=True)
 

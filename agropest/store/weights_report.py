@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from agropest import files
-from agropest.store.checksummed import checksummed, unsealed
+from agropest.store.checksummed import checksummed, verified
 from agropest.store.trial_folder import TrialFolder
 
 FILE = "weights.json"
@@ -56,7 +56,7 @@ def write_weights_report(folder: TrialFolder, report: WeightsReport) -> None:
 def read_weights_report(folder: TrialFolder) -> WeightsReport | None:
     """Returns the report; None where the trial has none, or it is damaged."""
     try:
-        content = unsealed(files.read_json(folder.path / FILE))
+        content = verified(files.read_json(folder.path / FILE))
         return WeightsReport(**{name: tuple(map(str, tensors)) for name, tensors in content.items()})
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -61,8 +61,8 @@ def expand_trials(
             overrides=differences(baseline, configs[variant.name]),
             levels=variant.levels,
             resources=variant.resources or spec.resources,
-            legs=variant.legs,
-            leg_end=variant.leg_end,
+            history=variant.history,
+            segment_end=variant.segment_end,
             code=code_identity(configs[variant.name]),
         )
         for variant in ordered

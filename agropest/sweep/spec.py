@@ -43,6 +43,7 @@ from agropest.errors import SweepFileError, fault, nearest
 from agropest.readable import readable
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
+from agropest.sweep.history import Segment
 from agropest.sweep.sections.budget import Budget, read_budget
 from agropest.sweep.sections.guard import Guard, read_guards
 from agropest.sweep.sections.reference import Reference, read_reference
@@ -54,7 +55,6 @@ from agropest.sweep.sections.split import read_split
 from agropest.sweep.sections.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
 from agropest.sweep.sections.tracking import Tracker, read_trackers
 from agropest.sweep.settings import apply_settings
-from agropest.sweep.trial import Leg
 from agropest.sweep.yaml_file import read_yaml
 
 KEEP_BEST_AND_LAST, KEEP_EVALUATED, KEEP_NONE = "best_and_last", "evaluated", "none"
@@ -76,8 +76,8 @@ class Variant:
         overrides: dotted Detectron2 keys to values.
         levels: of a factorial sweep: which level each factor has ("base" where it is not applied).
         resources: where they differ from the sweep's.
-        legs: what its trials were trained with before; see ``TrialSpec``.
-        leg_end: iteration that its trials end at; 0: the end of the schedule.
+        history: what its trials were trained with before; see ``TrialSpec``.
+        segment_end: iteration that its trials end at; 0: the end of the schedule.
         seeds: where they differ from the sweep's; empty: the sweep's.
     """
 
@@ -85,8 +85,8 @@ class Variant:
     overrides: Mapping[str, Any]
     levels: Mapping[str, str] = field(default_factory=dict)
     resources: Resources | None = None
-    legs: tuple[Leg, ...] = ()
-    leg_end: int = 0
+    history: tuple[Segment, ...] = ()
+    segment_end: int = 0
     seeds: tuple[int, ...] = ()
 
 

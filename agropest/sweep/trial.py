@@ -12,6 +12,7 @@ from typing import Any
 from agropest import files
 from agropest.errors import EnvironmentFault, fault
 from agropest.sweep.detectron2_keys import FlatConfig
+from agropest.sweep.history import HISTORY_KEY, SEGMENT_END_KEY, Segment
 from agropest.sweep.sections.resources import Resources
 
 # Raise this when the same config would train to other numbers than before: old results then stand apart. Where some
@@ -37,19 +38,6 @@ NOT_IDENTITY = frozenset(
 
 
 @dataclass(frozen=True)
-class Leg:
-    """A part of a training with settings of its own.
-
-    Attributes:
-        end: the iteration it ends at.
-        settings: Detectron2 keys with the values they had in it.
-    """
-
-    end: int
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class TrialSpec:
     """One training run.
 
@@ -62,9 +50,9 @@ class TrialSpec:
         overrides: what differs from the baseline variant, flat; for people, not part of the identity.
         levels: factor levels, for factor effects; not part of the identity.
         resources: not part of the identity.
-        legs: of population-based training, the legs before this one, in order. The trial starts where the last of them
-            ended, with ``config`` from there on.
-        leg_end: iteration that the trial ends at; 0: the end of the schedule, as any other trial.
+        history: of population-based training, the segments before this one, in order. The trial starts where the last
+            of them ended, with ``config`` from there on.
+        segment_end: iteration that the trial ends at; 0: the end of the schedule, as any other trial.
         code: the user's loss and backbone files that the trial computes with, by content (``sweep.user_code``).
     """
 
@@ -77,8 +65,8 @@ class TrialSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
-    legs: tuple[Leg, ...] = ()
-    leg_end: int = 0
+    history: tuple[Segment, ...] = ()
+    segment_end: int = 0
     code: str = ""
 
     @cached_property
@@ -92,9 +80,9 @@ class TrialSpec:
         }
         if self.code:
             value["code"] = self.code
-        if self.leg_end:
-            value["legs"] = [[leg.end, dict(leg.settings)] for leg in self.legs]
-            value["leg_end"] = self.leg_end
+        if self.segment_end:
+            value[HISTORY_KEY] = [[segment.end, dict(segment.settings)] for segment in self.history]
+            value[SEGMENT_END_KEY] = self.segment_end
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -115,13 +103,13 @@ class TrialSpec:
 
     @property
     def max_iter(self) -> int:
-        """The iteration that the trial ends at: that of the whole schedule, or of its leg."""
-        return self.leg_end or self.schedule_iters
+        """The iteration that the trial ends at: that of the whole schedule, or of its segment."""
+        return self.segment_end or self.schedule_iters
 
     @property
     def start_iter(self) -> int:
         """Iterations that its ancestor has trained; 0 without one."""
-        return self.legs[-1].end if self.legs else 0
+        return self.history[-1].end if self.history else 0
 
     @property
     def ends_schedule(self) -> bool:
@@ -131,11 +119,11 @@ class TrialSpec:
     @property
     def ancestor(self) -> TrialSpec | None:
         """The trial that this one continues from, or None: it starts from the initial weights."""
-        if not self.legs:
+        if not self.history:
             return None
-        *before, last = self.legs
+        *before, last = self.history
         config = {**self.config, **last.settings}
-        return replace(self, config=config, overrides={}, legs=tuple(before), leg_end=last.end)
+        return replace(self, config=config, overrides={}, history=tuple(before), segment_end=last.end)
 
     @property
     def eval_period_iters(self) -> int:

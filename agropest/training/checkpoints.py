@@ -29,8 +29,8 @@ def save(
         folder: the trial's ``checkpoints``.
         iteration: iterations trained.
         content: tensors and plain values (what ``torch.load(weights_only=True)`` accepts).
-        require_claim: is called between the bytes and their seal, without which they are no checkpoint: the bytes take
-            their time, and the folder may have become another writer's.
+        require_claim: is called between the bytes and their checksum, without which they are no checkpoint: the bytes
+            take their time, and the folder may have become another writer's.
 
     Raises:
         OSError: disk full, folder gone.
@@ -40,25 +40,25 @@ def save(
     data = buffer.getbuffer()
     path = _path(folder, iteration)
     files.write_with(path, lambda file: file.write(data))
-    seal = {
+    checksum = {
         "iteration": iteration,
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         AVERAGES: [float(decay) for decay in content.get(AVERAGES, ())],
     }
     require_claim()
-    files.write_json(path.with_suffix(".json"), seal)
+    files.write_json(path.with_suffix(".json"), checksum)
 
 
 def load(folder: Path, iteration: int) -> dict[str, Any] | None:
     """Returns the checkpoint of an iteration on the CPU, or None when it is not there or damaged."""
     path = _path(folder, iteration)
     try:
-        seal = files.read_json(path.with_suffix(".json"))
+        checksum = files.read_json(path.with_suffix(".json"))
         data = path.read_bytes()
     except (OSError, json.JSONDecodeError, UnicodeDecodeError):
         return None
-    if not isinstance(seal, dict) or seal.get("sha256") != hashlib.sha256(data).hexdigest():
+    if not isinstance(checksum, dict) or checksum.get("sha256") != hashlib.sha256(data).hexdigest():
         return None
     content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return content
@@ -76,7 +76,7 @@ def link(source: Path, target: Path, iteration: int, require_claim: Callable[[],
         Whether it was there.
     """
     try:
-        for suffix in (".pth", ".json"):  # what has no seal is no checkpoint
+        for suffix in (".pth", ".json"):  # what has no checksum is no checkpoint
             require_claim()
             files.link(_path(source, iteration).with_suffix(suffix), _path(target, iteration).with_suffix(suffix))
     except FileNotFoundError:

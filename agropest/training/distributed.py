@@ -67,7 +67,7 @@ class Task:
 
     Attributes:
         world_size: processes that train together, rank 0 among them.
-        lean: as in ``Setting``.
+        lean: as in ``RunContext``.
         meeting_point: new file by which the ranks find each other.
     """
 
@@ -152,7 +152,7 @@ TOLD_AS: dict[str, type[AgropestError]] = {"trial": TrialError, "input": Changed
 
 @dataclass(frozen=True)
 class _Lost:
-    """Why a follower ended before its time: by a signal or an exit (no kind), or with an error that it has told."""
+    """Why a follower ended before its time: by a signal or an exit (no kind), or with an error that it has sent."""
 
     text: str
     kind: str = ""
@@ -213,8 +213,8 @@ class _Watch:
         process, pipe = follower
         with contextlib.suppress(EOFError, OSError):
             if pipe.poll():
-                told: _Lost = pipe.recv()
-                return told
+                lost: _Lost = pipe.recv()
+                return lost
         process.join(1)
         return None if process.exitcode is None else _Lost(f"exit code {process.exitcode}")
 

@@ -99,8 +99,8 @@ class TestTimeAugmentation(torch.nn.Module):
         try:
             self.augmented = GeneralizedRCNNWithTTA(cfg, model)
         except AssertionError as error:
-            told, fix = str(error).splitlines()[0], "leave it False, or take a GeneralizedRCNN without key points"
-            raise TrialError(fault("TEST.AUG.ENABLED", "expected a model that can be augmented", told, fix)) from None
+            value, fix = str(error).splitlines()[0], "leave it False, or take a GeneralizedRCNN without key points"
+            raise TrialError(fault("TEST.AUG.ENABLED", "expected a model that can be augmented", value, fix)) from None
         self._format = cfg.INPUT.FORMAT
 
     def forward(self, batch: list[dict[str, Any]]) -> Any:

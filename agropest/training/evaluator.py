@@ -26,7 +26,7 @@ from agropest.training.evaluation import detect
 from agropest.training.input.image_cache import ImageCache, open_cache
 from agropest.training.input.mapper import CACHE_BYTES, ImageReader, TestMapper
 from agropest.training.input.records import SplitRecords, load_records
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Evaluator:
     Args:
         trial: the trial.
         folder: claimed by this process.
-        setting: where the data is, by which metric the checkpoint is chosen.
+        context: where the data is, by which metric the checkpoint is chosen.
         cfg: the trial's, as Detectron2 takes it.
         should_stop: asked between batches; True breaks off.
 
@@ -48,12 +48,12 @@ class Evaluator:
     """
 
     def __init__(
-        self, trial: TrialSpec, folder: TrialFolder, setting: Setting, cfg: CfgNode, should_stop: Callable[[], bool]
+        self, trial: TrialSpec, folder: TrialFolder, context: RunContext, cfg: CfgNode, should_stop: Callable[[], bool]
     ) -> None:
-        self.trial, self.folder, self.setting, self.cfg = trial, folder, setting, cfg
+        self.trial, self.folder, self.context, self.cfg = trial, folder, context, cfg
         self.should_stop = should_stop
         self.records: dict[str, SplitRecords] = {
-            name: load_records(name, *paths) for name, paths in setting.splits.items()
+            name: load_records(name, *paths) for name, paths in context.splits.items()
         }
         self._mappers: dict[str, TestMapper] = {}
 
@@ -82,8 +82,8 @@ class Evaluator:
         """
         records = self.records[split]
         found = detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop)
-        metrics = evaluate_all(records.ground_truth, found.boxes, self.setting.metric, *self._limits)
-        ran_on = {DEVICE: self.setting.device_name, THREADS: self.setting.num_threads}
+        metrics = evaluate_all(records.ground_truth, found.boxes, self.context.metric, *self._limits)
+        ran_on = {DEVICE: self.context.device_name, THREADS: self.context.num_threads}
         record = EvaluationRecord(
             split=name or split,
             iteration=iteration,
@@ -93,7 +93,7 @@ class Evaluator:
             time_s=found.time_s,
             train_images_per_s=images_per_s,
             extra={
-                **(ran_on if self.setting.device_name else {}),
+                **(ran_on if self.context.device_name else {}),
                 **({TAKEN_FROM: taken_from} if taken_from else {}),
             },
             stored_at=then or time.time(),
@@ -115,7 +115,7 @@ class Evaluator:
 
     def best(self) -> list[int]:
         """Returns the iteration of the evaluation that validation chooses, as a list of at most one."""
-        best = best_evaluation(self.folder.read_evaluations("valid"), self.setting.metric)
+        best = best_evaluation(self.folder.read_evaluations("valid"), self.context.metric)
         return [best.iteration] if best else []
 
     def untested(self, chosen: int) -> dict[str, str]:
@@ -143,15 +143,15 @@ class Evaluator:
         """Computes what the ranking will ask of this trial, while its boxes are at hand."""
         for record, records in self._stored(iteration):
             targets = read_targets(records.ground_truth)
-            keep_replicates(self.folder, record, targets, self.setting.metric, self.trial.config)
+            keep_replicates(self.folder, record, targets, self.context.metric, self.trial.config)
 
     def image_cache(self, split: str) -> ImageCache | None:
         """Returns the decoded images of a split, which all trials of a machine share; None where there are none."""
-        if self.setting.image_cache is None:
+        if self.context.image_cache is None:
             return None
         name = f"{self.trial.data} {split}"
-        place = f"{self.setting.splits[split][1]} {split}"
-        return open_cache(self.setting.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT, place=place)
+        place = f"{self.context.splits[split][1]} {split}"
+        return open_cache(self.context.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT, place=place)
 
     @property
     def _limits(self) -> tuple[int, float]:

@@ -10,13 +10,13 @@ from agropest.store.shared_work import Sharing
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """Where and how a trial runs.
 
     Attributes:
         splits: split name to (COCO JSON, image folder); ``test`` may be missing.
         device: "cpu" or "cuda".
-        device_name: what the pace of this trial is remembered under; empty: it is not.
+        device_name: what the speed of this trial is remembered under; empty: it is not.
         num_threads: of torch in this process.
         num_processes: that train together, each on its part of every batch; on cards one for each.
         loader_workers: processes that prepare batches; 0: this one does.

@@ -32,7 +32,7 @@ from agropest.training.evaluator import Evaluator
 from agropest.training.gpu_memory import take_share
 from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.input.batches import BatchStream
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.shared_training import SharedTraining
 from agropest.training.trainer import TrialTrainer
 from agropest.training.weights import load_weights, require_timm_as_planned
@@ -45,7 +45,7 @@ OnEvaluation = Callable[[EvaluationRecord], object]
 def run_trial(
     trial: TrialSpec,
     folder: TrialFolder,
-    setting: Setting,
+    context: RunContext,
     on_evaluation: OnEvaluation,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Status:
@@ -54,7 +54,7 @@ def run_trial(
     Args:
         trial: what to train.
         folder: claimed by this process.
-        setting: where and how.
+        context: where and how.
         on_evaluation: is handed each evaluation on validation once it is stored, in order; truthy stops the trial.
         should_stop: asked at every iteration; True saves a checkpoint and ends as ``interrupted``.
 
@@ -65,11 +65,11 @@ def run_trial(
         LostClaim: another process has taken this trial over.
         RuntimeError: out of GPU memory, or another error of torch; the last checkpoint stays.
     """
-    torch.set_num_threads(setting.num_threads)
-    if setting.device == "cuda":
-        take_share(setting.gpu_memory_fraction or 1.0)
-    folder.write_spec(trial, setting.sweep)
-    run = _Run(trial, folder, setting, on_evaluation, should_stop)
+    torch.set_num_threads(context.num_threads)
+    if context.device == "cuda":
+        take_share(context.gpu_memory_fraction or 1.0)
+    folder.write_spec(trial, context.sweep)
+    run = _Run(trial, folder, context, on_evaluation, should_stop)
     try:
         status = run.train()
     except TrialError as error:
@@ -103,13 +103,13 @@ class _Run:
         self,
         trial: TrialSpec,
         folder: TrialFolder,
-        setting: Setting,
+        context: RunContext,
         on_evaluation: OnEvaluation,
         should_stop: Callable[[], bool],
     ) -> None:
-        self.trial, self.folder, self.setting = trial, folder, setting
+        self.trial, self.folder, self.context = trial, folder, context
         self.on_evaluation, self.should_stop = on_evaluation, should_stop
-        self.cfg = detectron2_config(trial, setting.device)
+        self.cfg = detectron2_config(trial, context.device)
         # Of a trial that has been stopped early only what was damaged since is made again; it stays stopped meanwhile,
         # so that whoever finds it half-way does not train it further.
         self.before = folder.status()
@@ -117,8 +117,8 @@ class _Run:
         self.started = time.perf_counter()
         self.seconds_before = 0.0
         self.saved_at = -1  # iteration of the checkpoint that this process saved last
-        self.evaluator = Evaluator(trial, folder, setting, self.cfg, should_stop)
-        self.shared = SharedTraining(trial, folder, setting.sharing, setting.metric, should_stop)
+        self.evaluator = Evaluator(trial, folder, context, self.cfg, should_stop)
+        self.shared = SharedTraining(trial, folder, context.sharing, context.metric, should_stop)
 
     def train(self) -> Status:
         self.folder.remove_leftovers()
@@ -145,28 +145,28 @@ class _Run:
 
     def _new_trainer(self) -> TrialTrainer:
         decays = self.shared.decays()
-        return TrialTrainer(self.cfg, self.setting.device, self.trial.training_version, decays, lean=self.setting.lean)
+        return TrialTrainer(self.cfg, self.context.device, self.trial.training_version, decays, lean=self.context.lean)
 
     def _train(self, trainer: TrialTrainer, start: int, end: int, hooks: list[HookBase]) -> None:
         """Trains from iteration ``start`` to ``end``."""
-        records, setting = self.evaluator.records["train"].dicts, self.setting
-        part = (0, setting.num_processes)
+        records, context = self.evaluator.records["train"].dicts, self.context
+        part = (0, context.num_processes)
         stream = BatchStream(records, self.cfg, self.trial.seed, cache=self.evaluator.image_cache("train"), part=part)
-        trainer.batches = stream.iterate(start, setting.loader_workers)
+        trainer.batches = stream.iterate(start, context.loader_workers)
         trainer._hooks = []
         trainer.register_hooks(hooks)
         task = Task(
             cfg=self.cfg,
-            device=setting.device,
+            device=context.device,
             records=records,
-            num_threads=setting.num_threads,
-            loader_workers=setting.loader_workers,
+            num_threads=context.num_threads,
+            loader_workers=context.loader_workers,
             seed=self.trial.seed,
             start=start,
             end=end,
-            world_size=setting.num_processes,
+            world_size=context.num_processes,
             training_version=self.trial.training_version,
-            lean=setting.lean,
+            lean=context.lean,
         )
         try:
             with trained_together(trainer, task):
@@ -182,7 +182,7 @@ class _Run:
             return start
         trainer.load_state(content)
         self.seconds_before = float(content["time_s"])
-        if self.setting.sharing.sharers:  # the checkpoint may be another trial's, with the time that it had taken
+        if self.context.sharing.sharers:  # the checkpoint may be another trial's, with the time that it had taken
             self.seconds_before = min(self.seconds_before, self.before.time_s)
         logger.info("continuing from the checkpoint of iteration %d", content["iteration"])
         return int(content["iteration"])
@@ -194,21 +194,21 @@ class _Run:
             self._start_afresh(trainer)
             return 0, 0.0
         content = self._end_of(ancestor)
-        trainer.take_over(content, detectron2_config(ancestor, self.setting.device))
+        trainer.take_over(content, detectron2_config(ancestor, self.context.device))
         return ancestor.max_iter, float(content["time_s"])
 
     def _end_of(self, ancestor: TrialSpec) -> dict[str, Any]:
-        """Returns the checkpoint an ancestor ended with; where it is gone or damaged, that leg is trained again."""
+        """Returns the checkpoint an ancestor ended with; where it is gone or damaged, that segment is trained again."""
         folder = self.folder.beside(ancestor.signature)
         content = checkpoints.load(folder.checkpoints, ancestor.max_iter) if folder else None
         if content is not None:
             return content
-        logger.warning("no checkpoint of the ancestor at iteration %d: its leg is trained again", ancestor.max_iter)
-        run = _Run(ancestor, self.folder, self.setting, self.on_evaluation, self.should_stop)
+        logger.warning("no checkpoint of the ancestor at iteration %d: its segment is trained again", ancestor.max_iter)
+        run = _Run(ancestor, self.folder, self.context, self.on_evaluation, self.should_stop)
         trainer = run._new_trainer()
         start, seconds_before = run._begin(trainer)
         run._train(trainer, start, ancestor.max_iter, [_Leave(run)])
-        return {**trainer.state(), "time_s": seconds_before}  # this leg's own are on the clock that runs
+        return {**trainer.state(), "time_s": seconds_before}  # this segment's own are on the clock that runs
 
     def _start_afresh(self, trainer: TrialTrainer) -> None:
         """Loads the initial weights, and writes which layers they filled."""
@@ -324,9 +324,9 @@ class _Run:
         return record
 
     def _tell(self, record: EvaluationRecord) -> None:
-        told = self.on_evaluation(record)
+        asked_to_stop = self.on_evaluation(record)
         self._leave_when_whole(record.iteration)
-        if told and record.iteration < self.trial.max_iter:
+        if asked_to_stop and record.iteration < self.trial.max_iter:
             raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
 
     def _leave_when_whole(self, iteration: int) -> None:
@@ -387,13 +387,13 @@ class _Run:
     def _keep_checkpoints(self, wanted: set[int]) -> None:
         """Removes the checkpoints that nobody needs once the trial has ended."""
         self.folder.require_claim()
-        own = wanted if self.setting.keep_checkpoints else set()
+        own = wanted if self.context.keep_checkpoints else set()
         checkpoints.keep(self.folder.checkpoints, own | self._kept_in_any_case())
 
     def _kept_in_any_case(self) -> set[int]:
         """Returns the iterations whose checkpoints stay for later variants, or for trials that share the training."""
         kept = checkpoints.iterations(self.folder.checkpoints)
-        evaluated = {i for i in kept if self.setting.keep_evaluated and self.trial.is_evaluation(i)}
+        evaluated = {i for i in kept if self.context.keep_evaluated and self.trial.is_evaluation(i)}
         return evaluated | self.shared.still_needed()
 
     def _time_s(self) -> float:

@@ -138,8 +138,8 @@ def load_weights(model: torch.nn.Module, weights: str, identity: str = "") -> We
     try:
         result = DetectionCheckpointer(model)._load_model(content)
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:  # names that fit several layers
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EnvironmentFault(fault(str(path), "expected weights of this model", told, FIX)) from None
+        value = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EnvironmentFault(fault(str(path), "expected weights of this model", value, FIX)) from None
     wrong = tuple(f"{name} {tuple(theirs)} -> {tuple(ours)}" for name, theirs, ours in result.incorrect_shapes)
     reshaped = {name.split(" ")[0] for name in wrong}
     missing = tuple(name for name in result.missing_keys if name not in reshaped.union(by_timm))

@@ -51,8 +51,8 @@ def read_weights_file(path: Path, identity: str = "") -> dict[str, Any]:
         else:
             data = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle makes its reader raise almost anything
-        told = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
-        raise EnvironmentFault(fault(str(path), "expected weights", told, FIX)) from None
+        value = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        raise EnvironmentFault(fault(str(path), "expected weights", value, FIX)) from None
     return _arranged(data, is_pickle, str(path))
 
 

@@ -16,7 +16,7 @@ from agropest.store.store import Store
 from agropest.store.upkeep.lost_trials import note_lost_trial
 from agropest.sweep.spec import KEEP_EVALUATED, KEEP_NONE
 from agropest.sweep.trial import TrialSpec
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import require_own_ray
 from agropest.tuning.ray.ray_names import named_trainable
@@ -43,7 +43,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
         trial.name: child.Job(
             trial=trial,
             folder=store.folder(trial).path,
-            setting=Setting(
+            context=RunContext(
                 splits=launch.dataset.paths,
                 device="cuda" if trial.resources.gpus else "cpu",
                 device_name=machine.device_name(trial.resources.gpus > 0),
@@ -152,6 +152,6 @@ def _reported_before(trial: TrialSpec, store: Store) -> int:
     The one after the last iteration is reported when the trial has finished.
     """
     folder = store.folder(trial)
-    told = [one.iteration for one in folder.read_evaluations("valid")]
+    evaluated = [one.iteration for one in folder.read_evaluations("valid")]
     is_finished = folder.status().status == TrialState.FINISHED
-    return max((iteration for iteration in told if is_finished or iteration < trial.max_iter), default=0)
+    return max((iteration for iteration in evaluated if is_finished or iteration < trial.max_iter), default=0)

@@ -12,13 +12,13 @@ from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.replicate_cache import keep_replicates
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 
 
 def run_trial(
     trial: TrialSpec,
     folder: TrialFolder,
-    setting: Setting,
+    context: RunContext,
     on_evaluation: Callable[[EvaluationRecord], object],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Status:
@@ -31,8 +31,8 @@ def run_trial(
         folder.write_evaluation(record, nothing.save)
         if split == "valid":
             on_evaluation(record)
-        truth = GroundTruth.from_coco(setting.splits[split][0])
-        keep_replicates(folder, record, read_targets(truth), setting.metric, trial.config)
+        truth = GroundTruth.from_coco(context.splits[split][0])
+        keep_replicates(folder, record, read_targets(truth), context.metric, trial.config)
     status = Status(TrialState.FINISHED, trial.max_iter, 0.001)
     folder.write_status(status)
     return status

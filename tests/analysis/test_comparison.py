@@ -15,7 +15,7 @@ import pytest
 
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import Comparison, compare_candidates
-from agropest.analysis.guards import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, guarded
+from agropest.analysis.guards import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, check_guard
 from agropest.analysis.prediction_comparison import compare_detectors
 from agropest.analysis.ranking import DAMAGED, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
@@ -125,7 +125,7 @@ def test_a_guard_marks_a_variant_that_loses_its_class() -> None:
 )
 def test_the_states_of_a_guard(value: float | None, interval: tuple[float, float] | None, state: str) -> None:
     told = {"Ants": Estimate(value, Interval(*interval) if interval else None)}
-    assert guarded(Guard("Ants", 2.0), told).state == state
+    assert check_guard(Guard("Ants", 2.0), told).state == state
 
 
 def test_a_guard_on_a_class_without_ground_truth_says_so() -> None:

@@ -31,11 +31,11 @@ def test_a_trial_is_compared_with_the_baseline_of_its_seed_at_its_iteration(tmp_
         folder.write_status(Status(TrialState.RUNNING, trial.eval_period_iters * len(scores)))
         for number, score in enumerate(scores, start=1):
             evaluate(folder, 10 * number, score)
-    standings = SweepProgress([trial for trial, _ in made], store, "AP", "baseline").read()
-    assert [one.value for one in standings] == [30.0, 20.0, 15.0, 5.0]
+    trial_progress = SweepProgress([trial for trial, _ in made], store, "AP", "baseline").read()
+    assert [one.value for one in trial_progress] == [30.0, 20.0, 15.0, 5.0]
     # focal/s1 at 10 against baseline/s1 at 10; baseline/s2 has nothing at 20 that focal/s2 could be compared with
-    assert [one.change for one in standings] == [None, None, 5.0, None]
-    best = best_progress(standings)
+    assert [one.change for one in trial_progress] == [None, None, 5.0, None]
+    best = best_progress(trial_progress)
     assert best is not None
     assert best.trial.name == "baseline/s1"
 
@@ -92,29 +92,29 @@ def test_a_heartbeat_of_an_earlier_launch_says_nothing_of_the_speed(clock: None,
     assert reader.read()[0].left_s == 86 * 2.0
 
 
-def standing(status: str, left_s: float | None) -> TrialProgress:
+def progress_of(status: str, left_s: float | None) -> TrialProgress:
     trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 100}, "d")
     return TrialProgress(trial, TrialState(status), "", 0, None, None, None, None, 0.0, 0.0, left_s)
 
 
 @pytest.mark.parametrize(
-    ("standings", "expected"),
+    ("trial_progress", "expected"),
     [
-        ([standing("running", 60.0), standing("running", 60.0), standing("new", 100.0)], 110.0),
-        ([standing("running", 10.0), standing("running", 10.0), standing("new", 100.0)], 100.0),
-        ([standing("running", 60.0), standing("new", None)], None),
-        ([standing("new", 60.0)], None),
-        ([standing("finished", 0.0), standing("failed", 0.0)], 0.0),
+        ([progress_of("running", 60.0), progress_of("running", 60.0), progress_of("new", 100.0)], 110.0),
+        ([progress_of("running", 10.0), progress_of("running", 10.0), progress_of("new", 100.0)], 100.0),
+        ([progress_of("running", 60.0), progress_of("new", None)], None),
+        ([progress_of("new", 60.0)], None),
+        ([progress_of("finished", 0.0), progress_of("failed", 0.0)], 0.0),
     ],
 )
 def test_the_sweep_shares_what_is_left_among_the_trials_that_run(
-    standings: list[TrialProgress], expected: float | None
+    trial_progress: list[TrialProgress], expected: float | None
 ) -> None:
-    assert time_left_s(standings) == expected
+    assert time_left_s(trial_progress) == expected
 
 
 def test_statuses_are_counted() -> None:
-    assert count_by_status([standing("new", None), standing("running", 1.0), standing("new", None)]) == {
+    assert count_by_status([progress_of("new", None), progress_of("running", 1.0), progress_of("new", None)]) == {
         "new": 2,
         "running": 1,
     }

@@ -13,7 +13,7 @@ from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, describe_sweep, write_sweep_record
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trial import run_trial
 from tests.conftest import TINY
 
@@ -54,7 +54,7 @@ def trained(tiny_folder: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.T
     store = Store(root / "results")
     splits = {name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()}
     for trial in trials:
-        run_trial(trial, store.folder(trial).claim(), Setting(splits), lambda record: None)
+        run_trial(trial, store.folder(trial).claim(), RunContext(splits), lambda record: None)
     record = describe_sweep(spec, trials, tiny_dataset)
     folder = write_sweep_record(record, store).parent
     return Trained(folder, store, record, tiny_dataset)

@@ -10,7 +10,7 @@ from agropest.planning.forecast import Capacity, Speed, assumption, ends, expect
 from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
 
-PACE = Speed(step_s=0.5, evaluation_image_s=0.1, start_s=2.0, source="probe")
+SPEED = Speed(step_s=0.5, evaluation_image_s=0.1, start_s=2.0, source="probe")
 IMAGES = {"train": 600, "valid": 10, "test": 20}
 
 
@@ -36,18 +36,18 @@ def trial(**overrides: Any) -> TrialSpec:
     ],
 )
 def test_a_trial(done: int, share: float, expected: float) -> None:
-    assert trial_seconds(trial(), PACE, IMAGES, done, share) == pytest.approx(expected)
+    assert trial_seconds(trial(), SPEED, IMAGES, done, share) == pytest.approx(expected)
 
 
 def test_an_evaluation_at_the_end_is_not_counted_twice() -> None:
-    assert trial_seconds(trial(SOLVER__MAX_ITER=80), PACE, IMAGES) == pytest.approx(2 + 40 + 0.1 * (20 + 20))
-    assert trial_seconds(trial(TEST__EVAL_PERIOD=0), PACE, IMAGES) == pytest.approx(2 + 50 + 0.1 * (10 + 20))
-    assert trial_seconds(trial(), PACE, {"valid": 10}) == pytest.approx(2 + 50 + 0.1 * 30)
+    assert trial_seconds(trial(SOLVER__MAX_ITER=80), SPEED, IMAGES) == pytest.approx(2 + 40 + 0.1 * (20 + 20))
+    assert trial_seconds(trial(TEST__EVAL_PERIOD=0), SPEED, IMAGES) == pytest.approx(2 + 50 + 0.1 * (10 + 20))
+    assert trial_seconds(trial(), SPEED, {"valid": 10}) == pytest.approx(2 + 50 + 0.1 * 30)
 
 
 def test_augmented_images_count_as_often_as_they_are_evaluated() -> None:
     # Two sizes, flipped and not: four times the test and the validation images, beside three plain validations.
-    seconds = trial_seconds(trial(TEST__AUG__ENABLED=True), PACE, IMAGES)
+    seconds = trial_seconds(trial(TEST__AUG__ENABLED=True), SPEED, IMAGES)
     assert seconds == pytest.approx(2 + 50 + 0.1 * (30 + 4 * 30))
 
 

@@ -1,4 +1,4 @@
-"""Where a forecast gets its paces from, what it says, and what is written beside it afterwards."""
+"""Where a forecast gets its speeds from, what it says, and what is written beside it afterwards."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ def test_trials_with_as_many_threads_come_first(trials: list[TrialSpec], tmp_pat
     store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), 4.0, threads=own + 3)
     assert Speeds(store, DEVICE_NAME).of(trials[0]).source == "1 such trial in the store with other threads"  # type: ignore[union-attr]
     store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 6}), 8.0, threads=own)
-    pace = Speeds(store, DEVICE_NAME).of(trials[0])
-    assert pace is not None
-    assert (pace.source, pace.step_s) == ("1 such trial in the store", 0.25)
+    speed = Speeds(store, DEVICE_NAME).of(trials[0])
+    assert speed is not None
+    assert (speed.source, speed.step_s) == ("1 such trial in the store", 0.25)
 
 
 def test_what_has_ended_is_not_counted_and_the_actual_is_written(trials: list[TrialSpec], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from agropest.training.input.image_cache import ENTRY_BYTES, open_cache
 from agropest.training.input.mapper import ImageReader, TestMapper
 from agropest.training.input.picture_file import read_image
 from agropest.training.input.records import load_records
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trial import detectron2_config, run_trial
 
 
@@ -73,19 +73,19 @@ def test_replaced_pictures_end_a_trial_which_goes_on_with_the_right_ones(
     tiny_sweep: Path, own_data: Dataset, tmp_path: Path, split: str
 ) -> None:
     trial = trial_of(tiny_sweep, own_data)
-    setting, undisturbed = Setting(own_data.paths), Store(tmp_path / "undisturbed").folder(trial).claim()
-    assert run_trial(trial, undisturbed, setting, lambda record: None).status == TrialState.FINISHED
+    context, undisturbed = RunContext(own_data.paths), Store(tmp_path / "undisturbed").folder(trial).claim()
+    assert run_trial(trial, undisturbed, context, lambda record: None).status == TrialState.FINISHED
     kept = {path: path.read_bytes() for path in own_data.root.glob(f"{split}/images/*")}
     assert kept
     for path in kept:
         other_pixels(path)
     folder = Store(tmp_path / "results").folder(trial).claim()
     with pytest.raises(ChangedInput):
-        run_trial(trial, folder, setting, lambda record: None)
+        run_trial(trial, folder, context, lambda record: None)
     assert folder.read_evaluations("valid") == []
     for path, content in kept.items():
         path.write_bytes(content)
-    assert run_trial(trial, folder, setting, lambda record: None).status == TrialState.FINISHED
+    assert run_trial(trial, folder, context, lambda record: None).status == TrialState.FINISHED
     both = [[(r.iteration, r.metrics) for r in one.read_evaluations("valid")] for one in (folder, undisturbed)]
     assert both[0] == both[1]
 
@@ -160,10 +160,10 @@ def test_replaced_weights_end_a_trial_which_goes_on_with_the_right_ones(
     one_bit(path)
     folder = Store(tmp_path / "results").folder(trial).claim()
     with pytest.raises(ChangedInput, match="expected the weights that the sweep was planned with"):
-        run_trial(trial, folder, Setting(own_data.paths), lambda record: None)
+        run_trial(trial, folder, RunContext(own_data.paths), lambda record: None)
     assert folder.checkpointed() == set()
     path.write_bytes(right)
-    assert run_trial(trial, folder, Setting(own_data.paths), lambda record: None).status == TrialState.FINISHED
+    assert run_trial(trial, folder, RunContext(own_data.paths), lambda record: None).status == TrialState.FINISHED
 
 
 def test_replaced_timm_weights_are_noticed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trial import run_trial
 
 # After six iterations AP is 0 at every evaluation, and the first of equals is the best: not the last one, so that its
@@ -42,25 +42,27 @@ def trial(tiny_folder: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def setting(tiny_dataset: Dataset) -> Setting:
-    return Setting({name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()})
+def context(tiny_dataset: Dataset) -> RunContext:
+    return RunContext({name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()})
 
 
-def run(trial: TrialSpec, results: Path, setting: Setting, told: list[int] | None = None) -> tuple[Status, TrialFolder]:
+def run(
+    trial: TrialSpec, results: Path, context: RunContext, told: list[int] | None = None
+) -> tuple[Status, TrialFolder]:
     folder = Store(results).folder(trial).claim()
 
     def tell(record: EvaluationRecord) -> None:
         if told is not None:
             told.append(record.iteration)
 
-    return run_trial(trial, folder, setting, tell), folder
+    return run_trial(trial, folder, context, tell), folder
 
 
 @pytest.fixture(scope="module")
-def whole(trial: TrialSpec, setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(trial: TrialSpec, context: RunContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of the undisturbed trial."""
     results = tmp_path_factory.mktemp("whole")
-    status, folder = run(trial, results, setting)
+    status, folder = run(trial, results, context)
     assert status.status == TrialState.FINISHED
     assert sorted(checkpoints.iterations(folder.checkpoints)) == [BEST, ITERATIONS]
     assert [record.iteration for record in folder.read_evaluations("test")] == [BEST]
@@ -112,7 +114,7 @@ DAMAGED = [
 
 @pytest.mark.parametrize("damage", DAMAGED, ids=lambda damage: " ".join((damage[0].__name__, *damage[1:])))
 def test_damage_costs_work_and_never_a_number(
-    trial: TrialSpec, setting: Setting, whole: Path, copied: Path, damage: tuple[Callable[[Path], None], str]
+    trial: TrialSpec, context: RunContext, whole: Path, copied: Path, damage: tuple[Callable[[Path], None], str]
 ) -> None:
     how, *names = damage
     folder = Store(copied).folder(trial)
@@ -121,7 +123,7 @@ def test_damage_costs_work_and_never_a_number(
         how(folder.path / name)
     if any(name.startswith("evaluations") for name in names):
         assert metrics(folder) != expected
-    status, folder = run(trial, copied, setting)
+    status, folder = run(trial, copied, context)
     assert (status.status, status.iteration) == (TrialState.FINISHED, ITERATIONS)
     assert metrics(folder) == expected
 
@@ -136,51 +138,51 @@ def test_damage_costs_work_and_never_a_number(
     ids=" ".join,
 )
 def test_a_stopped_trial_is_made_whole_and_not_trained_further(
-    trial: TrialSpec, setting: Setting, tmp_path: Path, names: tuple[str, ...]
+    trial: TrialSpec, context: RunContext, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     store = Store(tmp_path)
     folder = store.folder(trial).claim()
-    run_trial(trial, folder, setting, lambda record: record.iteration == 4)
+    run_trial(trial, folder, context, lambda record: record.iteration == 4)
     expected, stopped = metrics(folder), replace(folder.status(), reason="stopped early: worse", stopped_for=("mine",))
     folder.write_status(stopped)
     assert (stopped.status, stopped.iteration, len(expected)) == (TrialState.STOPPED, 4, 2)
-    assert is_done(trial, store, "AP", trial_splits := tuple(setting.splits), "mine")
+    assert is_done(trial, store, "AP", trial_splits := tuple(context.splits), "mine")
     for name in names:
         flip(folder.path / name)
     assert not is_done(trial, store, "AP", trial_splits, "mine")
     assert incomplete([trial], store, "mine") == [trial.name]
     assert incomplete([trial], store, "theirs") == []
 
-    killed = run_trial(trial, folder.claim(), setting, lambda record: None, should_stop=lambda: True)
+    killed = run_trial(trial, folder.claim(), context, lambda record: None, should_stop=lambda: True)
     assert killed == stopped  # whoever finds it half-way does not train it further
-    status, folder = run(trial, tmp_path, setting)
+    status, folder = run(trial, tmp_path, context)
     assert status == folder.status() == replace(stopped, notes=("what was damaged was made again",))
     assert metrics(folder) == expected
     assert is_done(trial, store, "AP", trial_splits, "mine")
 
 
 def test_the_last_evaluation_of_a_stopped_trial_is_made_again_without_its_checkpoint(
-    trial: TrialSpec, setting: Setting, tmp_path: Path
+    trial: TrialSpec, context: RunContext, tmp_path: Path
 ) -> None:
     """It continued a little, so that another checkpoint is the last one; what came after the stop stays out."""
     store = Store(tmp_path)
     folder = store.folder(trial).claim()
-    run_trial(trial, folder, setting, lambda record: record.iteration == 4)
+    run_trial(trial, folder, context, lambda record: record.iteration == 4)
     expected = metrics(folder)
     for suffix in (".json", ".pth"):
         kept = folder.checkpoints / f"00000004{suffix}"
         kept.rename(folder.checkpoints / f"00000006{suffix}")
     stopped = replace(folder.status(), iteration=5, stopped_for=("mine",))
     folder.write_status(stopped)
-    assert is_done(trial, store, "AP", tuple(setting.splits), "mine")  # of iteration 6 nothing is missed
+    assert is_done(trial, store, "AP", tuple(context.splits), "mine")  # of iteration 6 nothing is missed
     remove(folder.path / "evaluations/valid-00000004.json")
-    assert not is_done(trial, store, "AP", tuple(setting.splits), "mine")
+    assert not is_done(trial, store, "AP", tuple(context.splits), "mine")
     told: list[int] = []
-    status, folder = run(trial, tmp_path, setting, told)
+    status, folder = run(trial, tmp_path, context, told)
     assert (status.status, status.iteration) == (TrialState.STOPPED, 5)
     assert metrics(folder) == expected
     assert max(told) == 4
-    assert is_done(trial, store, "AP", tuple(setting.splits), "mine")
+    assert is_done(trial, store, "AP", tuple(context.splits), "mine")
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, remove], ids=["flip", "truncate", "remove"])
@@ -198,24 +200,26 @@ def test_a_damaged_status_does_not_bring_an_ended_trial_back(
     assert folder.status() == Status()  # the copy spoke of an end that has been taken back
 
 
-def test_what_a_killed_process_left_half_written_is_removed(trial: TrialSpec, setting: Setting, copied: Path) -> None:
+def test_what_a_killed_process_left_half_written_is_removed(
+    trial: TrialSpec, context: RunContext, copied: Path
+) -> None:
     folder = Store(copied).folder(trial)
     left = [folder.path / name for name in (".status.json.0a1b2c3d.tmp", "checkpoints/.00000006.pth.0a1b2c3d.tmp")]
     for path in left:
         path.write_bytes(b"half")
-    run(trial, copied, setting)
+    run(trial, copied, context)
     assert not any(path.exists() for path in left)
 
 
-def test_no_checkpoint_stays_where_none_is_wanted(trial: TrialSpec, setting: Setting, copied: Path) -> None:
-    run(trial, copied, replace(setting, keep_checkpoints=False))
+def test_no_checkpoint_stays_where_none_is_wanted(trial: TrialSpec, context: RunContext, copied: Path) -> None:
+    run(trial, copied, replace(context, keep_checkpoints=False))
     folder = Store(copied).folder(trial)
     assert list(folder.checkpoints.iterdir()) == []
     assert folder.status().status == TrialState.FINISHED
 
 
 def test_another_metric_tests_the_checkpoint_that_it_chooses(
-    trial: TrialSpec, setting: Setting, whole: Path, copied: Path
+    trial: TrialSpec, context: RunContext, whole: Path, copied: Path
 ) -> None:
     """The checkpoint that another sweep's metric chooses is not kept: it is trained again, to the same weights."""
     folder = Store(copied).folder(trial).claim()
@@ -224,7 +228,7 @@ def test_another_metric_tests_the_checkpoint_that_it_chooses(
     folder.write_evaluation(replace(record, metrics={**record.metrics, "AP50": 99.0}), lambda boxes: None)
     assert files.read_json(path)["metrics"]["AP50"] == 99.0
     told: list[int] = []
-    status, folder = run(trial, copied, replace(setting, metric="AP50"), told)
+    status, folder = run(trial, copied, replace(context, metric="AP50"), told)
     assert status.status == TrialState.FINISHED
     assert told == [2, 4, 6]
     assert [record.iteration for record in folder.read_evaluations("test")] == [BEST, 4]
@@ -233,7 +237,7 @@ def test_another_metric_tests_the_checkpoint_that_it_chooses(
 
 @pytest.mark.parametrize("moment", ["told of an evaluation", "told to stop", "saving", "told of the last evaluation"])
 def test_who_has_lost_the_trial_leaves_what_the_new_writer_has(
-    trial: TrialSpec, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    trial: TrialSpec, context: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The other writer has a checkpoint ahead, and the one that has lost the trial keeps only its own."""
     folder = Store(tmp_path).folder(trial).claim()
@@ -258,7 +262,7 @@ def test_who_has_lost_the_trial_leaves_what_the_new_writer_has(
     write = files.write_with
     monkeypatch.setattr(files, "write_with", save)
     with pytest.raises(LostClaim, match="another one took over"):
-        run_trial(trial, folder, setting, tell)
+        run_trial(trial, folder, context, tell)
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == kept
     assert "00000005.json" in kept
     assert ("00000004.json" in kept) == (moment != "saving")

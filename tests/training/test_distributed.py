@@ -25,7 +25,7 @@ from agropest.training import checkpoints, distributed
 from agropest.training.distributed import require_equal_parts
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.records import load_records
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
 
@@ -46,8 +46,8 @@ def trial(tiny_sweep: Path, tiny_dataset: Dataset) -> TrialSpec:
 
 def run(trial: TrialSpec, dataset: Dataset, results: Path, num_processes: int) -> TrialFolder:
     folder = Store(results).folder(trial).claim()
-    setting = Setting(dataset.paths, num_processes=num_processes, loader_workers=num_processes - 1)
-    assert run_trial(trial, folder, setting, lambda record: None).status == TrialState.FINISHED
+    context = RunContext(dataset.paths, num_processes=num_processes, loader_workers=num_processes - 1)
+    assert run_trial(trial, folder, context, lambda record: None).status == TrialState.FINISHED
     return folder
 
 
@@ -85,7 +85,7 @@ def test_a_follower_that_is_lost_is_no_fault_of_the_trial(
     monkeypatch.setattr(distributed, "_Watch", Watch)
     folder = Store(tmp_path).folder(trial).claim()
     with pytest.raises(ChildProcessError, match="exit code -9"):
-        run_trial(trial, folder, Setting(tiny_dataset.paths, num_processes=2), lambda _: followers[0].kill())
+        run_trial(trial, folder, RunContext(tiny_dataset.paths, num_processes=2), lambda _: followers[0].kill())
 
 
 @pytest.mark.parametrize(

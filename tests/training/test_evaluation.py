@@ -18,7 +18,7 @@ from agropest.training import evaluation
 from agropest.training.evaluation import detect
 from agropest.training.input.mapper import TestMapper
 from agropest.training.input.records import load_records
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
 
@@ -56,7 +56,7 @@ def test_mixed_precision_trains_close_to_full_precision(
         trainer = TrialTrainer(detectron2_config(trial, "cpu"), "cpu")
         start = {name: tensor.clone() for name, tensor in trainer.model.named_parameters()}
         folder = Store(tmp_path / str(number)).folder(trial).claim()
-        status = run_trial(trial, folder, Setting(tiny_dataset.paths), lambda _: None)
+        status = run_trial(trial, folder, RunContext(tiny_dataset.paths), lambda _: None)
         assert status.status == TrialState.FINISHED, status.reason
         [path] = sorted(folder.checkpoints.glob("*4.pth"))
         content = torch.load(path, weights_only=True)

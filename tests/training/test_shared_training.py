@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.training.test_legs import same_state
 
 from agropest.data.dataset import Dataset
 from agropest.store.lock import held_if_free
@@ -21,10 +22,9 @@ from agropest.sweep.stages.training import EVALUATION_KEYS
 from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import run_trial
-from tests.training.test_legs import same_state
 from tests.training.test_trial import run
 
 VARIANTS = {
@@ -74,8 +74,8 @@ def run_shared(
     store = Store(results)
     folder = store.folder(trial).claim()
     splits = {name: (split.annotations, split.image_root) for name, split in dataset.splits.items()}
-    setting = Setting(splits, sharing=all_sharing(trials, store, with_checkpoints(store))[trial.name])
-    return run_trial(trial, folder, setting, on_evaluation, should_stop), folder
+    context = RunContext(splits, sharing=all_sharing(trials, store, with_checkpoints(store))[trial.name])
+    return run_trial(trial, folder, context, on_evaluation, should_stop), folder
 
 
 def require_same_evaluations(one: TrialFolder, two: TrialFolder) -> None:
@@ -216,7 +216,7 @@ def test_where_every_evaluated_checkpoint_stays_a_variant_added_later_trains_not
     first, later = trials["baseline"], trials["small_test"]
     splits = {name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()}
     folder = Store(tmp_path / "r").folder(first).claim()
-    run_trial(first, folder, Setting(splits, keep_evaluated=True), lambda record: None)
+    run_trial(first, folder, RunContext(splits, keep_evaluated=True), lambda record: None)
     assert folder.checkpointed() == {2, 4, 6}
     status, other = run_shared(later, [first, later], tiny_dataset, tmp_path / "r")
     assert status.status == TrialState.FINISHED

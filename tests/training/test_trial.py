@@ -23,7 +23,7 @@ from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
 from agropest.training.weights import load_weights
@@ -43,7 +43,7 @@ def run(
 ) -> tuple[Status, TrialFolder]:
     folder = Store(results).folder(trial).claim()
     splits = {name: (split.annotations, split.image_root) for name, split in dataset.splits.items()}
-    return run_trial(trial, folder, Setting(splits), on_evaluation, should_stop), folder
+    return run_trial(trial, folder, RunContext(splits), on_evaluation, should_stop), folder
 
 
 def weights(folder: TrialFolder, iteration: int) -> dict[str, torch.Tensor]:
@@ -222,6 +222,6 @@ def test_loader_workers_do_not_change_the_weights(tiny_sweep: Path, tiny_dataset
     splits = {name: (split.annotations, split.image_root) for name, split in tiny_dataset.splits.items()}
     for loader_workers in (1, 4):
         folder = Store(tmp_path / str(loader_workers)).folder(trial).claim()
-        status = run_trial(trial, folder, Setting(splits, loader_workers=loader_workers), lambda record: None)
+        status = run_trial(trial, folder, RunContext(splits, loader_workers=loader_workers), lambda record: None)
         assert status.status == TrialState.FINISHED
         require_equal(expected, weights(folder, 20))

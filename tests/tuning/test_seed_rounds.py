@@ -119,7 +119,7 @@ def test_a_difference_that_does_not_matter_ends_the_question(tmp_path: Path) -> 
 def test_beginning_again_begins_with_the_first_round(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, most=3)
     rounds = sweep.train_to_the_end()
-    rounds.begin_again()
+    rounds.restart()
     assert set(rounds.counts.values()) == {2}
     assert rounds.next_round() is True
     assert rounds.sweep().variants[0].seeds == (42, 43)

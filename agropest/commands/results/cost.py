@@ -61,15 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
         cost, input_px = measure(chosen, pictures, device, machine.num_cores, arguments.runs)
         costs.append(cost)
     hardware = machine.device_name(device == "cuda")
-    told = CostRecord(hardware, device, machine.num_cores, arguments.runs, input_px, tuple(costs))
-    path = write_costs(folder, told)
-    costed = costed_variants(comparison, told, signatures_of(record))
+    costs_record = CostRecord(hardware, device, machine.num_cores, arguments.runs, input_px, tuple(costs))
+    path = write_costs(folder, costs_record)
+    costed = costed_variants(comparison, costs_record, signatures_of(record))
     export_sweep(folder, ("csv", "html"))
     console = Console()
     if not console.is_terminal:
         console.width = 200
     console.print(cost_table(costed, record.metric))
-    for line in (how_measured(told), cheapest_sentence(costed, record.metric), doubts(costed)):
+    for line in (how_measured(costs_record), cheapest_sentence(costed, record.metric), doubts(costed)):
         if line:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     print(f"written to {folder}: {path.name}, inference_cost.csv, index.html")

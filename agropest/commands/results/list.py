@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise StoreError(fault("--results", "expected a results folder", str(arguments.results), fix))
     store = Store(arguments.results)
     records, faults = read_records(store)
-    for told in faults:
-        print(f"left out: {told}", file=sys.stderr)
+    for message in faults:
+        print(f"left out: {message}", file=sys.stderr)
     table = Table()
     for heading in ("sweep", "launched", "trials", "best so far", "MB", "question"):
         table.add_column(heading, justify="right" if heading == "MB" else "left")

@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         others = ", ".join(one for one in chosen.tied if one != chosen.trial.label)
         print(f"ranked first; not distinguishable from it: {others}")
     print(f"checked: {card.checked}" if card.checked else "not checked: no validation picture is there any more")
-    for name, told in card.exports.items():
-        print(f"{name}: {told}")
+    for name, outcome in card.exports.items():
+        print(f"{name}: {outcome}")
     if card.needs_code or card.needs_keys:
         print("needs this project's package to be built; README.md in it has the lines")
     print(f"written to {out}; to try it: python -m agropest predict {out} PICTURES")

@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     written = [f"{len(done.pictures)} annotated pictures"] if draws and done.pictures else []
     written += write_coco(arguments.out, done, card) if arguments.json else []
     written += write_yolo(arguments.out, done, card) if arguments.yolo else []
-    for told in done.broken:
-        print(f"left out: {told}", file=sys.stderr)
+    for message in done.broken:
+        print(f"left out: {message}", file=sys.stderr)
     if threshold < card.evaluated_threshold:
         print(f"the model keeps no box below {card.evaluated_threshold:g}: --threshold {threshold:g} shows no more")
     speed = f", {done.median_s * 1000:.0f} ms a picture (median, {detector.device})" if done.pictures else ""

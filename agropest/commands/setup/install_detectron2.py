@@ -123,8 +123,8 @@ def _download(folder: Path) -> Path:
             raise
         found = re.search(r"Got\s+([0-9a-f]{64})", str(error))
         fix = "the index served another file than the one this was written for; look at it before you install it"
-        told = found[1] if found else "another file"
-        raise EnvironmentFault(fault(SDIST, f"expected sha256 {SDIST_SHA256}", told, fix)) from None
+        digest = found[1] if found else "another file"
+        raise EnvironmentFault(fault(SDIST, f"expected sha256 {SDIST_SHA256}", digest, fix)) from None
     return next(folder.glob("*.tar.gz"))
 
 

@@ -75,7 +75,7 @@ def _changed_store(launch: Launch, fresh: bool, retry: bool) -> Launch:
     if fresh:
         trials = launch.all_trials
         if launch.search:
-            launch.search.begin_again()
+            launch.search.restart()
         print(start_fresh(trials, launch.store, launch.spec.name), flush=True)
     if retry:
         print(retry_failed(launch.trials, launch.store), flush=True)

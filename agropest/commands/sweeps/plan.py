@@ -84,9 +84,9 @@ def _answer_cost(launch: Launch, forecast: SweepForecast) -> list[str]:
     spread = seed_spread(trials, launch.store, spec.baseline, spec.metric)
     seconds: dict[str, float] = {}
     for trial in trials:
-        told = forecast.of(trial.name)
-        if told is not None and told.seconds is not None:
-            seconds.setdefault(trial.label, told.seconds)
+        predicted = forecast.of(trial.name)
+        if predicted is not None and predicted.seconds is not None:
+            seconds.setdefault(trial.label, predicted.seconds)
     is_known = seconds.keys() == labels
     total = sum(one.seconds or 0.0 for one in forecast.trials)
     slots = total / forecast.wall_s if forecast.wall_s else 1.0

@@ -98,8 +98,8 @@ def _merged(file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        told = " ".join(str(error).split())
-        raise DataError(fault(str(file), "expected a Detectron2 config in YAML", told, "check the path")) from None
+        value = " ".join(str(error).split())
+        raise DataError(fault(str(file), "expected a Detectron2 config in YAML", value, "check the path")) from None
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise DataError(fault(str(file), "expected keys and values", content, "give a Detectron2 config"))

@@ -92,8 +92,8 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     _compare_nc(content.get("nc"), names, file, faults, findings)
     columns = _key_point_columns(content.get("kpt_shape"), f"{file}: kpt_shape", faults)
     if columns:
-        told = f"{columns} columns of key points follow each box and are left out"
-        findings.append(Finding("", file.name, 0, "key-points", KEPT, told))
+        detail = f"{columns} columns of key points follow each box and are left out"
+        findings.append(Finding("", file.name, 0, "key-points", KEPT, detail))
     base = _base(content.get("path"), root)
     places = {}
     for split in KEYS:
@@ -176,8 +176,8 @@ def _compare_nc(nc: Any, names: dict[int, str], file: Path, faults: list[str], f
         )
     missing = sorted(set(range(max(names, default=-1) + 1)) - set(names))
     if missing:
-        told = f"no name for {', '.join(map(str, missing[:20]))}; labels of these classes are dropped"
-        findings.append(Finding("", file.name, 0, "names-gap", KEPT, told))
+        detail = f"no name for {', '.join(map(str, missing[:20]))}; labels of these classes are dropped"
+        findings.append(Finding("", file.name, 0, "names-gap", KEPT, detail))
 
 
 def _paths(content: dict[Any, Any]) -> dict[str, Any]:

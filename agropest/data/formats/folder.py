@@ -133,6 +133,6 @@ def stat_key(root: Path) -> str:
                 status = entry.stat()
             except OSError:
                 status = entry.stat(follow_symlinks=False)
-            told = f"{entry.path[len(str(root)) :]}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n"
-            digest.update(os.fsencode(told))
+            state = f"{entry.path[len(str(root)) :]}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n"
+            digest.update(os.fsencode(state))
     return digest.hexdigest()

@@ -31,16 +31,16 @@ def read_image_list(
         if found is None:
             several = images.by_last_parts(path_parts(line), split)
             found = several[0] if len(several) == 1 else None
-            told = f"{line}: {several[0].name} or {several[1].name}" if len(several) > 1 else line
+            detail = f"{line}: {several[0].name} or {several[1].name}" if len(several) > 1 else line
             rule = "image-ambiguous" if len(several) > 1 else "image-missing"
             if found is None:
-                findings.append(Finding(split, name, number, rule, DROPPED, plain(told)[:300]))
+                findings.append(Finding(split, name, number, rule, DROPPED, plain(detail)[:300]))
                 continue
             repaired = plain(f"{line}: {found.name} is read")[:300]
             findings.append(Finding(split, name, number, "path-repaired", KEPT, repaired))
         if found.name in seen:
-            told = f"{found.name} stands in line {seen[found.name]} already"
-            findings.append(Finding(split, name, number, "image-twice", KEPT, told))
+            detail = f"{found.name} stands in line {seen[found.name]} already"
+            findings.append(Finding(split, name, number, "image-twice", KEPT, detail))
             continue
         seen[found.name] = number
         yield found

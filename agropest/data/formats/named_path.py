@@ -62,8 +62,8 @@ def as_it_stands(text: str, bases: Sequence[Path], root: Path) -> Path | None:
 
 def tails(parts: Sequence[str]) -> Iterator[list[str]]:
     """Yields ever shorter ends of a path, the whole one first; none without the part that names the split."""
-    told = [number for number, part in enumerate(parts) if split_of(part)]
-    last = told[-1] if told else len(parts) - 1
+    split_parts = [number for number, part in enumerate(parts) if split_of(part)]
+    last = split_parts[-1] if split_parts else len(parts) - 1
     for start in range(last + 1):
         yield list(parts[start:])
 
@@ -95,19 +95,19 @@ class FilesByName:
             split: whose file it is; what lies in another split's folder is not meant, unless the path says so.
         """
         wanted = [folded(part) for part in parts]
-        told = next((found for found in map(split_of, reversed(parts[:-1])) if found), split)
+        named_split = next((found for found in map(split_of, reversed(parts[:-1])) if found), split)
         candidates = []
         named = (self._by_name.get(wanted[-1]) or self._by_stem.get(_stem(wanted[-1]), [])) if wanted else []
         for file in named:
             folders = file.name.split("/")[:-1]
             place = next((found for found in map(split_of, reversed(folders)) if found), None)
-            if place in (None, told):
+            if place in (None, named_split):
                 own = [folded(part) for part in file.name.split("/")]
                 same = next(
                     (n for n, (a, b) in enumerate(zip(reversed(own), reversed(wanted), strict=False)) if a != b),
                     min(len(own), len(wanted)),
                 )
-                candidates.append((same, place == told, file))
+                candidates.append((same, place == named_split, file))
         best = max((key[:2] for key in candidates), default=None)
         return [file for same, own_split, file in candidates if (same, own_split) == best]
 

@@ -33,5 +33,5 @@ def split_of(name: str) -> str | None:
 
 def split_of_parts(parts: Iterable[str]) -> str | None:
     """Returns the split that a path tells: that of its last part which tells one."""
-    told = [split for split in map(split_of, parts) if split]
-    return told[-1] if told else None
+    splits = [split for split in map(split_of, parts) if split]
+    return splits[-1] if splits else None

@@ -1,6 +1,6 @@
 """A Pascal VOC folder (an XML file for each picture) as pictures and their objects.
 
-The split is told by ``ImageSets/Main/train.txt`` or by the folders' names (``train/a.xml``, ``annotations/train/``).
+The split is given by ``ImageSets/Main/train.txt`` or by the folders' names (``train/a.xml``, ``annotations/train/``).
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ def read_voc(root: Path, unsplit: str | None = None) -> Source | None:
     if not any(one.objects for one in read.values()):
         return None
     pairs = _pairs(images, read)
-    told = _splits(root, images, pairs, unsplit)
-    if not any(told.values()):
+    split_of_image = _splits(root, images, pairs, unsplit)
+    if not any(split_of_image.values()):
         fix = (
             "list the pictures in ImageSets/Main/train.txt and val.txt, put them into folders train and valid, or "
             "write `split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
         )
-        rule = "expected VOC annotations whose splits are told"
+        rule = "expected VOC annotations that say which split each image is in"
         raise DataError(fault(f"data set {root}", rule, f"{len(read)} XML files in {_folders(read)}", fix))
     names = sorted({one.name for file in read.values() for one in file.objects})
     ids = {name: index for index, name in enumerate(names, start=1)}
     pictures = []
     for image in images:
-        split = told.get(image.name, "")
+        split = split_of_image.get(image.name, "")
         file = pairs.get(image.name)
         if not split:
             findings.append(Finding("", image.name, 0, "image-not-listed", DROPPED, "nothing tells its split"))
@@ -104,15 +104,15 @@ def _shared(one: str, two: str) -> int:
 def _splits(root: Path, images: list[FoundFile], pairs: Mapping[str, VocFile], unsplit: str | None) -> dict[str, str]:
     """Returns image to split, an empty text where nothing tells it."""
     listed = _listed(root)
-    told = {}
+    splits = {}
     for image in images:
         file = pairs.get(image.name)
         places = [image.name.split("/")[:-1], file.name.split("/")[:-1] if file else []]
         by_folder = next((split for split in map(split_of_parts, places) if split), None)
-        told[image.name] = listed.get(_stem(image.name), "") if listed else by_folder or ""
-    if unsplit and not any(told.values()):
+        splits[image.name] = listed.get(_stem(image.name), "") if listed else by_folder or ""
+    if unsplit and not any(splits.values()):
         return {image.name: unsplit for image in images if image.name in pairs}
-    return told
+    return splits
 
 
 def _listed(root: Path) -> dict[str, str]:

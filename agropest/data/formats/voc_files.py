@@ -63,8 +63,8 @@ class VocFile:
         across, down = (width / self.size[0], height / self.size[1]) if is_scaled else (1.0, 1.0)
         for one in self.objects:
             if one.corners is None:
-                told = (Remark("no-bbox", DROPPED, one.shown),)
-                yield ReadLine(self.name, 0, None, told)
+                only_remarks = (Remark("no-bbox", DROPPED, one.shown),)
+                yield ReadLine(self.name, 0, None, only_remarks)
                 continue
             x1, y1, x2, y2 = one.corners
             box, remarks = fit_box((x1 * across, y1 * down, x2 * across, y2 * down), width, height)

@@ -43,8 +43,8 @@ def find_places(
     if not given:
         return _usual_folder(split, file, root, findings)
     for other in given[1:]:
-        told = f"'{other}' is not used, '{given[0]}' is"
-        findings.append(Finding(split, file.name, 0, "split-key-twice", KEPT, told))
+        detail = f"'{other}' is not used, '{given[0]}' is"
+        findings.append(Finding(split, file.name, 0, "split-key-twice", KEPT, detail))
     value = content[given[0]]
     where = f"{file}: {given[0]}"
     places: list[Path] = []
@@ -76,8 +76,8 @@ def find_places(
 def _usual_folder(split: str, file: Path, root: Path, findings: list[Finding]) -> tuple[Path, ...]:
     folders = [real_folder(root, [word, "images"]) for word in SPLIT_WORDS[split]]
     folder = next((folder for folder in folders if folder), None)
-    told = f"{folder.relative_to(root).as_posix()} is used" if folder else "there is none"
-    findings.append(Finding(split, file.name, 0, "split-not-in-yaml", KEPT, f"no '{KEYS[split][0]}'; {told}"))
+    detail = f"{folder.relative_to(root).as_posix()} is used" if folder else "there is none"
+    findings.append(Finding(split, file.name, 0, "split-not-in-yaml", KEPT, f"no '{KEYS[split][0]}'; {detail}"))
     return (folder,) if folder else ()
 
 
@@ -123,8 +123,8 @@ def _usual_places(split: str, root: Path) -> list[Path]:
 def _instead(split: str, root: Path) -> str:
     """Returns what to do about a folder that is not there, with the folders that are."""
     there = sorted(plain(path.name) for path in root.iterdir() if path.is_dir() and not is_junk(path.name))
-    told = f"there are the folders {', '.join(there[:8])}" if there else "there is no folder"
-    return f"put the images into {root / split / 'images'}, or name a folder inside {root} ({told})"
+    detail = f"there are the folders {', '.join(there[:8])}" if there else "there is no folder"
+    return f"put the images into {root / split / 'images'}, or name a folder inside {root} ({detail})"
 
 
 def _tell_repair(text: str, place: Path, split: str, file: Path, root: Path, findings: list[Finding]) -> None:
@@ -132,5 +132,5 @@ def _tell_repair(text: str, place: Path, split: str, file: Path, root: Path, fin
     name = place.relative_to(root).as_posix()
     parts = path_parts(text)
     if parts[-len(place.relative_to(root).parts) :] != list(place.relative_to(root).parts) and parts:
-        told = f"{text} is not in the data set; {plain(name)} is read"
-        findings.append(Finding(split, file.name, 0, "path-repaired", KEPT, plain(told)))
+        detail = f"{text} is not in the data set; {plain(name)} is read"
+        findings.append(Finding(split, file.name, 0, "path-repaired", KEPT, plain(detail)))

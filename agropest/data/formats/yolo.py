@@ -90,9 +90,9 @@ class _Reader:
 
     def _no_labels(self, split: str, images: list[FoundFile]) -> str:
         """Returns what is known of a split of which no image has a label file."""
-        told = f"no label file for any of its {len(images)} images"
+        detail = f"no label file for any of its {len(images)} images"
         folders = sorted({file.name.rpartition("/")[0] or "." for file in labels_elsewhere(self.root, images)})
-        return told + (f", but files of these names in {', '.join(folders[:3])}" if folders else "")
+        return detail + (f", but files of these names in {', '.join(folders[:3])}" if folders else "")
 
 
 def _all_images(root: Path) -> Iterator[FoundFile]:

@@ -78,7 +78,7 @@ def _offender(
     counts: dict[str, int] = defaultdict(int)
     for finding in findings:
         counts[f"{finding.rule} {finding.action}"] += 1
-    caption = ", ".join(f"{n}x {told}" if n > 1 else told for told, n in sorted(counts.items()))
+    caption = ", ".join(f"{n}x {detail}" if n > 1 else detail for detail, n in sorted(counts.items()))
     corners = [corners_in(finding.detail) for finding in findings]
     return Offender(file, caption, weight, tuple(taken.get(file, ())), tuple(c for c in corners if c is not None))
 
@@ -93,8 +93,8 @@ def draw_contact_sheet(
     leaks = [pair for pair in pairs if pair.leaks][: most // 4]
     tiles: list[Image.Image] = []
     for pair in leaks:
-        told = f"{pair.kind}: {pair.split_a} and {pair.split_b}"
-        tiles += [_tile(dataset.root, Offender(file, told, 0, (), ())) for file in (pair.file_a, pair.file_b)]
+        detail = f"{pair.kind}: {pair.split_a} and {pair.split_b}"
+        tiles += [_tile(dataset.root, Offender(file, detail, 0, (), ())) for file in (pair.file_a, pair.file_b)]
     tiles += [_tile(dataset.root, offender) for offender in offenders[: most - len(tiles)]]
     if not tiles:
         return None

@@ -255,13 +255,13 @@ def write_summary(summary: Summary, out: Path) -> list[str]:
 
 
 def _as_json(summary: Summary, coverages: dict[str, DatasetCoverage]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "splits": [asdict(row) for row in summary.splits],
         "classes": [asdict(row) for row in summary.classes],
         "sizes": [asdict(row) for row in summary.sizes],
         "repeats": [asdict(row) for row in summary.repeats],
     }
-    told |= {"fingerprint": summary.dataset.fingerprint, "threshold": summary.threshold}
-    told["coverage"] = {name: [asdict(row) for row in c.rows] for name, c in coverages.items()}
-    told["fitted_anchors"] = asdict(summary.fitted) if summary.fitted else None
-    return told
+    content |= {"fingerprint": summary.dataset.fingerprint, "threshold": summary.threshold}
+    content["coverage"] = {name: [asdict(row) for row in c.rows] for name, c in coverages.items()}
+    content["fitted_anchors"] = asdict(summary.fitted) if summary.fitted else None
+    return content

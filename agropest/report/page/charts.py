@@ -78,12 +78,12 @@ def _intervals(
 
 
 def _interval(row: IntervalRow, axis: Axis, y: float) -> str:
-    told = f"{row.label}: {row.value:.2f}"
+    title = f"{row.label}: {row.value:.2f}"
     whisker = ""
     if row.low is not None and row.high is not None:
-        told += f" ({row.low:.2f} to {row.high:.2f})"
+        title += f" ({row.low:.2f} to {row.high:.2f})"
         whisker = element("line", x1=axis(row.low), x2=axis(row.high), y1=y, y2=y, class_=f"whisker {row.class_}")
-    content = [element("title", escape(told)), whisker, marker(row.shape, axis(row.value), y, row.class_, 4.5)]
+    content = [element("title", escape(title)), whisker, marker(row.shape, axis(row.value), y, row.class_, 4.5)]
     lines = _label(row)
     first = y + 4 - LINE * (len(lines) - 1) / 2
     for number, line in enumerate(lines):

@@ -87,8 +87,8 @@ def write_page(
         examples = _examples(record, store, [row for row, _ in rows], details, truth)
     path = (folder or store.sweep_folder(record.name)) / NAME
     gallery = write_gallery(record, details, truth, path.parent) if truth is not None else None
-    told = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
-    lineage = sections.history_table(history_rows(record.trials, store, record.metric))
+    forecast_text = "" if running else against_actual(read_forecast(store.sweep_folder(record.name)))
+    history = sections.history_table(history_rows(record.trials, store, record.metric))
     reports: dict[str, WeightsReport] = {}
     for trial in record.trials:
         if trial.label not in reports and (found := read_weights_report(store.folder(trial))):
@@ -96,7 +96,7 @@ def write_page(
     weights = sections.weights_table(reports)
     costs = read_costs(store.sweep_folder(record.name)) if comparison and not running else None
     known = (record, rows, comparison, details, examples)
-    page = render(*known, running, refresh_s, told, lineage, weights, problem, gallery, costs)
+    page = render(*known, running, refresh_s, forecast_text, history, weights, problem, gallery, costs)
     files.write_text(path, page)
     return path
 
@@ -110,7 +110,7 @@ def render(
     running: bool = False,
     refresh_s: int = 0,
     forecast: str = "",
-    lineage: sections.TableOf | None = None,
+    history: sections.TableOf | None = None,
     weights: sections.TableOf | None = None,
     problem: str = "",
     gallery: Path | None = None,
@@ -165,7 +165,7 @@ def render(
         confusions=[(detail.name, detail.threshold, sections.confusion_table(detail)) for detail in details[:2]],
         behaviour=sections.behaviour_table(details) if details else None,
         mistakes=sections.mistakes_table(details) if details else None,
-        lineage=lineage,
+        history=history,
         weights=weights,
         published=sections.published_table(published_rows(record.reference, trials)),
         places=sections.places_table(trials),
@@ -248,10 +248,10 @@ def _leading(rows: Rows, record: SweepRecord) -> list[str]:
 def _pictures(examples: Sequence[Example]) -> Markup:
     """Returns boxes as JSON for the script; no text in it can end the element it stands in."""
     content: list[Mapping[str, Any]] = [{"truth": example.truth, "found": example.found} for example in examples]
-    told = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    content_json = json.dumps(content, separators=(",", ":"), allow_nan=False)
     for letter, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        told = told.replace(letter, code)
-    return Markup(told)
+        content_json = content_json.replace(letter, code)
+    return Markup(content_json)
 
 
 def _breakable(name: str) -> Markup:

@@ -99,8 +99,8 @@ def draw_examples(
                 ]
                 for i in order
             ]
-        told = [[classes[a["category_id"]], *_rounded(a["bbox"])] for a in truth]
-        examples.append(Example(str(images[image_id]["file_name"]), why, jpeg, width, height, told, found))
+        truth_boxes = [[classes[a["category_id"]], *_rounded(a["bbox"])] for a in truth]
+        examples.append(Example(str(images[image_id]["file_name"]), why, jpeg, width, height, truth_boxes, found))
     return examples
 
 
@@ -139,13 +139,13 @@ def _right_less_wrong(index: Mapping[int, list[Mapping[str, Any]]], boxes: Boxes
         return {}
     order = np.argsort(boxes.image_id, kind="stable")
     ids, starts = np.unique(boxes.image_id[order], return_index=True)
-    told = {}
+    margins = {}
     for image_id, part in zip(ids.tolist(), np.split(order, starts[1:]), strict=True):
         mask = np.zeros(len(boxes), dtype=bool)
         mask[part] = True
         right = _right(index[image_id], boxes.where(mask))
-        told[image_id] = int(right.sum()) - int((~right).sum())
-    return told
+        margins[image_id] = int(right.sum()) - int((~right).sum())
+    return margins
 
 
 def _right(truth: Sequence[Mapping[str, Any]], boxes: Boxes) -> npt.NDArray[np.bool_]:

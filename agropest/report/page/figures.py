@@ -41,7 +41,7 @@ def difference_chart(comparison: Comparison) -> str:
     """Returns every variant's difference to the baseline; empty where there is none."""
     there = [(one, one.difference) for one in comparison.variants if one.difference is not None]
     there.sort(key=lambda pair: (pair[0].rank is None, -pair[1].value))
-    rows = [difference_row(one.label, told, "" if one.rank else f" ({one.status})") for one, told in there]
+    rows = [difference_row(one.label, difference, "" if one.rank else f" ({one.status})") for one, difference in there]
     label = f"{comparison.metric} minus that of {comparison.baseline}, percentage points, 95 % interval"
     return interval_chart(rows, label, 0.0, comparison.baseline) if rows else ""
 

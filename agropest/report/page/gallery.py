@@ -187,18 +187,18 @@ def _thumbnail(root: Path, file_name: str, folder: Path) -> tuple[str, int, int]
         state = path.stat()
     except OSError:
         return None
-    told = f"{file_name}\0{state.st_mtime_ns}\0{state.st_size}".encode()
-    name = f"{FOLDER}/{hashlib.sha256(told).hexdigest()[:16]}.jpg"
+    state_text = f"{file_name}\0{state.st_mtime_ns}\0{state.st_size}".encode()
+    name = f"{FOLDER}/{hashlib.sha256(state_text).hexdigest()[:16]}.jpg"
     size = write_thumbnail(path, folder / name)
     return (name, *size) if size else None
 
 
 def _as_json(content: Any) -> Markup:
     """Returns JSON for a script element; no text in it can end the element it stands in."""
-    told = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     for letter, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        told = told.replace(letter, code)
-    return Markup(told)
+        text = text.replace(letter, code)
+    return Markup(text)
 
 
 def _rounded(values: Any) -> list[float]:

@@ -57,9 +57,9 @@ def variant_table(comparison: Comparison) -> TableOf:
     headings += [f"test {metric}", "test AP deployed", "val − test", "guards"]
     rows = []
     for one in comparison.variants:
-        told = one.difference
-        verdict = "baseline" if one.label == comparison.baseline else told.verdict if told else ""
-        at_equal = " ‡" if told and one.equal_iterations else ""
+        difference = one.difference
+        verdict = "baseline" if one.label == comparison.baseline else difference.verdict if difference else ""
+        at_equal = " ‡" if difference and one.equal_iterations else ""
         test = one.test.value if one.test else None
         gap = one.gap.value if one.gap else None
         guards = "; ".join(f"{guard.class_name}: {guard.state}" for guard in one.guards)
@@ -76,12 +76,14 @@ def variant_table(comparison: Comparison) -> TableOf:
                 ),
                 _number(one.ap_deployed, missing="–"),
                 _number(one.seed_spread, missing="–"),
-                Cell(signed(told.value), told.value) if told else _nothing(),
-                Cell(interval_text(told.interval, True), told.interval.low) if told else _nothing(),
-                Cell(probability(told.p), told.p) if told else _nothing(),
-                Cell(probability(told.p_adjusted), told.p_adjusted) if told else _nothing(),
+                Cell(signed(difference.value), difference.value) if difference else _nothing(),
+                Cell(interval_text(difference.interval, True), difference.interval.low) if difference else _nothing(),
+                Cell(probability(difference.p), difference.p) if difference else _nothing(),
+                Cell(probability(difference.p_adjusted), difference.p_adjusted) if difference else _nothing(),
                 Cell(verdict + at_equal, verdict, f"verdict {verdict.partition(' ')[0]}"),
-                Cell(f"{told.detectable:.1f}", told.detectable) if told and told.detectable is not None else _nothing(),
+                Cell(f"{difference.detectable:.1f}", difference.detectable)
+                if difference and difference.detectable is not None
+                else _nothing(),
                 Cell("yes" if one.ties_with_best else "–", "0" if one.ties_with_best else "1"),
                 _number(test, missing="–"),
                 _number(one.test_ap_deployed, missing="–"),
@@ -109,16 +111,18 @@ def effect_table(comparison: Comparison) -> TableOf | None:
         [
             Cell(effect.kind, effect.kind),
             _name(" × ".join(effect.factors)),
-            Cell(signed(told.value), told.value),
-            Cell(interval_text(told.interval, True), told.interval.low),
-            Cell(probability(told.p), told.p),
-            Cell(probability(told.p_adjusted), told.p_adjusted),
-            Cell(told.verdict, told.verdict, f"verdict {told.verdict.partition(' ')[0]}"),
-            Cell(f"{told.detectable:.1f}", told.detectable) if told.detectable is not None else _nothing(),
+            Cell(signed(difference.value), difference.value),
+            Cell(interval_text(difference.interval, True), difference.interval.low),
+            Cell(probability(difference.p), difference.p),
+            Cell(probability(difference.p_adjusted), difference.p_adjusted),
+            Cell(difference.verdict, difference.verdict, f"verdict {difference.verdict.partition(' ')[0]}"),
+            Cell(f"{difference.detectable:.1f}", difference.detectable)
+            if difference.detectable is not None
+            else _nothing(),
             Cell(signed(effect.ap_deployed), effect.ap_deployed) if effect.ap_deployed is not None else _nothing(),
         ]
         for effect in comparison.effects
-        for told in [effect.difference]
+        for difference in [effect.difference]
     ]
     return TableOf(headings, [heading not in ("effect", "factor", "verdict") for heading in headings], rows)
 
@@ -133,7 +137,7 @@ def trial_table(
     headings = ["#", "trial", "seed", "status", "iterations", "of", f"val {metric}"]
     headings += [*(["95 %"] if intervals else []), *others, "at"]
     headings += [f"test {name}" for name in tested] + ["time", "remark"]
-    told = []
+    body = []
     for row in rows:
         remark = "; ".join(text for text in (row.reason, *row.notes) if text)
         cells = [
@@ -152,9 +156,9 @@ def trial_table(
         cells.append(Cell(str(row.val_iteration or "–"), row.val_iteration))
         cells += [_metric(row.test, name) for name in tested]
         cells += [_seconds(row.time_s), Cell(remark, remark.lower() or None, "remark")]
-        told.append(cells)
+        body.append(cells)
     numeric = [heading not in ("trial", "status", "remark") for heading in headings]
-    return TableOf(headings, numeric, told)
+    return TableOf(headings, numeric, body)
 
 
 def heat_map(comparison: Comparison | None, rows: Sequence[RankedTrial], baseline: str) -> TableOf | None:
@@ -177,27 +181,27 @@ def deployed_heat_map(rows: Sequence[RankedTrial], baseline: str) -> TableOf | N
     )
 
 
-def _heat_table(told: Mapping[str, Mapping[str, tuple[float, bool]]]) -> TableOf | None:
+def _heat_table(changes: Mapping[str, Mapping[str, tuple[float, bool]]]) -> TableOf | None:
     """Returns the differences and whether each is clear as a table, by row and class."""
-    classes = list(dict.fromkeys(name for one in told.values() for name in one))
+    classes = list(dict.fromkeys(name for one in changes.values() for name in one))
     if not classes:
         return None
     if len(classes) > MOST_CLASSES:
-        largest = {name: max(abs(one[name][0]) for one in told.values() if name in one) for name in classes}
+        largest = {name: max(abs(one[name][0]) for one in changes.values() if name in one) for name in classes}
         kept = set(sorted(classes, key=lambda name: -largest[name])[:MOST_CLASSES])
         classes = [name for name in classes if name in kept]
     body = [
         [_name(label), *(_shaded(*one[name]) if name in one else _nothing() for name in classes)]
-        for label, one in told.items()
+        for label, one in changes.items()
         if one
     ]
     return TableOf(["variant", *classes], [False, *(True for _ in classes)], body)
 
 
 def _compared_classes(comparison: Comparison) -> dict[str, dict[str, tuple[float, bool]]]:
-    told = {}
+    changes = {}
     for one in comparison.variants:
-        told[one.label] = {
+        changes[one.label] = {
             name: (
                 estimate.value,
                 estimate.interval is not None and (estimate.interval.low > 0 or estimate.interval.high < 0),
@@ -205,24 +209,24 @@ def _compared_classes(comparison: Comparison) -> dict[str, dict[str, tuple[float
             for name, estimate in one.per_class.items()
             if estimate.value is not None
         }
-    return told
+    return changes
 
 
 def _trial_classes(rows: Sequence[RankedTrial], baseline: str) -> dict[str, dict[str, tuple[float, bool]]]:
     base = {row.seed: row.valid for row in rows if row.label == baseline and row.status == TrialState.FINISHED}
-    told = {}
+    changes = {}
     for row in rows:
         if row.status == TrialState.FINISHED and row.label != baseline and row.seed in base:
             other = base[row.seed]
             pairs = {
                 name: (value, other.get(name)) for name, value in row.valid.items() if name.startswith(CLASS_PREFIX)
             }
-            told[f"{row.label} (seed {row.seed})"] = {
+            changes[f"{row.label} (seed {row.seed})"] = {
                 name.removeprefix(CLASS_PREFIX): (value - before, False)
                 for name, (value, before) in pairs.items()
                 if value is not None and before is not None
             }
-    return told
+    return changes
 
 
 def _shaded(value: float, is_clear: bool) -> Cell:
@@ -407,7 +411,7 @@ def weights_table(reports: Mapping[str, WeightsReport]) -> TableOf | None:
         return None
     headings = ["variant", "tensors loaded", "other shape: initialised afresh", "not in the file: initialised afresh"]
     headings += ["only in the file: skipped"]
-    told = [
+    entries = [
         (
             label,
             len(one.loaded),
@@ -421,13 +425,13 @@ def weights_table(reports: Mapping[str, WeightsReport]) -> TableOf | None:
             Cell(str(loaded), loaded),
             *(Cell(f"{count}: {in_few_words(names)}" if count else "0", count) for count, names in others),
         ]
-        for label, loaded, others in told
+        for label, loaded, others in entries
     ]
     return TableOf(headings, [heading == "tensors loaded" for heading in headings], rows)
 
 
 def history_table(rows: Rows) -> TableOf | None:
-    """Returns the legs of a population's members; None where there is no population."""
+    """Returns the segments of a population's members; None where there is no population."""
     if not rows:
         return None
     numeric = [all(isinstance(row[name], int | float | None) for row in rows) for name in rows[0]]

@@ -15,11 +15,11 @@ def element(name: str, *children: str, **attributes: str | float) -> str:
 
     Children are taken as they are: they come from this module. Attribute values are escaped.
     """
-    told = "".join(
+    attribute_text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value), quote=True)}"'
         for key, value in attributes.items()
     )
-    return f"<{name}{told}>{''.join(children)}</{name}>" if children else f"<{name}{told}/>"
+    return f"<{name}{attribute_text}>{''.join(children)}</{name}>" if children else f"<{name}{attribute_text}/>"
 
 
 def text(content: str, x: float, y: float, **attributes: str | float) -> str:
@@ -42,8 +42,8 @@ def drawing(width: float, height: float, label: str, *children: str) -> str:
 
 def path(points: list[tuple[float, float]], **attributes: str | float) -> str:
     """Returns a polyline."""
-    told = " ".join(f"{_plain(x)},{_plain(y)}" for x, y in points)
-    return element("polyline", points=told, fill="none", **attributes)
+    coordinates = " ".join(f"{_plain(x)},{_plain(y)}" for x, y in points)
+    return element("polyline", points=coordinates, fill="none", **attributes)
 
 
 def marker(shape: str, x: float, y: float, class_: str, size: float = 3.5) -> str:
@@ -58,8 +58,8 @@ def marker(shape: str, x: float, y: float, class_: str, size: float = 3.5) -> st
     if shape == "circle":
         return element("circle", cx=x, cy=y, r=r, class_=class_)
     if shape == "cross":
-        told = f"M{_plain(x - r)} {_plain(y - r)}l{2 * r:g} {2 * r:g}m0 {-2 * r:g}l{-2 * r:g} {2 * r:g}"
-        return element("path", d=told, class_=f"{class_} stroked")
+        outline = f"M{_plain(x - r)} {_plain(y - r)}l{2 * r:g} {2 * r:g}m0 {-2 * r:g}l{-2 * r:g} {2 * r:g}"
+        return element("path", d=outline, class_=f"{class_} stroked")
     points = " ".join(f"{_plain(x + dx)},{_plain(y + dy)}" for dx, dy in corners[shape])
     return element("polygon", points=points, class_=class_)
 

@@ -37,5 +37,5 @@ def config_changes(trials: Sequence[TrialSpec], baseline: str) -> list[ConfigCha
 
 def in_words(value: Any) -> str:
     """Returns a config value in few words; never empty."""
-    told = '""' if value == "" else str(value)
-    return told if len(told) <= LONGEST else told[: LONGEST - 3] + "..."
+    text = '""' if value == "" else str(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

@@ -21,12 +21,12 @@ class ClassTable:
     """One such table, on validation.
 
     Attributes:
-        told: what its figures are, a sentence that needs no escaping in LaTeX.
+        caption: what its figures are, a sentence that needs no escaping in LaTeX.
         base: class to the baseline's AP in percent; None: no ground truth.
         changes: variant to class to the change from it in percentage points.
     """
 
-    told: str
+    caption: str
     base: ByClass
     changes: Mapping[str, ByClass]
 
@@ -44,12 +44,12 @@ def class_tables(comparison: Comparison, trials: Sequence[RankedTrial]) -> list[
         for one in comparison.variants
         if one.per_class
     }
-    told = "AP of each class on validation: the baseline's, and the change to it in percentage points."
-    tables = [ClassTable(told, class_means(trials, comparison.baseline), compared)]
+    caption = "AP of each class on validation: the baseline's, and the change to it in percentage points."
+    tables = [ClassTable(caption, class_means(trials, comparison.baseline), compared)]
     deployed = class_means(trials, comparison.baseline, DEPLOYED_CLASS_PREFIX)
     if deployed:
-        told = "The same at the deployed score threshold, of the variants that have finished."
-        tables.append(ClassTable(told, deployed, class_changes(trials, comparison.baseline, DEPLOYED_CLASS_PREFIX)))
+        caption = "The same at the deployed score threshold, of the variants that have finished."
+        tables.append(ClassTable(caption, deployed, class_changes(trials, comparison.baseline, DEPLOYED_CLASS_PREFIX)))
     return tables
 
 
@@ -89,7 +89,7 @@ def per_class_markdown(tables: Sequence[ClassTable], baseline: str, title: str) 
     """Returns each table, cut into pieces of so many variants as fit."""
     parts = [f"# {plain(title)}"]
     for one in tables:
-        parts.append(plain(one.told))
+        parts.append(plain(one.caption))
         for labels in one.parts():
             rows = [
                 [name, number(value), *(_shown(one.changes[label], name) for label in labels)]

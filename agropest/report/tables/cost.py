@@ -14,7 +14,7 @@ class TrialCost:
     """One trial.
 
     Attributes:
-        images_per_s: trained, mean over the stretches between evaluations; None where none was told.
+        images_per_s: trained, mean over the stretches between evaluations; None where none was reported.
         saved_iters: of the schedule, not trained because the trial was stopped early.
         saved_s: what they would have taken at this trial's own speed; None where it has no speed.
     """

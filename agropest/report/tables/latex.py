@@ -67,7 +67,7 @@ def ranking_latex(comparison: Comparison, title: str) -> str:
 
 def per_class_latex(tables: Sequence[ClassTable], baseline: str, title: str) -> str:
     """Returns each table, cut into pieces of so many variants and classes as fit."""
-    told = []
+    printed = []
     for number_of_table, one in enumerate(tables):
         names = list(one.base)
         key = "per-class" + ("-deployed" if number_of_table else "")
@@ -87,9 +87,9 @@ def per_class_latex(tables: Sequence[ClassTable], baseline: str, title: str) -> 
                 ]
                 for i in part
             ]
-            caption = f"{_flowing(title)} {one.told}"
-            told.append(_table(headings, rows, "l" + "r" * (len(headings) - 1), caption, key, number_of_part))
-    return "\n".join(told)
+            caption = f"{_flowing(title)} {one.caption}"
+            printed.append(_table(headings, rows, "l" + "r" * (len(headings) - 1), caption, key, number_of_part))
+    return "\n".join(printed)
 
 
 def _ranking(comparison: Comparison, variants: Sequence[ComparedVariant], title: str, part: int) -> str:
@@ -133,22 +133,22 @@ def _differences(comparison: Comparison, variants: Sequence[ComparedVariant], ti
     rows = [
         [
             _lines(one.label, NAME),
-            f"{_signed(told.value)} ({_signed(told.interval.low)} to {_signed(told.interval.high)})",
-            escaped(probability(told.p)),
-            escaped(probability(told.p_adjusted)),
-            NOTHING if told.detectable is None else f"{told.detectable:.1f}",
+            f"{_signed(difference.value)} ({_signed(difference.interval.low)} to {_signed(difference.interval.high)})",
+            escaped(probability(difference.p)),
+            escaped(probability(difference.p_adjusted)),
+            NOTHING if difference.detectable is None else f"{difference.detectable:.1f}",
             _lines(verdict(one, comparison), VERDICT),
         ]
         for one in variants
-        if (told := one.difference) is not None
+        if (difference := one.difference) is not None
     ]
-    guarded = any(guard.state == BROKEN for one in comparison.variants for guard in one.guards)
+    has_broken_guard = any(guard.state == BROKEN for one in comparison.variants for guard in one.guards)
     notes = [
         f"{_flowing(comparison.metric)} on validation minus that of {_flowing(comparison.baseline)}, percentage points",
         f"paired bootstrap with {comparison.resamples} resamples, each interval of its comparison alone",
         "$p$ adj.: adjusted for all comparisons, which the verdict goes by",
         r"Det.: the smallest true difference that would have been called with 80\,\% probability",
-        *(["loses: a class drops by more than its guard allows"] if guarded else []),
+        *(["loses: a class drops by more than its guard allows"] if has_broken_guard else []),
         *_on_seeds(comparison),
     ]
     return _table(headings, rows, "lrrrrl", f"{_flowing(title)} {'; '.join(notes)}.", "differences", part)
@@ -230,8 +230,8 @@ def _escaped(text: str) -> str:
 def _estimate(value: float | None, interval: Interval | None) -> str:
     if value is None:
         return "n/a"
-    told = [f"${edge:.2f}$" if edge < 0 else number(edge) for edge in (interval.low, interval.high)] if interval else []
-    return number(value) + (f" ({told[0]} to {told[1]})" if told else "")
+    ends = [f"${edge:.2f}$" if edge < 0 else number(edge) for edge in (interval.low, interval.high)] if interval else []
+    return number(value) + (f" ({ends[0]} to {ends[1]})" if ends else "")
 
 
 def _change(table: ClassTable, label: str, name: str) -> str:

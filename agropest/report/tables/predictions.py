@@ -87,19 +87,19 @@ def summary_content(summary: PredictionSummary) -> dict[str, Any]:
     counts["by_class"] = {summary.class_names[key]: number for key, number in summary.boxes.by_class.items()}
     content: dict[str, Any] = {"boxes": counts}
     if summary.evaluated is not None:
-        told = summary.evaluated
+        on_truth = summary.evaluated
         content |= {
-            "num_images": told.num_images,
-            "metrics": told.metrics,
-            "metrics_deployed": told.deployed,
-            "calibration": asdict(told.calibration),
-            "error_types": asdict(told.errors),
+            "num_images": on_truth.num_images,
+            "metrics": on_truth.metrics,
+            "metrics_deployed": on_truth.deployed,
+            "calibration": asdict(on_truth.calibration),
+            "error_types": asdict(on_truth.errors),
             "confusion": {
-                "class_names": [*told.confusion.class_names, BACKGROUND],
-                "threshold": told.confusion.threshold,
-                "counts": told.confusion.counts.tolist(),
+                "class_names": [*on_truth.confusion.class_names, BACKGROUND],
+                "threshold": on_truth.confusion.threshold,
+                "counts": on_truth.confusion.counts.tolist(),
             },
-            "num_boxes_of_unknown_categories": told.unknown,
+            "num_boxes_of_unknown_categories": on_truth.unknown,
         }
     return content
 
@@ -108,18 +108,22 @@ def summary_tables(summary: PredictionSummary) -> list[tuple[str, Table]]:
     """Returns the summary for a console, each table with its heading."""
     tables = [_counts(summary), _histogram(summary.boxes)]
     if summary.evaluated is not None:
-        told = summary.evaluated
-        tables += [_metrics(told), _reliability(told.calibration), _errors(told.errors), _confusion(told.confusion)]
+        evaluated = summary.evaluated
+        tables += [
+            _metrics(evaluated),
+            _reliability(evaluated.calibration),
+            _errors(evaluated.errors),
+            _confusion(evaluated.confusion),
+        ]
     return tables
 
 
 def _counts(summary: PredictionSummary) -> tuple[str, Table]:
-    told = summary.boxes
-    share = "n/a" if told.share_confident is None else f"{told.share_confident:.1%}"
+    boxes = summary.boxes
+    share = "n/a" if boxes.share_confident is None else f"{boxes.share_confident:.1%}"
     images = f" of {summary.evaluated.num_images}" if summary.evaluated else ""
-    heading = (
-        f"{told.num_boxes} boxes on {told.num_images}{images} images, {told.num_confident} ({share}) above {CONFIDENT}"
-    )
+    heading = f"{boxes.num_boxes} boxes on {boxes.num_images}{images} images, "
+    heading += f"{boxes.num_confident} ({share}) above {CONFIDENT}"
     table = _table("class", "boxes")
     columns = {}
     if summary.evaluated:
@@ -127,68 +131,71 @@ def _counts(summary: PredictionSummary) -> tuple[str, Table]:
         columns = {"AP": summary.evaluated.metrics, f"AP at score >= {threshold:g}": summary.evaluated.deployed}
     for heading_of_column in columns:
         table.add_column(heading_of_column, justify="right")
-    for key, number in told.by_class.items():
+    for key, number in boxes.by_class.items():
         name = summary.class_names[key]
         shown = [_percent(metrics.get(CLASS_PREFIX + name)) for metrics in columns.values()]
         table.add_row(Text(name), str(number), *shown)
     return heading, table
 
 
-def _histogram(told: BoxSummary) -> tuple[str, Table]:
+def _histogram(boxes: BoxSummary) -> tuple[str, Table]:
     table = _table("score", "boxes", "")
     table.columns[-1].justify = "left"
-    most, bins = max(told.histogram, default=0), len(told.histogram)
-    for number, count in enumerate(told.histogram):
+    most, bins = max(boxes.histogram, default=0), len(boxes.histogram)
+    for number, count in enumerate(boxes.histogram):
         bar = "#" * (round(BAR * count / most) or (count > 0)) if most else ""
         table.add_row(f"{number / bins:.1f} to {(number + 1) / bins:.1f}", str(count), bar)
     return "Scores", table
 
 
-def _metrics(told: Evaluated) -> tuple[str, Table]:
+def _metrics(evaluated: Evaluated) -> tuple[str, Table]:
     table = _table("boxes", *AP_NAMES, *AR_NAMES)
-    for name, metrics in (("all", told.metrics), (f"score >= {told.confusion.threshold:g}", told.deployed)):
+    for name, metrics in (
+        ("all", evaluated.metrics),
+        (f"score >= {evaluated.confusion.threshold:g}", evaluated.deployed),
+    ):
         table.add_row(name, *(_percent(metrics[metric]) for metric in (*AP_NAMES, *AR_NAMES)))
     return "COCO metrics, percent", table
 
 
-def _reliability(told: Calibration) -> tuple[str, Table]:
-    error = "n/a" if told.ece is None else f"{told.ece:.3f}"
+def _reliability(calibration: Calibration) -> tuple[str, Table]:
+    error = "n/a" if calibration.ece is None else f"{calibration.ece:.3f}"
     table = _table("score", "boxes", "mean score", "share right")
-    for one in told.bins:
+    for one in calibration.bins:
         shares = ["n/a" if value is None else f"{value:.3f}" for value in (one.mean_score, one.precision)]
         table.add_row(f"{one.low:.1f} to {one.high:.1f}", str(one.num_boxes), *shares)
     return f"Calibration: expected error {error}", table
 
 
-def _errors(told: ErrorTypes) -> tuple[str, Table]:
+def _errors(errors: ErrorTypes) -> tuple[str, Table]:
     table = _table("type", "number", "AP50 if mended")
-    for name, number in told.counts.items():
-        table.add_row(name, str(number), f"{told.delta_ap[name]:+.2f}")
-    return f"Error types (TIDE), AP50 {_percent(told.ap50)}", table
+    for name, number in errors.counts.items():
+        table.add_row(name, str(number), f"{errors.delta_ap[name]:+.2f}")
+    return f"Error types (TIDE), AP50 {_percent(errors.ap50)}", table
 
 
-def _confusion(told: ConfusionMatrix) -> tuple[str, Table]:
-    names = (*told.class_names, BACKGROUND)
-    if len(told.class_names) > MOST_CLASSES:
-        heading = f"Confusion at score >= {told.threshold:g}: the {MOST_PAIRS} most frequent"
+def _confusion(confusion: ConfusionMatrix) -> tuple[str, Table]:
+    names = (*confusion.class_names, BACKGROUND)
+    if len(confusion.class_names) > MOST_CLASSES:
+        heading = f"Confusion at score >= {confusion.threshold:g}: the {MOST_PAIRS} most frequent"
         table = _table("truth", "predicted", "number")
-        for number, row, column in most_confused(told, MOST_PAIRS):
+        for number, row, column in most_confused(confusion, MOST_PAIRS):
             table.add_row(Text(names[row]), Text(names[column]), str(number))
         return heading, table
     table = _table("truth \\ predicted", *names)
-    for name, row in zip(names, told.counts.tolist(), strict=True):
+    for name, row in zip(names, confusion.counts.tolist(), strict=True):
         table.add_row(Text(name), *(str(number) if number else "." for number in row))
-    return f"Confusion at score >= {told.threshold:g} (row: truth, column: predicted)", table
+    return f"Confusion at score >= {confusion.threshold:g} (row: truth, column: predicted)", table
 
 
-def most_confused(told: ConfusionMatrix, most: int) -> list[tuple[int, int, int]]:
+def most_confused(confusion: ConfusionMatrix, most: int) -> list[tuple[int, int, int]]:
     """Returns (number, row, column) of the most frequent confusions, background left out."""
-    size = len(told.class_names)
+    size = len(confusion.class_names)
     pairs = [
-        (int(told.counts[row, column]), row, column)
+        (int(confusion.counts[row, column]), row, column)
         for row in range(size)
         for column in range(size)
-        if row != column and told.counts[row, column]
+        if row != column and confusion.counts[row, column]
     ]
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:most]
 

@@ -200,11 +200,11 @@ def effects_table(comparison: Comparison) -> Table:
     for heading in ("effect", "factor", f"{comparison.metric} [95 %]", "p", "p adj.", "verdict", "AP deployed"):
         table.add_column(Text(heading))
     for effect in comparison.effects:
-        told = effect.difference
-        value = _with_interval(told.value, told.interval, signed)
-        ps = (probability(told.p), probability(told.p_adjusted))
+        difference = effect.difference
+        value = _with_interval(difference.value, difference.interval, signed)
+        ps = (probability(difference.p), probability(difference.p_adjusted))
         deployed = NOTHING if effect.ap_deployed is None else signed(effect.ap_deployed)
-        table.add_row(*map(Text, (effect.kind, " x ".join(effect.factors), value, *ps, told.verdict, deployed)))
+        table.add_row(*map(Text, (effect.kind, " x ".join(effect.factors), value, *ps, difference.verdict, deployed)))
     return table
 
 

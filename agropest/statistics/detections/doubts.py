@@ -105,11 +105,11 @@ def _refuse_other_files(entries: Sequence[Mapping[str, Any]], ground_truth: Grou
     """Raises DataError where a prediction names another file than its image has."""
     names = {image["id"]: _stem(image["file_name"]) for image in ground_truth.images if "file_name" in image}
     for number, entry in enumerate(entries):
-        told, known = entry.get("file_name"), names.get(entry["image_id"])
-        if isinstance(told, str) and known is not None and _stem(told) != known:
+        stated_name, known = entry.get("file_name"), names.get(entry["image_id"])
+        if isinstance(stated_name, str) and known is not None and _stem(stated_name) != known:
             rule = f"expected the file that image {entry['image_id']} has in the ground truth, {known!r}"
             fix = "the ids are of another list of images: give each prediction its image's id in the ground truth"
-            raise DataError(fault(f"{path}: entry {number}.file_name", rule, told, fix))
+            raise DataError(fault(f"{path}: entry {number}.file_name", rule, stated_name, fix))
 
 
 def _stem(file_name: str) -> str:

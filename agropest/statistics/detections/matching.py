@@ -158,8 +158,8 @@ def _source(image: Any) -> Any:
     name = str(image.get("file_name", "")).rsplit("/", 1)[-1]
     if ".rf." in name:
         return name.split(".rf.")[0]
-    told = image.get("source")
-    return told if told is not None and told != name.rsplit(".", 1)[0] else ("image", image["id"])
+    source = image.get("source")
+    return source if source is not None and source != name.rsplit(".", 1)[0] else ("image", image["id"])
 
 
 def match(

@@ -23,14 +23,14 @@ def told_areas(annotations: Sequence[dict[str, Any]]) -> Iterator[str]:
     is_constant = len(set(areas)) == 1 and max(boxes) > LARGER * min(boxes) and other > len(boxes) / 2
     larger = sum(area > LARGER * box + 1 for area, box in pairs)
     if is_constant:
-        told = f"every annotation has the area {areas[0]:g}, whatever the size of its box"
+        detail = f"every annotation has the area {areas[0]:g}, whatever the size of its box"
     elif larger > len(boxes) / 2:
-        told = f"the area of {larger} of {len(boxes)} annotations is larger than their box"
+        detail = f"the area of {larger} of {len(boxes)} annotations is larger than their box"
     else:
         return
     for one, box in zip(annotations, boxes, strict=True):
         one["area"] = box
-    yield f"{told}: small, medium and large (APs, APm, APl) go by width times height instead"
+    yield f"{detail}: small, medium and large (APs, APm, APl) go by width times height instead"
 
 
 def images_twice(images: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -54,9 +54,9 @@ def error_types(ground_truth: GroundTruth, boxes: Boxes) -> ErrorTypes:
     reference = COCO(ground_truth.to_coco())
     evaluation = COCOeval(reference, reference.loadRes(boxes.to_array()), "bbox")
     evaluation.evaluate()
-    told = evaluation.tide_errors(pos_thr=0.5, bg_thr=0.1)
+    content = evaluation.tide_errors(pos_thr=0.5, bg_thr=0.1)
     return ErrorTypes(
-        ap50=told["ap_base"] * 100,
-        delta_ap={name: told["delta_ap"][name] * 100 for name in ERROR_TYPES},
-        counts={name: int(told["counts"][name]) for name in ERROR_TYPES},
+        ap50=content["ap_base"] * 100,
+        delta_ap={name: content["delta_ap"][name] * 100 for name in ERROR_TYPES},
+        counts={name: int(content["counts"][name]) for name in ERROR_TYPES},
     )

@@ -52,7 +52,7 @@ def _several_seeds(trials: Sequence[TrialSpec], store: Store, seen: set[str]) ->
     groups: dict[Group, list[TrialSpec]] = {}
     for trial in trials:
         # The last settings of a population's member say little of what it was trained with.
-        if trial.leg_end or trial.signature in seen:
+        if trial.segment_end or trial.signature in seen:
             continue
         if store.folder(trial).status().status == TrialState.FINISHED:
             groups.setdefault((_without_seed(trial), trial.training_version), []).append(trial)

@@ -61,13 +61,13 @@ def prune(found: Sequence[Prunable]) -> int:
 
 def _by_trial(store: Store, records: Sequence[SweepRecord]) -> dict[str, tuple[TrialFolder, set[str], set[str]]]:
     """Returns signature to folder, metrics and names of the sweeps that a trial belongs to."""
-    told: dict[str, tuple[TrialFolder, set[str], set[str]]] = {}
+    wanted: dict[str, tuple[TrialFolder, set[str], set[str]]] = {}
     for record in records:
         for trial in record.trials:
-            _, metrics, names = told.setdefault(trial.signature, (store.folder(trial), set(), set()))
+            _, metrics, names = wanted.setdefault(trial.signature, (store.folder(trial), set(), set()))
             metrics.add(record.metric)
             names.add(record.name)
-    return told
+    return wanted
 
 
 def _needed(folder: TrialFolder, metrics: set[str]) -> set[int] | None:

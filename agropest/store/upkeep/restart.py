@@ -67,16 +67,16 @@ def start_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str, say: Call
 def _wait_for_writers(trials: Sequence[TrialSpec], store: Store, say: Callable[[str], object]) -> None:
     """Waits until no process of this machine writes the trials, or is to have ended long ago.
 
-    Whoever writes all the same, here or elsewhere, finds its claim gone, and its checkpoint gets no seal.
+    Whoever writes all the same, here or elsewhere, finds its claim gone, and its checkpoint gets no checksum.
     """
-    limit, told = time.monotonic() + WRITER_WAIT_S, False
+    limit, has_said = time.monotonic() + WRITER_WAIT_S, False
     while writing := [trial.name for trial in trials if store.folder(trial).is_being_written(known_only=True)]:
         if time.monotonic() > limit:
             say("--fresh: not waiting any longer for " + ", ".join(writing))
             return
-        if not told:
+        if not has_said:
             say("--fresh: waiting for the last checkpoint of " + ", ".join(writing))
-            told = True
+            has_said = True
         time.sleep(0.2)
 
 

@@ -2,7 +2,7 @@
 
 A generation trains ``interval_iters`` iterations of the schedule. After it the members of the worst quantile each
 continue from a random one of the best quantile (exploit, by truncation selection) with settings drawn anew or perturbed
-(explore); the others continue from themselves. What a trial has come from is in its value (``TrialSpec.legs``).
+(explore); the others continue from themselves. What a trial has come from is in its value (``TrialSpec.history``).
 
 The rules are those of Ray Tune's ``PopulationBasedTraining`` (``ray/tune/schedulers/pbt.py``, ``_quantiles`` and
 ``_explore``), with two differences: a perturbed number stays within its distribution's ends and has its step or digits,
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from agropest.sweep.history import Segment
 from agropest.sweep.sections.distributions import CHOICE, Distribution, draw_point, generator
 from agropest.sweep.sections.search import SearchRule, variant_name
-from agropest.sweep.trial import Leg
 
 PERTURBATION_FACTORS = (0.8, 1.2)
 # How often settings are drawn anew where another member has the same.
@@ -36,13 +36,13 @@ class Member:
     Attributes:
         label: the same in every generation.
         settings: Detectron2 keys with the values of this generation.
-        legs: what its weights were trained with before.
+        history: what its weights were trained with before.
         parent: label of the member of the generation before that it continues from; empty in the first.
     """
 
     label: str
     settings: Settings
-    legs: tuple[Leg, ...] = ()
+    history: tuple[Segment, ...] = ()
     parent: str = ""
 
 
@@ -89,8 +89,8 @@ def next_generation(
                 parent, settings = donor, new
                 taken[donor.label].append(new)
         if values[parent.label] is not None:
-            legs = (*parent.legs, Leg(end, parent.settings))
-            following.append(Member(member.label, settings, legs, parent.label))
+            segments = (*parent.history, Segment(end, parent.settings))
+            following.append(Member(member.label, settings, segments, parent.label))
     return following
 
 

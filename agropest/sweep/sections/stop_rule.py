@@ -54,10 +54,10 @@ class StopRule:
     @property
     def identity(self) -> str:
         """Everything that decides what is stopped, in words; stored with every stop: old ones must still fit."""
-        told = {name: value for name, value in asdict(self).items() if name != "is_stated"}
+        options = {name: value for name, value in asdict(self).items() if name != "is_stated"}
         if self.seed_noise == SEED_NOISE:  # was not there from the beginning
-            del told["seed_noise"]
-        return ", ".join(f"{name} {value}" for name, value in told.items())
+            del options["seed_noise"]
+        return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
 def read_stop(top: Section, default: str) -> StopRule:

@@ -75,7 +75,7 @@ def training_signature(trial: TrialSpec) -> str:
 def training_key(trial: TrialSpec) -> str:
     """Returns what two trainings must have in common to share iterations, apart from their learning rates.
 
-    A member of a population shares with its ancestors, by its legs, and with nobody else.
+    A member of a population shares with its ancestors, by its segments, and with nobody else.
     """
     compared = compared_schedule(trial) is not None
     left_out = NOT_IDENTITY | (SCHEDULE_KEYS if compared else frozenset())
@@ -87,7 +87,7 @@ def training_key(trial: TrialSpec) -> str:
     }
     if trial.code:
         value["code"] = trial.code
-    if trial.leg_end:
+    if trial.segment_end:
         value["member"] = trial.signature
     return digest(value)
 
@@ -99,7 +99,7 @@ def compared_schedule(trial: TrialSpec) -> RateSchedule | None:
     earlier version) or because the trial is a member of a population.
     """
     schedule = rate_schedule(trial.config)
-    if schedule is None or trial.leg_end:
+    if schedule is None or trial.segment_end:
         return None
     is_comparable = trial.training_version == TRAINING_VERSION or (
         trial.training_version == FRACTION_VERSION and is_as_detectron2(schedule)

@@ -50,7 +50,7 @@ _OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
 
 @dataclass(frozen=True)
 class Effects:
-    """What building every variant told.
+    """What building every variant showed.
 
     Attributes:
         idle: overrides without effect, by trial label.
@@ -130,9 +130,9 @@ class Builds:
         except AgropestError:
             raise
         except Exception as e:  # whatever Detectron2 and torch throw at a config that they cannot take
-            told = f"{type(e).__name__}: {e}"
+            cause = f"{type(e).__name__}: {e}"
             fix = "change the variant; a trial would end with the same error"
-            raise TrialError(fault("MODEL", "expected what Detectron2 can build", told, fix)) from e
+            raise TrialError(fault("MODEL", "expected what Detectron2 can build", cause, fix)) from e
         digest = hashlib.sha256(text.encode()).hexdigest()
         known.append(({key: config[key] for key in read if key in config}, digest))
         return digest

@@ -31,7 +31,7 @@ from agropest.training.gpu_memory import CONTEXT_BYTES
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record, TestMapper, TrainMapper
 from agropest.training.input.records import load_records
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
 from agropest.training.weights import load_weights
@@ -49,17 +49,17 @@ class Probe:
 
     Args:
         trial: whose config is measured.
-        setting: device, threads and loader workers to measure with.
+        context: device, threads and loader workers to measure with.
     """
 
-    def __init__(self, trial: TrialSpec, setting: Setting) -> None:
+    def __init__(self, trial: TrialSpec, context: RunContext) -> None:
         self._started = time.perf_counter()
-        torch.set_num_threads(setting.num_threads)
-        self._trial, self._setting = trial, setting
-        self._cfg = _at_rest(detectron2_config(trial, setting.device))
-        self._trainer = TrialTrainer(self._cfg, setting.device, lean=setting.lean)
+        torch.set_num_threads(context.num_threads)
+        self._trial, self._context = trial, context
+        self._cfg = _at_rest(detectron2_config(trial, context.device))
+        self._trainer = TrialTrainer(self._cfg, context.device, lean=context.lean)
         _load_initial_weights(self._trainer.model, self._cfg)
-        self._splits = {name: load_records(name, *paths) for name, paths in setting.splits.items()}
+        self._splits = {name: load_records(name, *paths) for name, paths in context.splits.items()}
         self._stream = BatchStream(self._splits["train"].dicts, self._cfg, trial.seed)
         self._start_s = time.perf_counter() - self._started
         self._iteration = 0
@@ -87,8 +87,8 @@ class Probe:
         step_s = self._time_training(seconds)
         return Measurement(
             device=device,
-            threads=self._setting.num_threads,
-            loader_workers=self._setting.loader_workers,
+            threads=self._context.num_threads,
+            loader_workers=self._context.loader_workers,
             step_s=step_s,
             load_s=load_s,
             evaluation_image_s=self._time_evaluation(),
@@ -105,7 +105,7 @@ class Probe:
 
     def _time_training(self, seconds: float) -> float:
         """Returns seconds per iteration; with loader workers, those are running when the clock starts."""
-        batches = self._stream.iterate(MIN_ITERS, self._setting.loader_workers)
+        batches = self._stream.iterate(MIN_ITERS, self._context.loader_workers)
         try:
             self._train(batches, 1)
             self._synchronise()
@@ -136,11 +136,11 @@ class Probe:
                 self._iteration += 1
 
     def _synchronise(self) -> None:
-        if self._setting.device == "cuda":
+        if self._context.device == "cuda":
             torch.cuda.synchronize()
 
     def _memory_bytes(self, concurrent: int) -> int:
-        if self._setting.device != "cuda":
+        if self._context.device != "cuda":
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         free, total = torch.cuda.mem_get_info()
         # What the card holds beside torch's blocks: the context and the libraries of this process, for which a share's
@@ -152,7 +152,7 @@ class Probe:
 
 def run_probe(
     trial: TrialSpec,
-    setting: Setting,
+    context: RunContext,
     device: str,
     seconds: float,
     wait: Callable[[], None],
@@ -170,7 +170,7 @@ def run_probe(
         torch.OutOfMemoryError: one such trial alone does not fit on the card.
         TrialError: the config cannot be trained.
     """
-    probe = Probe(trial, replace(setting, gpu_memory_fraction=0.0))
+    probe = Probe(trial, replace(context, gpu_memory_fraction=0.0))
     probe.warm_up()
     wait()
     return probe.measure(seconds, device, concurrent)

@@ -70,8 +70,8 @@ def _named(key: str, rule: str) -> Iterator[None]:
     except AgropestError:
         raise
     except Exception as error:  # whatever Detectron2 and torch throw at a config that they cannot take
-        told = f"{type(error).__name__}: {error}"
-        raise TrialError(fault(key, rule, told, "change it; the trial would end with the same error")) from error
+        value = f"{type(error).__name__}: {error}"
+        raise TrialError(fault(key, rule, value, "change it; the trial would end with the same error")) from error
 
 
 def _small(cfg: CfgNode) -> CfgNode:

@@ -11,7 +11,7 @@ from pathlib import Path
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError
-from agropest.store.checksummed import checksummed, unsealed
+from agropest.store.checksummed import checksummed, verified
 from agropest.sweep.lint.subject import MOST_BUILT
 from agropest.sweep.trial import TRAINING_VERSION, TrialSpec
 
@@ -45,7 +45,7 @@ def idle_overrides(
     asked = [REHEARSAL_VERSION, TRAINING_VERSION, baseline.signature, dataset.fingerprint, known_by]
     path = folder / f"effects-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}.json"
     try:
-        idle: dict[str, list[str]] = unsealed(files.read_json(path))["idle"]
+        idle: dict[str, list[str]] = verified(files.read_json(path))["idle"]
         return idle
     except (OSError, ValueError, TypeError, KeyError):
         pass  # not known yet, or damaged

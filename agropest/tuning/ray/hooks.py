@@ -82,12 +82,12 @@ class Forgiving(_NotStored, tune.Callback):
     Args:
         callback: of an experiment tracker.
         say: is told when it fails.
-        told: trial name to the iteration of the last evaluation that earlier launches have told.
+        reported: trial name to the iteration of the last evaluation that earlier launches have reported.
     """
 
-    def __init__(self, callback: tune.Callback, say: Callable[[str], None], told: Mapping[str, int]) -> None:
+    def __init__(self, callback: tune.Callback, say: Callable[[str], None], reported: Mapping[str, int]) -> None:
         self._callback, self._say, self._failed = callback, say, False
-        self._told = dict(told)
+        self._reported = dict(reported)
 
     def setup(self, *args: Any, **info: Any) -> None:
         """See Ray Tune's ``Callback``."""
@@ -105,9 +105,9 @@ class Forgiving(_NotStored, tune.Callback):
             return
         if ITERATION in result:  # a trial that fails before its first evaluation has none to report
             name = trial.config["trial"]
-            if result[ITERATION] <= self._told.get(name, 0):
+            if result[ITERATION] <= self._reported.get(name, 0):
                 return
-            self._told[name] = result[ITERATION]
+            self._reported[name] = result[ITERATION]
         self._pass_on("on_trial_result", iteration=iteration, trials=trials, trial=trial, result=result, **info)
 
     def on_trial_complete(self, *args: Any, **info: Any) -> None:

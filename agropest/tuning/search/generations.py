@@ -3,8 +3,8 @@
 A generation is written to ``results/<sweep>/search.json`` before its trials start, with the values that it was decided
 by: a launch that continues reads it and trains what is missing. Who continues from whom is a function of the seed and
 the stored evaluations (``agropest.sweep.sections.population``), so without that file the same is decided again. A
-member is an ordinary trial whose value holds its legs. Only the newest generation is in the sweep: what is ranked in
-the end has trained the whole schedule.
+member is an ordinary trial whose value holds its segments. Only the newest generation is in the sweep: what is
+ranked in the end has trained the whole schedule.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from agropest.errors import SweepFileError, fault
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.checksummed import copy_of, read_either, write_twice
 from agropest.store.store import Store
+from agropest.sweep.history import HISTORY_KEY, read_history
 from agropest.sweep.sections.population import Member, first_generation, next_generation
 from agropest.sweep.spec import SweepSpec, Variant
-from agropest.sweep.trial import Leg, TrialSpec
+from agropest.sweep.trial import TrialSpec
 
 Expand = Callable[[SweepSpec], list[TrialSpec]]
 Values = dict[str, float | None]
@@ -100,7 +101,7 @@ class Population:
         """Returns the members' trials of all generations but the newest."""
         return [trial for generation in self.generations[:-1] for trial in self._trials_of(generation)]
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Forgets every generation: the next launch begins with the first."""
         for path in (self._file, copy_of(self._file)):
             path.unlink(missing_ok=True)
@@ -144,7 +145,7 @@ class Population:
         """Removes those of the generation before the last of the first ``number``: what came from it has ended.
 
         A member of the last generation that failed may be tried again, from its ancestor. Where a checkpoint is wanted
-        later all the same, its leg is trained again.
+        later all the same, its segment is trained again.
         """
         may_be_retried = number == self.num_generations and None in self.generations[number - 1].values.values()
         if number < 2 or may_be_retried:
@@ -156,7 +157,7 @@ class Population:
 
     def _sweep_of(self, generation: Generation) -> SweepSpec:
         members = [
-            Variant(member.label, member.settings, legs=member.legs, leg_end=generation.end)
+            Variant(member.label, member.settings, history=member.history, segment_end=generation.end)
             for member in generation.members
         ]
         return replace(self.spec, variants=(*self.spec.variants, *members))
@@ -166,7 +167,7 @@ class Population:
         return [trial for trial in self.expand(self._sweep_of(generation)) if trial.label in labels]
 
     def _write(self) -> None:
-        content = {"header": self._header, "generations": [asdict(generation) for generation in self.generations]}
+        content = {"header": self._header, "generations": [_content(generation) for generation in self.generations]}
         write_twice(self._file, content)
 
 
@@ -181,7 +182,14 @@ def _read(path: Path, header: Mapping[str, Any]) -> list[Generation]:
         return []
 
 
+def _content(generation: Generation) -> dict[str, Any]:
+    members = [{**asdict(member), HISTORY_KEY: asdict(member)["history"]} for member in generation.members]
+    for member in members:
+        del member["history"]
+    return {"end": generation.end, "members": members, "values": generation.values}
+
+
 def _generation(content: Mapping[str, Any]) -> Generation:
     members: Sequence[Mapping[str, Any]] = content["members"]
-    read = [Member(**{**one, "legs": tuple(Leg(**leg) for leg in one["legs"])}) for one in members]
+    read = [Member(one["label"], one["settings"], read_history(one), one["parent"]) for one in members]
     return Generation(content["end"], read, content["values"])

@@ -64,14 +64,14 @@ class SeedRounds:
         by_count: dict[int, list[str]] = {}
         for name, count in self.counts.items():
             by_count.setdefault(count, []).append(name)
-        told = "; ".join(f"{count} of {_few(names)}" for count, names in sorted(by_count.items(), reverse=True))
-        return f"seeds until decided, at most {self.spec.seed_rule.most}: {told}"
+        counts_text = "; ".join(f"{count} of {_few(names)}" for count, names in sorted(by_count.items(), reverse=True))
+        return f"seeds until decided, at most {self.spec.seed_rule.most}: {counts_text}"
 
     def earlier_trials(self) -> list[TrialSpec]:
         """Returns the trials of rounds that are not in the sweep any more: none."""
         return []
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Begins with the first round again: what was decided rested on trials that are set aside."""
         self._begin()
         self._is_anew = True

@@ -29,6 +29,7 @@ from agropest.store.chosen import best_evaluation
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
+from agropest.sweep.history import SEGMENT_END_KEY
 from agropest.sweep.sections.distributions import CHOICE, Distribution, draw_point
 from agropest.sweep.sections.search import OPTUNA, PBT, variant_name
 from agropest.sweep.spec import SweepSpec, Variant
@@ -98,7 +99,7 @@ class Suggestions:
         """Returns the trials of rounds that are not in the sweep any more: none."""
         return []
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Does nothing: what was suggested stays, and its trials are trained anew."""
 
     def next_round(self) -> bool:
@@ -115,9 +116,9 @@ class Suggestions:
             return False
         if self._known is None:
             self._known = [vars(one) for one in self._stored_observations()]
-        told = [Observation(**one) for one in self._known] + self._own_observations(trials)
+        observations = [Observation(**one) for one in self._known] + self._own_observations(trials)
         number = len(self.rounds)
-        points = suggest(rule.space, told, size, [rule.seed, number], first=self.num_suggested)
+        points = suggest(rule.space, observations, size, [rule.seed, number], first=self.num_suggested)
         if not points:
             return False
         self.rounds.append(points)
@@ -144,7 +145,7 @@ class Suggestions:
             config = content.get("config", {})
             point = {key: config.get(key) for key in space}
             # What a member of a population came to, its config alone does not tell.
-            same = content and not content.get("leg_end") and content["data"] == self._origin.data
+            same = content and not content.get(SEGMENT_END_KEY) and content["data"] == self._origin.data
             same = same and content["weights"] == self._origin.weights
             same = same and content.get("code", "") == self._origin.code
             if not same or not all(law.holds(point[key]) for key, law in space.items()):
@@ -159,12 +160,16 @@ class Suggestions:
 
 
 def suggest(
-    space: Mapping[str, Distribution], told: Sequence[Observation], size: int, seed: Sequence[int], first: int = 0
+    space: Mapping[str, Distribution],
+    observations: Sequence[Observation],
+    size: int,
+    seed: Sequence[int],
+    first: int = 0,
 ) -> list[Point]:
-    """Returns up to ``size`` points that are not among those told: a function of the arguments alone.
+    """Returns up to ``size`` points that are not among those observations: a function of the arguments alone.
 
     Args:
-        told: what is known.
+        observations: what is known.
         seed: of the sampler.
         first: the number of the first point, for those that are drawn at random where Optuna repeats itself.
     """
@@ -175,9 +180,9 @@ def suggest(
     # The points of one round are suggested as if those before them had come to nothing: they spread.
     sampler = optuna.samplers.TPESampler(seed=state, n_startup_trials=START_UP, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for one in told:
+    for one in observations:
         study.add_trial(_optuna_trial(optuna, one, space, laws))
-    seen = [one.point for one in told]
+    seen = [one.point for one in observations]
     points: list[Point] = []
     for number in range(first, first + size):
         params = study.ask(laws).params

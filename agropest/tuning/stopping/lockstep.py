@@ -33,7 +33,7 @@ class Lockstep(TrialScheduler):
         self.trials = {trial.name: trial for trial in trials}
         self.stopping = stopping
         # A trial that continues tells its stored evaluations once more: it does not make way for the same one again.
-        self._told = {name: stopping.reached(name) for name in self.trials}
+        self._reported = {name: stopping.reached(name) for name in self.trials}
         self._ended: set[str] = set()
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
@@ -61,8 +61,8 @@ class Lockstep(TrialScheduler):
         if spec.label in out:
             self.stopping.record(name, iteration, out[spec.label])
             return TrialScheduler.STOP
-        is_new = iteration > self._told[name]
-        self._told[name] = max(iteration, self._told[name])
+        is_new = iteration > self._reported[name]
+        self._reported[name] = max(iteration, self._reported[name])
         if is_new and iteration < spec.max_iter and self._somebody_is_behind(controller, iteration):
             controller.pause_trial(trial, should_checkpoint=False)  # the store has the checkpoint
             return TrialScheduler.NOOP
@@ -71,7 +71,7 @@ class Lockstep(TrialScheduler):
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """Returns the waiting trial that is farthest behind; None where none waits."""
         waiting = [trial for trial in controller.get_trials() if trial.status in (Trial.PENDING, Trial.PAUSED)]
-        return min(waiting, key=lambda trial: self._told[_name(trial)], default=None)
+        return min(waiting, key=lambda trial: self._reported[_name(trial)], default=None)
 
     def debug_string(self) -> str:
         return "lockstep"
@@ -89,14 +89,16 @@ class Lockstep(TrialScheduler):
             label = self.trials[_name(other)].label
             if label in out and other.status in (Trial.PENDING, Trial.PAUSED) and _name(other) not in self._ended:
                 self._ended.add(_name(other))
-                self.stopping.record(_name(other), self._told[_name(other)], out[label])
+                self.stopping.record(_name(other), self._reported[_name(other)], out[label])
                 controller.stop_trial(other)
         return out
 
     def _somebody_is_behind(self, controller: Any, iteration: int) -> bool:
         running = {_name(trial) for trial in controller.get_trials() if trial.status == Trial.RUNNING}
         return any(
-            told < iteration for name, told in self._told.items() if name not in running and name not in self._ended
+            reported < iteration
+            for name, reported in self._reported.items()
+            if name not in running and name not in self._ended
         )
 
 

@@ -27,7 +27,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class SweepMetrics:
-    """Publishes standings; needs a connection to Ray.
+    """Publishes trial_progress; needs a connection to Ray.
 
     Args:
         sweep: its name, a tag of every metric.
@@ -46,18 +46,18 @@ class SweepMetrics:
         for gauge in self._gauges.values():
             gauge.set_default_tags({"sweep": sweep})
 
-    def publish(self, standings: Sequence[TrialProgress]) -> None:
+    def publish(self, trial_progress: Sequence[TrialProgress]) -> None:
         """Sets every gauge to what is known now; what is not known keeps no value."""
-        counts = count_by_status(standings)
+        counts = count_by_status(trial_progress)
         for status in TrialState:
             self._set("agropest_trials", counts[status], status=status)
-        best = best_progress(standings)
+        best = best_progress(trial_progress)
         self._set("agropest_best", best.best if best else None, metric=self._metric)
-        self._set("agropest_time_left_s", time_left_s(standings))
+        self._set("agropest_time_left_s", time_left_s(trial_progress))
         if time.monotonic() - self._all_set_at > FORGOTTEN_AFTER_S / 4:
             self._shown.clear()
             self._all_set_at = time.monotonic()
-        for one in standings:
+        for one in trial_progress:
             name = one.trial.name
             shown = (one.value, one.iteration, one.images_per_s, one.gpu_memory_gib)
             if self._shown.get(name) == shown:

@@ -55,7 +55,7 @@ class Progress:
     ) -> None:
         self.spec = spec
         self.console = console or Console()
-        self.standings: list[TrialProgress] = []
+        self.trial_progress: list[TrialProgress] = []
         self._reader = SweepProgress(trials, store, spec.metric, spec.baseline)
         live = self.console.is_terminal and not self.console.is_dumb_terminal
         self._live = (
@@ -78,7 +78,7 @@ class Progress:
         if text == self._said:
             return
         self._said = text
-        self.standings = self.standings or self._reader.read()
+        self.trial_progress = self.trial_progress or self._reader.read()
         if self._live is None:
             self._line(text)
             return
@@ -99,18 +99,18 @@ class Progress:
         if time.monotonic() - self._last < REFRESH_S:
             return False
         self._last = time.monotonic()
-        self.standings = self._reader.read()
+        self.trial_progress = self._reader.read()
         if self._live is None:
             self._lines()
         else:
-            if any(one.is_running for one in self.standings):
+            if any(one.is_running for one in self.trial_progress):
                 self._message = ""
             self._draw()
         return True
 
     def close(self) -> None:
         """Ends the display; what follows is printed below it."""
-        self.standings = self._reader.read()
+        self.trial_progress = self._reader.read()
         if self._live is not None:
             self._live.stop()
         else:
@@ -130,14 +130,14 @@ class Progress:
 
     def _title(self) -> str:
         """Returns e.g. ``demo: 2 running, 1 waiting; 40 s so far, 3 min left``."""
-        counts = count_by_status(self.standings)
+        counts = count_by_status(self.trial_progress)
         states = ", ".join(f"{counts[status]} {WORDS.get(status, status)}" for status in STYLES if counts[status])
-        left = time_left_s(self.standings) if self.standings else None
+        left = time_left_s(self.trial_progress) if self.trial_progress else None
         ahead = f", {'at most ' if self.spec.stop.method != 'none' else ''}{duration(left)} left" if left else ""
         return f"{self.spec.name}: {states + '; ' if states else ''}{duration(self._elapsed_s())} so far{ahead}"
 
     def _best(self) -> list[Text]:
-        best = best_progress(self.standings)
+        best = best_progress(self.trial_progress)
         if best is None:
             return []
         return [Text(f"best so far: {best.trial.name}, val {self.spec.metric} {best.best:.1f}")]
@@ -148,11 +148,11 @@ class Progress:
         for heading in ("status", "iteration", f"val {self.spec.metric}", "vs baseline", "images/s", "left"):
             table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
         room = max(3, self.console.height - LINES_AROUND - len(self._links))
-        shown = most_telling(self.standings, room)
+        shown = most_telling(self.trial_progress, room)
         for one in shown:
             table.add_row(*self._cells(one), style="dim" if one.status == TrialState.NEW else "")
-        if len(shown) < len(self.standings):
-            table.add_row(f"and {len(self.standings) - len(shown)} more", style="dim")
+        if len(shown) < len(self.trial_progress):
+            table.add_row(f"and {len(self.trial_progress) - len(shown)} more", style="dim")
         return table
 
     def _cells(self, one: TrialProgress) -> list[str | Text]:
@@ -168,7 +168,7 @@ class Progress:
 
     def _lines(self) -> None:
         """Prints a line for every trial that has a new status or evaluation, and now and then one for all."""
-        for one in self.standings:
+        for one in self.trial_progress:
             seen = (one.status, one.value_iteration or 0)
             if self._told.setdefault(one.trial.name, (TrialState.NEW, 0)) == seen:
                 continue
@@ -200,15 +200,15 @@ class Progress:
         return time.monotonic() - self._started
 
 
-def most_telling(standings: Sequence[TrialProgress], room: int) -> list[TrialProgress]:
+def most_telling(trial_progress: Sequence[TrialProgress], room: int) -> list[TrialProgress]:
     """Returns at most ``room`` trials in the sweep's order: those that run, then the best that ended, then the next."""
-    if len(standings) <= room:
-        return list(standings)
+    if len(trial_progress) <= room:
+        return list(trial_progress)
 
     def place(one: TrialProgress) -> tuple[int, float]:
         if one.is_running:
             return 0, 0.0
         return (1, -(one.best if one.best is not None else -1.0)) if one.status.has_ended else (2, 0.0)
 
-    chosen = {id(one) for one in sorted(standings, key=place)[: room - 1]}
-    return [one for one in standings if id(one) in chosen]
+    chosen = {id(one) for one in sorted(trial_progress, key=place)[: room - 1]}
+    return [one for one in trial_progress if id(one) in chosen]

@@ -40,7 +40,7 @@ class Watch:
         """Tells the onlookers how the trials stand."""
         for onlooker in list(self._onlookers):
             try:
-                onlooker(self.progress.standings)
+                onlooker(self.progress.trial_progress)
             except Exception as error:  # a full disk or a bug in what is only looked at must not end days of training
                 self._onlookers.remove(onlooker)
                 self.progress.say(f"no longer updated: {onlooker}: {type(error).__name__}: {error}")
@@ -66,7 +66,7 @@ class Rewritten:
     def __str__(self) -> str:
         return self._what
 
-    def __call__(self, standings: Sequence[TrialProgress]) -> None:
+    def __call__(self, trial_progress: Sequence[TrialProgress]) -> None:
         """Starts a writing when one is due.
 
         Raises:
@@ -76,7 +76,7 @@ class Rewritten:
             return
         if self._error is not None:
             raise self._error
-        known = [(one.status, one.value_iteration) for one in standings]
+        known = [(one.status, one.value_iteration) for one in trial_progress]
         if time.monotonic() < self._next or known == self._written:
             return
         self._written = known

@@ -37,11 +37,11 @@ from agropest.store.completeness import still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
 from agropest.store.trial_folder import LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.workers.process_environment import Surroundings
+from agropest.tuning.workers.process_environment import ProcessEnvironment
 from agropest.tuning.workers.warm_server import warm_server, without_server
 
 if TYPE_CHECKING:
-    from agropest.training.run_context import Setting
+    from agropest.training.run_context import RunContext
 
 GO_ON, INTERRUPT = "continue", "interrupt"
 LOST = "lost claim"
@@ -55,7 +55,7 @@ class Job:
 
     trial: TrialSpec
     folder: Path
-    setting: Setting
+    context: RunContext
     note: str = ""  # is added to the trial's notes
 
     def packed(self) -> bytes:
@@ -86,14 +86,14 @@ def fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> 
 def _fork(target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
-    inherited = Surroundings.of_this_process()
+    inherited = ProcessEnvironment.of_this_process()
     process = context.Process(target=_begin, args=(inherited, target, *arguments, theirs), name=name, daemon=False)
     with contextlib.closing(theirs), _without_main_module(), warm_server().forks():
         process.start()
     return process, ours
 
 
-def _begin(inherited: Surroundings, target: Callable[..., None], *arguments: Any) -> None:
+def _begin(inherited: ProcessEnvironment, target: Callable[..., None], *arguments: Any) -> None:
     inherited.take_over()
     target(*arguments)
 
@@ -137,7 +137,7 @@ def _main(job: Job, connection: Connection) -> None:
             connection.send(("evaluation", record))
             inbox.wait_for_answer()
 
-        status = run_trial(job.trial, folder, job.setting, tell, inbox.interrupted.is_set)
+        status = run_trial(job.trial, folder, job.context, tell, inbox.interrupted.is_set)
         end = (status.status, status.reason, 0)
     except LostClaim:
         end = (LOST, "another process has taken this trial over", 0)

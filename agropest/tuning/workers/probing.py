@@ -17,7 +17,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.tuning.workers import child
 
 if TYPE_CHECKING:
-    from agropest.training.run_context import Setting
+    from agropest.training.run_context import RunContext
 
 # Long enough for a few iterations, short enough that nobody waits; a slow config takes MIN_ITERS iterations.
 PROBE_S = 3.0
@@ -36,7 +36,7 @@ class ProbeJob:
     """
 
     trial: TrialSpec
-    setting: Setting
+    context: RunContext
     device: str
     log: Path
     concurrent: int = 1
@@ -100,7 +100,7 @@ def _main(job: ProbeJob, connection: Connection) -> None:
     from agropest.training.dry_run.probe import run_probe
 
     try:
-        answer: Measurement | str = run_probe(job.trial, job.setting, job.device, job.seconds, wait, job.concurrent)
+        answer: Measurement | str = run_probe(job.trial, job.context, job.device, job.seconds, wait, job.concurrent)
     except Exception as error:
         logging.getLogger(__name__).exception("the probe ended with an error")
         answer = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

@@ -14,7 +14,7 @@ DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ProcessEnvironment:
     """Of a Ray actor, for its trial.
 
     Attributes:
@@ -31,12 +31,12 @@ class Surroundings:
     open_files: int
 
     @staticmethod
-    def of_this_process() -> Surroundings:
+    def of_this_process() -> ProcessEnvironment:
         """Returns this process's own."""
         score = 0
         with contextlib.suppress(OSError, ValueError):
             score = int(OUT_OF_MEMORY_SCORE.read_text())
-        return Surroundings(
+        return ProcessEnvironment(
             environment={**DEFAULTS, **os.environ},
             niceness=os.getpriority(os.PRIO_PROCESS, 0),
             out_of_memory_score=score,

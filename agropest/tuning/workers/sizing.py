@@ -158,8 +158,8 @@ class Sizing:
             on_each = math.ceil(len(group) / self.num_nodes)
             throughput = self._throughputs(group[0], packing.useful_layouts(layouts, on_each))
             best = packing.best_layout(throughput)
-            told = ", ".join(f"{_layout_words(layout)}: {rate:.1f}" for layout, rate in throughput.items())
-            self.remarks.append(f"cpus: auto chose {_layout_words(best)} (images/s in all: {told})")
+            rates = ", ".join(f"{_layout_words(layout)}: {rate:.1f}" for layout, rate in throughput.items())
+            self.remarks.append(f"cpus: auto chose {_layout_words(best)} (images/s in all: {rates})")
             resources = Resources(
                 float(best.cpus), 0.0, best.loader_workers, threads=wanted.threads or best.threads, lean=wanted.lean
             )
@@ -187,14 +187,14 @@ class Sizing:
 
     def _measured(self, trial: TrialSpec, resources: Resources, concurrent: int, on_gpu: bool) -> list[Measurement]:
         """Returns measurements of ``concurrent`` processes: kept ones (their mean, so often), or new ones."""
-        from agropest.training.run_context import Setting
+        from agropest.training.run_context import RunContext
 
         device = self.machine.device_name(on_gpu)
         kept = self._shelf.find(trial, device, resources.num_threads, resources.loader_workers, concurrent)
         if kept is not None:
             return [kept] * concurrent
         self.say(f"measuring {trial.label}: {_together(concurrent)}, {resources.num_threads} threads each")
-        setting = Setting(
+        context = RunContext(
             splits=self.splits,
             device="cuda" if on_gpu else "cpu",
             num_threads=resources.num_threads,
@@ -203,7 +203,7 @@ class Sizing:
         )
         log = self._shelf.folder / "log.txt"
         try:
-            found = self.ask(ProbeJob(trial, setting, device, log, concurrent))
+            found = self.ask(ProbeJob(trial, context, device, log, concurrent))
         except ProbeError as error:
             fix = f"see {log}; or give numbers in place of auto"
             rule = f"expected a probe of {_together(concurrent)} to train"
@@ -238,7 +238,7 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
     machine = replace(machine, num_cores=max(1, min(machine.num_cores, int(node["Resources"].get("CPU", 1)))))
 
     def ask(job: ProbeJob) -> list[Measurement]:
-        on_gpu = job.setting.device == "cuda"
+        on_gpu = job.context.device == "cuda"
         task = ray.remote(num_cpus=machine.num_cores, num_gpus=int(on_gpu))(run_together)
         try:
             found: list[Measurement] = ray.get(task.options(scheduling_strategy=there).remote(job))

@@ -74,10 +74,10 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
         for record in folder.read_evaluations("valid"):
             tune.report(flat_metrics(record, metric))
         return
-    told: set[int] = set()
+    reported: set[int] = set()
     pauses = _Pauses(retries)
     while True:
-        end = _run_once(job, metric, told, is_decided=mends)
+        end = _run_once(job, metric, reported, is_decided=mends)
         if end.is_final:
             if end.unwritten:
                 claimed = folder.claim()
@@ -97,7 +97,7 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
             tell_waiting(job.trial.name, "")
     if end.error_number in (*NO_ROOM, CHANGED_INPUT):  # for no trial of this launch there is room, or the right file
         problem = end.reason if end.error_number == CHANGED_INPUT else _no_room(folder, end.reason)
-        reached = max(told, default=0)
+        reached = max(reported, default=0)
         tune.report({metric: 0.0, ITERATION: reached, "timesteps_total": reached, PROBLEM: problem})
         return
     claimed = folder.claim()
@@ -162,11 +162,11 @@ def _no_room(folder: TrialFolder, reason: str) -> str:
     return fault(str(folder.path), "expected to be able to write the trial's results", reason, fix)
 
 
-def _run_once(job: child.Job, metric: str, told: set[int], is_decided: bool) -> _End:
+def _run_once(job: child.Job, metric: str, reported: set[int], is_decided: bool) -> _End:
     """Runs the child once.
 
     Args:
-        told: iterations that Tune has heard of; is extended.
+        reported: iterations that Tune has heard of; is extended.
         is_decided: whether nobody has to hear of its evaluations any more.
     """
     from ray import tune
@@ -184,8 +184,8 @@ def _run_once(job: child.Job, metric: str, told: set[int], is_decided: bool) -> 
                 # Nothing is left to stop, but a scheduler would (ASHA has a rung there), and the test with it:
                 # Tune hears of the last evaluation when the trial has ended.
                 last = message
-            elif message.iteration not in told and not is_decided:
-                told.add(message.iteration)
+            elif message.iteration not in reported and not is_decided:
+                reported.add(message.iteration)
                 tune.report(flat_metrics(message, metric))  # raises SystemExit where Tune ends the trial
                 show_trial(job.trial.name)
             with contextlib.suppress(OSError):  # it has just died: its end is read next

@@ -10,12 +10,13 @@ import pytest
 
 from agropest.errors import SweepFileError
 from agropest.sweep.detectron2_keys import default_config
+from agropest.sweep.history import Segment
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.distributions import Distribution
 from agropest.sweep.sections.population import Member, first_generation, next_generation, perturbed, quantiles
 from agropest.sweep.sections.search import MUTABLE_KEYS, SearchRule
 from agropest.sweep.spec import SweepSpec, Variant, load_sweep
-from agropest.sweep.trial import Leg, TrialSpec
+from agropest.sweep.trial import TrialSpec
 
 RATE = "SOLVER.BASE_LR"
 SPACE = {RATE: Distribution("loguniform", (1e-4, 1.0)), "MODEL.RPN.LOSS_WEIGHT": Distribution("uniform", (0.0, 9.0))}
@@ -83,10 +84,10 @@ def test_the_worst_go_on_from_the_best_and_the_others_from_themselves() -> None:
     second = next_generation(RULE, 1, first, values, 100)
     assert second == next_generation(RULE, 1, first, values, 100)
     for before, after in zip(first[2:], second[2:], strict=True):
-        assert after == Member(before.label, before.settings, (Leg(100, before.settings),), before.label)
+        assert after == Member(before.label, before.settings, (Segment(100, before.settings),), before.label)
     for after in second[:2]:
         donor = {one.label: one for one in first[6:]}[after.parent]
-        assert after.legs == (Leg(100, donor.settings),)
+        assert after.history == (Segment(100, donor.settings),)
         for key, value in after.settings.items():
             ratio = value / donor.settings[key]
             assert any(ratio == pytest.approx(factor, rel=1e-3) for factor in (0.8, 1.2)) or value in (1.0, 9.0)
@@ -104,7 +105,7 @@ def test_no_two_members_of_a_generation_are_the_same_trial() -> None:
         for number in range(1, 6):
             values = {one.label: float((n * 7 + number) % 4) for n, one in enumerate(members)}
             members = next_generation(replace(rule, seed=seed), number, members, values, number)
-            assert len({str((one.legs, one.settings)) for one in members}) == len(members) == 4
+            assert len({str((one.history, one.settings)) for one in members}) == len(members) == 4
 
 
 def test_who_failed_is_replaced_and_nothing_follows_where_all_have() -> None:
@@ -114,8 +115,10 @@ def test_who_failed_is_replaced_and_nothing_follows_where_all_have() -> None:
     assert next_generation(RULE, 1, members, dict.fromkeys("abcd"), 100) == []
 
 
-def trial_of(tmp_path: Path, legs: tuple[Leg, ...], end: int, rate: float) -> TrialSpec:
-    spec = replace(load(tmp_path), variants=(Variant("v", {RATE: rate}, legs=legs, leg_end=end),), baseline="v")
+def trial_of(tmp_path: Path, segments: tuple[Segment, ...], end: int, rate: float) -> TrialSpec:
+    spec = replace(
+        load(tmp_path), variants=(Variant("v", {RATE: rate}, history=segments, segment_end=end),), baseline="v"
+    )
     return expand_trials(spec, "data-1", ["Ants"])[0]
 
 
@@ -123,8 +126,8 @@ def test_what_a_trial_went_through_is_part_of_its_value(tmp_path: Path) -> None:
     plain = trial_of(tmp_path, (), 0, 0.1)
     assert (plain.max_iter, plain.start_iter, plain.ancestor, plain.ends_schedule) == (300, 0, None, True)
     first, other = trial_of(tmp_path, (), 100, 0.1), trial_of(tmp_path, (), 100, 0.2)
-    second = trial_of(tmp_path, (Leg(100, {RATE: 0.1}),), 200, 0.2)
-    last = trial_of(tmp_path, (Leg(100, {RATE: 0.1}), Leg(200, {RATE: 0.2})), 300, 0.2)
+    second = trial_of(tmp_path, (Segment(100, {RATE: 0.1}),), 200, 0.2)
+    last = trial_of(tmp_path, (Segment(100, {RATE: 0.1}), Segment(200, {RATE: 0.2})), 300, 0.2)
     assert len({one.signature for one in (plain, first, other, second, last)}) == 5
     assert last.ancestor is not None
     assert (last.ancestor.signature, last.ancestor.max_iter) == (second.signature, 200)

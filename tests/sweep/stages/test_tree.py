@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from agropest.sweep.detectron2_keys import default_config
+from agropest.sweep.history import Segment
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.stages.training import EVALUATION_KEYS, is_evaluation_key, training_key, training_signature
 from agropest.sweep.stages.tree import Stage, StageTree, stage_tree
-from agropest.sweep.trial import Leg, TrialSpec
+from agropest.sweep.trial import TrialSpec
 
 SWEEPS = Path(__file__).resolve().parents[3] / "sweeps"
 
@@ -103,7 +104,7 @@ def test_what_parts_within_the_first_evaluations_shares_nothing() -> None:
 def test_the_same_trial_under_two_names_is_one_and_a_population_shares_by_its_legs_alone() -> None:
     one, two = trial("one"), trial("two")
     assert [len(stage.trials) for stage in stage_tree([one, two]).stages] == [1]
-    member = replace(one, legs=(Leg(40, {"SOLVER.BASE_LR": 0.1}),), leg_end=80)
+    member = replace(one, history=(Segment(40, {"SOLVER.BASE_LR": 0.1}),), segment_end=80)
     assert parts(stage_tree([one, member]), [one, member]) == [(0, 100, "one"), (40, 80, "one")]
 
 

@@ -90,6 +90,9 @@ def test_generations_follow_each_other_and_a_new_launch_reads_them(tmp_path: Pat
     again._write()
 
     content = files.read_json(store.sweep_folder("a") / "search.json")
+    member = content["generations"][1]["members"][0]  # with the keys of the versions that called segments legs
+    assert set(member) == {"label", "settings", "legs", "parent"}
+    assert [sorted(segment) for segment in member["legs"]] == [["end", "settings"]]
     values = [generation["values"] for generation in content["generations"]]
     means = {label: sum(good_near_a_hundredth(t) for t in first if t.label == label) / 2 for label in values[0]}
     assert values[0] == pytest.approx(means)
@@ -109,7 +112,7 @@ def test_without_the_file_the_same_is_decided_again(tmp_path: Path) -> None:
     assert drawn[0] == drawn[1]
     search = Population(load(tmp_path), expand, store)
     search.next_round()
-    search.begin_again()
+    search.restart()
     assert list(store.sweep_folder("a").glob("search*.json")) == []
     assert len(search.generations) == 1
 
@@ -150,18 +153,18 @@ def test_two_generations_through_a_launch_and_a_second_one_trains_nothing(
     assert sorted(rows["label"]) == ["baseline", "pbt-000", "pbt-001"]
     assert set(rows["status"]) == {"finished"}
     assert set(rows["iteration"]) == {4}
-    lineage = pd.read_csv(folder / "lineage.csv")
-    assert list(lineage["to_iteration"]) == [2, 4, 2, 4]
-    parents = lineage[lineage["to_iteration"] == 2]["as"]
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history["to_iteration"]) == [2, 4, 2, 4]
+    parents = history[history["to_iteration"] == 2]["as"]
     assert parents.nunique() == 1  # both continue from the better one
-    assert lineage[RATE].nunique() == 2
-    told = (folder / "lineage.md").read_text()
-    for rate in lineage[RATE]:
+    assert history[RATE].nunique() == 2
+    told = (folder / "history.md").read_text()
+    for rate in history[RATE]:
         assert f"| {rate} |" in told
         assert f">{rate}</td>" in (folder / "index.html").read_text()
     trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "trials").glob("*/evaluations/*.json")}
     assert len(trained) == 2 + 1 + 2 * 1 + 2 * 2  # the baseline's; each generation's validation; the last one's test
     assert not list((tmp_path / "r" / "trials").glob("*/checkpoints/*"))
-    assert {trial.leg_end for trial in read_sweep_record(folder).trials} == {0, 4}
+    assert {trial.segment_end for trial in read_sweep_record(folder).trials} == {0, 4}
     assert main(words) == 0
     assert trained == {p: p.stat().st_mtime_ns for p in (tmp_path / "r" / "trials").glob("*/evaluations/*.json")}

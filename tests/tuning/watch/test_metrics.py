@@ -12,7 +12,7 @@ from agropest.sweep.trial import TrialSpec
 from agropest.tuning.watch import metrics
 
 
-def standing(label: str, status: str, iteration: int) -> TrialProgress:
+def progress_of(label: str, status: str, iteration: int) -> TrialProgress:
     trial = TrialSpec(label, 1, {"SOLVER.MAX_ITER": 10, "TEST.EVAL_PERIOD": 5}, data="d")
     return TrialProgress(trial, status, "", iteration, 2.0, 5, None, 2.0, 0.0, 0.0, None)
 
@@ -35,11 +35,11 @@ def test_what_has_not_changed_is_told_again_before_ray_forgets_it(monkeypatch: p
     monkeypatch.setattr("ray.util.metrics.Gauge", Gauge)
     monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
     published = metrics.SweepMetrics("anchors", "AP")
-    published.publish([standing("done", TrialState.FINISHED, 10), standing("runs", TrialState.RUNNING, 5)])
+    published.publish([progress_of("done", TrialState.FINISHED, 10), progress_of("runs", TrialState.RUNNING, 5)])
     assert told == [("done/s1", "10"), ("runs/s1", "5")]
     now[0] += 1
-    published.publish([standing("done", TrialState.FINISHED, 10), standing("runs", TrialState.RUNNING, 6)])
+    published.publish([progress_of("done", TrialState.FINISHED, 10), progress_of("runs", TrialState.RUNNING, 6)])
     assert told[2:] == [("runs/s1", "6")]
     now[0] += 10  # Ray reports every 10 s, and forgets what two reports did not have
-    published.publish([standing("done", TrialState.FINISHED, 10), standing("runs", TrialState.RUNNING, 6)])
+    published.publish([progress_of("done", TrialState.FINISHED, 10), progress_of("runs", TrialState.RUNNING, 6)])
     assert told[3:] == [("done/s1", "10"), ("runs/s1", "6")]

@@ -107,7 +107,7 @@ def test_an_onlooker_that_fails_is_left_out_and_named(spec: SweepSpec, tmp_path:
 
     page = Rewritten("the page", fails, period_s=0)
     progress = Progress(spec, trials_of(store), store, Console(file=stream))
-    watch = Watch(progress, [page, lambda standings: told.append(len(standings))])
+    watch = Watch(progress, [page, lambda trial_progress: told.append(len(trial_progress))])
     watch.refresh()
     while page._thread is not None and page._thread.is_alive():
         page._thread.join()
@@ -127,10 +127,10 @@ def test_what_cannot_be_written_at_the_end_is_said_and_nothing_else_stops() -> N
 def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
     written: list[int] = []
     page = Rewritten("the page", lambda: written.append(1), period_s=0)
-    standing = TrialProgress(TrialSpec("a", 1, {}, "d"), TrialState.RUNNING, "", 10, 5.0, 10, None, 5.0, 1.0, 0.0, None)
-    for standings in ([standing], [standing], []):
+    running = TrialProgress(TrialSpec("a", 1, {}, "d"), TrialState.RUNNING, "", 10, 5.0, 10, None, 5.0, 1.0, 0.0, None)
+    for trial_progress in ([running], [running], []):
         page._next = 0.0  # however long the last writing took
-        page(standings)
+        page(trial_progress)
         assert page._thread is not None
         page._thread.join()
     assert len(written) == 2
@@ -139,14 +139,14 @@ def test_files_are_rewritten_only_for_what_is_new(tmp_path: Path) -> None:
 
 
 def test_most_telling_keeps_the_sweeps_order(tmp_path: Path) -> None:
-    def standing(label: str, status: str, best: float | None) -> TrialProgress:
+    def progress_of(label: str, status: str, best: float | None) -> TrialProgress:
         return TrialProgress(TrialSpec(label, 1, {}, "d"), status, "", 0, best, None, None, best, 0.0, 0.0, None)
 
     trials = [
-        standing("a", TrialState.NEW, None),
-        standing("b", TrialState.FINISHED, 1.0),
-        standing("c", TrialState.FINISHED, 2.0),
-        standing("d", TrialState.RUNNING, 0.0),
+        progress_of("a", TrialState.NEW, None),
+        progress_of("b", TrialState.FINISHED, 1.0),
+        progress_of("c", TrialState.FINISHED, 2.0),
+        progress_of("d", TrialState.RUNNING, 0.0),
     ]
     assert [one.trial.label for one in most_telling(trials, 4)] == ["a", "b", "c", "d"]
     assert [one.trial.label for one in most_telling(trials, 3)] == ["c", "d"]

@@ -11,7 +11,7 @@ from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.tuning.workers import child, warm_server
 from agropest.tuning.workers.warm_server import warm_server_for_all
 
@@ -23,7 +23,7 @@ def test_a_process_whose_trial_was_taken_over_says_so_and_ends(
     trial = expand_trials(load_sweep(tiny_sweep), tiny_dataset.fingerprint, tiny_dataset.class_names)[0]
     folder = Store(tmp_path / "r").folder(trial)
     with warm_server_for_all():
-        process, connection = child.start(child.Job(trial, folder.path, Setting(tiny_dataset.paths)))
+        process, connection = child.start(child.Job(trial, folder.path, RunContext(tiny_dataset.paths)))
         kind, record = connection.recv()
         assert (kind, type(record)) == ("evaluation", EvaluationRecord)
         folder.claim().write_status(Status(TrialState.INTERRUPTED, 2, 1.0, "another's"))

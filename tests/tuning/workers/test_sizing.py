@@ -19,7 +19,7 @@ from agropest.sweep.sections.resources import Resources
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training.dry_run.probe import Probe, largest_evaluated
-from agropest.training.run_context import Setting
+from agropest.training.run_context import RunContext
 from agropest.training.trial import detectron2_config
 from agropest.tuning.workers.probing import ProbeError, ProbeJob, run_together
 from agropest.tuning.workers.sizing import Sizing
@@ -44,7 +44,7 @@ class Simulated:
         self.asked.append((job.trial.label, job.concurrent))
         step_s = 0.1 * max(1.0, job.concurrent / 2)
         memory = int(self.memory_gib.get(job.trial.label, 1.0) * GIB)
-        threads, workers = job.setting.num_threads, job.setting.loader_workers
+        threads, workers = job.context.num_threads, job.context.loader_workers
         found = Measurement(job.device, threads, workers, step_s, 0.15, 0.01, 1.0, memory, job.concurrent)
         return [found] * job.concurrent
 
@@ -140,8 +140,8 @@ def briefly(job: ProbeJob) -> list[Measurement]:
 
 def test_a_real_probe_of_two_processes_on_the_cpu(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     trial = trials_of(tiny_sweep, tiny_dataset)[0]
-    setting = Setting(tiny_dataset.paths, loader_workers=1)
-    together = run_together(ProbeJob(trial, setting, "EPYC", tmp_path / "p" / "log.txt", concurrent=2, seconds=0.2))
+    context = RunContext(tiny_dataset.paths, loader_workers=1)
+    together = run_together(ProbeJob(trial, context, "EPYC", tmp_path / "p" / "log.txt", concurrent=2, seconds=0.2))
     assert len(together) == 2
     for found in together:
         assert (found.threads, found.loader_workers, found.concurrent) == (1, 1, 2)
@@ -175,12 +175,12 @@ def test_a_forecast_on_a_card_is_that_of_trials_that_share_it(
     store, card = Store(tmp_path / "r"), Simulated({})
     Sizing(store, {}, CARDS, ask=card).measure(trials)
     assert {concurrent for _, concurrent in card.asked} == {4}
-    pace = Speeds(store, "simulated").of(trials[0])
-    assert pace is not None
-    assert pace.step_s == pytest.approx(0.2)  # 0.1 alone; four share a card that is busy with two
+    speed = Speeds(store, "simulated").of(trials[0])
+    assert speed is not None
+    assert speed.step_s == pytest.approx(0.2)  # 0.1 alone; four share a card that is busy with two
     MeasurementCache(store).keep(trials[0], Measurement("simulated", 1, 0, 0.1, 0.15, 0.01, 1.0, GIB, 1))
     MeasurementCache(store).keep(trials[0], Measurement("simulated", 1, 0, 0.4, 0.15, 0.01, 1.0, GIB, 8))
-    assert Speeds(store, "simulated").of(trials[0]) == pace
+    assert Speeds(store, "simulated").of(trials[0]) == speed
 
 
 def test_trials_of_a_cluster_are_spread_over_its_nodes(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_trials_of_a_cluster_are_spread_over_its_nodes(tiny_sweep: Path, tiny_da
 def test_a_probe_changes_no_weight_whatever_the_schedule(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
     settings = ("SOLVER.BASE_LR=1e30", "SOLVER.CLIP_GRADIENTS.ENABLED=false", "SOLVER.LR_SCHEDULER_NAME=WarmupCosineLR")
     trial = trials_of(tiny_sweep, tiny_dataset, *settings)[0]
-    probe = Probe(trial, Setting(tiny_dataset.paths))
+    probe = Probe(trial, RunContext(tiny_dataset.paths))
     assert probe._cfg.SOLVER.LR_SCHEDULER_NAME == "WarmupMultiStepLR"  # main's cosine divides by the learning rate
     before = {name: tensor.clone() for name, tensor in probe._trainer.model.named_parameters()}
     probe.warm_up()

@@ -27,8 +27,8 @@ def leave_out_groups(
         if groups and len(groups) < len(content["categories"]):
             content["categories"] = [record for record in content["categories"] if record not in groups]
             name = paths[split].relative_to(root).as_posix()
-            told = ", ".join(f"{record['id']} {record['name']}" for record in groups)
-            findings.append(Finding(split, name, 0, "category-of-categories", DROPPED, plain(plain_text(told))[:300]))
+            detail = ", ".join(f"{record['id']} {record['name']}" for record in groups)
+            findings.append(Finding(split, name, 0, "category-of-categories", DROPPED, plain(plain_text(detail))[:300]))
 
 
 def _is_id(annotation: Any) -> bool:

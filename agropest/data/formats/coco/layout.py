@@ -64,8 +64,8 @@ def find_coco_files(root: Path) -> CocoFiles:
     kept = [file for file in unsplit if holds_annotations(file)]
     for file in sorted(unsplit) if by_split else sorted(set(unsplit) - set(kept)):
         several = " and ".join(splits_in(file.stem))
-        told = f"its name tells {several or 'no split'}" if file in kept else "no COCO annotations"
-        findings.append(_not_read(file, root, "", told))
+        detail = f"its name tells {several or 'no split'}" if file in kept else "no COCO annotations"
+        findings.append(_not_read(file, root, "", detail))
     return CocoFiles(by_split, tuple(kept) if not by_split else (), findings, tuple(faults))
 
 
@@ -77,15 +77,15 @@ def _json_files(root: Path, findings: list[Finding]) -> list[Path]:
     for folder in [root, *outer, *(one for one in inner if one.name.casefold() == "annotations")]:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and not is_junk(path.name))
         if len(files) > MOST_IN_FOLDER:
-            told = f"{len(files)} JSON files, one for each image as it seems; none is read"
+            detail = f"{len(files)} JSON files, one for each image as it seems; none is read"
             name = plain(folder.relative_to(root).as_posix())
-            findings.append(Finding("", name, 0, "json-not-read", DROPPED, told))
+            findings.append(Finding("", name, 0, "json-not-read", DROPPED, detail))
             continue
         for file in files:
             name = plain(file.relative_to(root).as_posix())
             if not inside(root, file):
-                told = f"to {plain(file.readlink())}"
-                findings.append(Finding("", name, 0, "link-leaves-data-set", DROPPED, told))
+                detail = f"to {plain(file.readlink())}"
+                findings.append(Finding("", name, 0, "link-leaves-data-set", DROPPED, detail))
             elif not file.is_file():
                 findings.append(Finding("", name, 0, "not-a-file", DROPPED, "cannot be read like a file"))
             else:
@@ -93,9 +93,9 @@ def _json_files(root: Path, findings: list[Finding]) -> list[Path]:
     for folder in inner:
         number = len(list(folder.rglob("*.json"))) if folder.name.casefold() != "annotations" else 0
         if number:
-            told = f"{number} JSON files in a folder where no annotations are looked for"
+            detail = f"{number} JSON files in a folder where no annotations are looked for"
             name = plain(folder.relative_to(root).as_posix())
-            findings.append(Finding("", name, 0, "json-not-read", DROPPED, told))
+            findings.append(Finding("", name, 0, "json-not-read", DROPPED, detail))
     return found
 
 
@@ -117,17 +117,17 @@ def _split_of_file(file: Path, root: Path) -> str | None:
 
 def _choose(files: Sequence[Path], root: Path, split: str, findings: list[Finding]) -> list[Path]:
     """Returns the files of which a split's annotations can be; several: it is not clear which."""
-    told = {file: _other_task(file) for file in files}
-    chosen = [file for file in files if not told[file]] or [file for file in files if holds_annotations(file)]
+    detail = {file: _other_task(file) for file in files}
+    chosen = [file for file in files if not detail[file]] or [file for file in files if holds_annotations(file)]
     if len(chosen) > 1:
-        told |= {file: "no COCO annotations" for file in chosen if not holds_annotations(file)}
-        chosen = [file for file in chosen if told[file] != "no COCO annotations"] or chosen
+        detail |= {file: "no COCO annotations" for file in chosen if not holds_annotations(file)}
+        chosen = [file for file in chosen if detail[file] != "no COCO annotations"] or chosen
     different: dict[bytes, Path] = {}
     for file in chosen if len(chosen) > 1 else ():
         first = different.setdefault(hashlib.sha256(file.read_bytes()).digest(), file)
-        told[file] = f"the same as {plain(first.relative_to(root).as_posix())}"
+        detail[file] = f"the same as {plain(first.relative_to(root).as_posix())}"
     chosen = list(different.values()) or chosen
-    findings += [_not_read(file, root, split, told[file]) for file in files if file not in chosen]
+    findings += [_not_read(file, root, split, detail[file]) for file in files if file not in chosen]
     return chosen
 
 
@@ -141,8 +141,8 @@ def _other_task(file: Path) -> str:
     )
 
 
-def _not_read(file: Path, root: Path, split: str, told: str) -> Finding:
-    return Finding(split, plain(file.relative_to(root).as_posix()), 0, "json-not-read", DROPPED, told)
+def _not_read(file: Path, root: Path, split: str, detail: str) -> Finding:
+    return Finding(split, plain(file.relative_to(root).as_posix()), 0, "json-not-read", DROPPED, detail)
 
 
 def read_content(file: Path) -> Any:

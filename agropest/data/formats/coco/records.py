@@ -89,32 +89,32 @@ def _written(record: dict[str, Any]) -> tuple[tuple[float, float, float, float] 
         around = mask_box(record.get("segmentation"))
         if around is not None:
             return around, [Remark("box-from-mask", KEPT, "no bbox; the box is that around the mask")]
-        told = "no bbox, and no mask that could be read" if record.get("segmentation") else "no bbox and no mask"
-        return None, [Remark("no-bbox", DROPPED, told)]
+        detail = "no bbox, and no mask that could be read" if record.get("segmentation") else "no bbox and no mask"
+        return None, [Remark("no-bbox", DROPPED, detail)]
     return None, [Remark("not-a-number", DROPPED, f"bbox {bbox!r}")]
 
 
 def size_remark(
-    told: tuple[Any, Any], displayed: tuple[int, int], boxes: list[tuple[float, float, float, float]]
+    stated: tuple[Any, Any], displayed: tuple[int, int], boxes: list[tuple[float, float, float, float]]
 ) -> Remark | None:
     """Returns what is to be said where the file tells another size than the picture has.
 
     Kept: the boxes are of the picture as it is. Changed: the picture was scaled after the export, and so are the boxes.
     Dropped: it was stretched, cropped or exchanged, and where the boxes belong cannot be known.
     """
-    if told == displayed:
+    if stated == displayed:
         return None
-    shown = f"the file says {told[0]}x{told[1]}, displayed it is {displayed[0]}x{displayed[1]}"
-    if not all(_is_number(side) and side > 1 for side in told):
+    shown = f"the file says {stated[0]}x{stated[1]}, displayed it is {displayed[0]}x{displayed[1]}"
+    if not all(_is_number(side) and side > 1 for side in stated):
         return Remark("size-differs", KEPT, _shown(f"{shown}; boxes are taken as they are"))
-    across, down = (side / other for side, other in zip(displayed, told, strict=True))
-    over_told = any(x + w > told[0] * SLACK or y + h > told[1] * SLACK for x, y, w, h in boxes)
+    across, down = (side / other for side, other in zip(displayed, stated, strict=True))
+    over_told = any(x + w > stated[0] * SLACK or y + h > stated[1] * SLACK for x, y, w, h in boxes)
     fits = all(x + w <= displayed[0] * SLACK and y + h <= displayed[1] * SLACK for x, y, w, h in boxes)
-    if fits and (told[1], told[0]) == displayed:  # the stored size of a picture that is displayed turned
+    if fits and (stated[1], stated[0]) == displayed:  # the stored size of a picture that is displayed turned
         return Remark("size-differs", KEPT, f"{shown}; boxes are taken as they are")
     if over_told and fits:
         return Remark("size-differs", KEPT, f"{shown}; the boxes fit the picture alone, and are taken as they are")
-    off = max(abs(told[1] * across - displayed[1]), abs(told[0] * down - displayed[0]))
+    off = max(abs(stated[1] * across - displayed[1]), abs(stated[0] * down - displayed[0]))
     if off <= ROUNDED_SIDE_PX * max(1.0, across, down):
         return Remark("size-scaled", CHANGED, f"{shown}; the boxes are scaled with it, by {across:.4g}")
     return Remark("size-differs", DROPPED, f"{shown}: turned, stretched, cropped or another picture; it is left out")

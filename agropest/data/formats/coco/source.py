@@ -44,9 +44,9 @@ def read_coco(coco_files: Mapping[str, Path], root: Path, findings: list[Finding
     for split, file in coco_files.items():
         content = _parse(file, faults)
         if split == "test" and isinstance(content.get("images"), list) and "annotations" not in content:
-            told = "it lists images without annotations"
+            detail = "it lists images without annotations"
             name = file.relative_to(root).as_posix()
-            findings.append(Finding(split, name, 0, "json-not-read", DROPPED, told))
+            findings.append(Finding(split, name, 0, "json-not-read", DROPPED, detail))
         else:
             _require_lists(file, content, faults)
             contents[split] = content
@@ -119,9 +119,9 @@ def _refuse_shared_ids(file: Path, images: list[Any], faults: list[str]) -> None
 
 
 def _images(root: Path, findings: list[Finding]) -> Iterator[FoundFile]:
-    told: list[Finding] = []
-    yield from (file for file in walk(root, root, "", told) if file.suffix in SUFFIXES)
-    findings += [finding for finding in told if finding not in findings[:MOST_COMPARED]]
+    detail: list[Finding] = []
+    yield from (file for file in walk(root, root, "", detail) if file.suffix in SUFFIXES)
+    findings += [finding for finding in detail if finding not in findings[:MOST_COMPARED]]
 
 
 class _Reader:
@@ -210,8 +210,8 @@ class _Reader:
             self.tell("path-repaired", KEPT, f"{name}: {several[0].name} is read")
             return several[0]
         rule = "image-ambiguous" if several else "image-missing"
-        told = f": {several[0].name} or {several[1].name}" if several else ""
-        self.tell(rule, DROPPED, f"{name} with {num_annotations} annotations{told}")
+        detail = f": {several[0].name} or {several[1].name}" if several else ""
+        self.tell(rule, DROPPED, f"{name} with {num_annotations} annotations{detail}")
         return None
 
     def _boxes(

@@ -126,15 +126,15 @@ function options(select, names, selected) {
 
 /** Takes filters out of the address (pictures.html#kind=missed&class=2&threshold=0.3), so that a view can be linked to. */
 function readAddress() {
-  const told = new URLSearchParams(location.hash.slice(1));
+  const asked = new URLSearchParams(location.hash.slice(1));
   for (const name of ["a", "b", "class", "threshold"]) {
-    const value = Number(told.get(name));
+    const value = Number(asked.get(name));
     const most = { a: gallery.trials.length - 1, b: gallery.trials.length - 1, class: gallery.classes.length - 1, threshold: 1 }[name];
-    if (told.has(name) && value >= (name === "class" ? -1 : 0) && value <= most) byId(name).value = state[name] = value;
+    if (asked.has(name) && value >= (name === "class" ? -1 : 0) && value <= most) byId(name).value = state[name] = value;
   }
-  if ([...byId("kind").options].some(({ value }) => value === told.get("kind"))) byId("kind").value = state.kind = told.get("kind");
+  if ([...byId("kind").options].some(({ value }) => value === asked.get("kind"))) byId("kind").value = state.kind = asked.get("kind");
   update();
-  if (told.has("picture")) zoom(chosen.findIndex(({ picture }) => picture.name === told.get("picture")));
+  if (asked.has("picture")) zoom(chosen.findIndex(({ picture }) => picture.name === asked.get("picture")));
 }
 
 options(byId("a"), gallery.trials.map((name, i) => [i, name]), state.a);
