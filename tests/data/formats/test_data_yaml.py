@@ -26,7 +26,7 @@ def read(file: Path) -> tuple[dict[int, str], dict[str, list[str]], list[str]]:
     root = file.parent.resolve()
     said = read_data_yaml(file, root)
     folders = {split: [f.relative_to(root).as_posix() for f in found] for split, found in said.folders.items()}
-    rules = [f.rule for f in said.findings if (f.split, f.rule) != ("test", "split-not-in-yaml")]
+    rules = [f.rule for f in said.findings]
     return said.names, folders, rules
 
 
@@ -122,6 +122,11 @@ def test_missing_and_unnamed_splits(write_set: Fixture, told: Fixture) -> None:
     source = find_source(root)
     assert source.splits == ("train", "test")
     assert [(f.split, f.rule) for f in source.findings] == [("valid", "split-missing"), ("test", "split-not-in-yaml")]
+
+
+def test_a_set_needs_no_test_split(folder: Fixture) -> None:
+    assert read(folder("train: train/images\nval: valid/images\nnames: [A]\n"))[2] == []
+    assert read(folder("train: train/images\nnames: [A]\n"))[2] == ["split-not-in-yaml"]  # valid's folder is used
 
 
 def test_two_keys_for_one_split(folder: Fixture) -> None:
