@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
+from PIL import Image
 
+from agropest.data.decoding import FORMATS
 from agropest.deployment.model_folder import ModelFolder
 from agropest.deployment.weights import read_weights
 from agropest.errors import EnvironmentFault, StoreError, TrialError, fault
@@ -101,6 +103,7 @@ def picture_size(path: Path, image_format: str) -> tuple[int, int]:
     from detectron2.data import detection_utils
 
     try:
+        Image.open(path, formats=FORMATS).close()  # Detectron2 would hand EPS to Ghostscript
         return detection_utils.read_image(str(path), image_format).shape[:2]  # type: ignore[no-any-return]
     except (OSError, SyntaxError, ValueError) as error:
         value = str(error).splitlines()[0] if str(error) else type(error).__name__

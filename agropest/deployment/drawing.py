@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from agropest.data.decoding import FORMATS
 from agropest.deployment.parity import Found
 
 JPEG_QUALITY = 90
@@ -21,7 +22,7 @@ def annotated(path: Path, found: Found, class_names: Sequence[str]) -> Image.Ima
     Raises:
         OSError: it cannot be read.
     """
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         picture = ImageOps.exif_transpose(image).convert("RGB")
     size = min(LARGEST, max(10, round(max(picture.size) / 45)))
     font = ImageFont.load_default(size=size)

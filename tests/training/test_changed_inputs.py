@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from agropest.data.dataset import Dataset, load_dataset
-from agropest.errors import ChangedInput, EnvironmentFault
+from agropest.errors import ChangedInput, EnvironmentFault, TrialError
 from agropest.modeling.build import build
 from agropest.statistics.detections.boxes import GroundTruth
 from agropest.store.records import TrialState
@@ -65,6 +66,18 @@ def test_a_picture_is_the_one_that_was_converted(own_data: Dataset, change: Call
     assert read_image(record, "BGR").shape == (64, 64, 3)
     change(Path(record["file_name"]))
     with pytest.raises(ChangedInput, match=r"expected the picture that the sweep was planned with"):
+        read_image(record, "BGR")
+
+
+@pytest.mark.parametrize("image_format", ["EPS", "GIF", "PPM"])
+def test_no_decoder_is_asked_that_no_data_set_needs(own_data: Dataset, image_format: str) -> None:
+    """Not even where the hash is right: EPS goes to Ghostscript, whatever the file is called."""
+    record = records_of(own_data, "train")[0]
+    with PIL.Image.open(record["file_name"]) as image:
+        image.load()
+    image.save(record["file_name"], image_format)
+    record["sha256"] = hashlib.sha256(Path(record["file_name"]).read_bytes()).hexdigest()
+    with pytest.raises(TrialError, match="expected an image that can be read"):
         read_image(record, "BGR")
 
 

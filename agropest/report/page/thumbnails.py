@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from agropest import files
+from agropest.data.decoding import FORMATS
 
 SIDE_PX = 512
 JPEG_QUALITY = 76
@@ -16,7 +17,7 @@ ORIENTATION = 0x0112  # EXIF
 def write_thumbnail(source: Path, target: Path) -> tuple[int, int] | None:
     """Writes a small JPEG unless it is there; returns the picture's displayed width and height, None: not a picture."""
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=FORMATS) as image:
             width, height = image.size
             if image.getexif().get(ORIENTATION, 1) >= 5:  # shown on its side
                 width, height = height, width

@@ -12,6 +12,7 @@ import numpy as np
 from detectron2.data import detection_utils
 from PIL import Image
 
+from agropest.data.decoding import FORMATS
 from agropest.errors import ChangedInput, TrialError, fault
 
 # Errors of reading that are the picture's own: Pillow's have no number.
@@ -33,7 +34,7 @@ def read_image(record: Mapping[str, Any], image_format: str) -> np.ndarray:
     name, fix = str(record["file_name"]), "check the data set"
     content = _content(record)
     try:
-        with Image.open(io.BytesIO(content)) as file:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
             upright = detection_utils._apply_exif_orientation(file)
             image = detection_utils.convert_PIL_to_numpy(upright, image_format)
         detection_utils.check_image_size(dict(record), image)  # adds missing sizes to what it is given
