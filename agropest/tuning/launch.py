@@ -29,7 +29,7 @@ from agropest.store.shared_work import Sharing, all_sharing, reached, with_check
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
-from agropest.sweep.lint.subject import first_seeds
+from agropest.sweep.lint.subject import first_seeds, may_fail_late
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.guard import require_guards
 from agropest.sweep.sections.stop_rule import StopRule
@@ -122,7 +122,8 @@ class Launch:
         """Returns the linter's remarks.
 
         Args:
-            build_silenced: whether every variant is built once even where the file silences the rule that needs it.
+            build_silenced: whether every variant is built once even where the file silences the rule that needs it;
+                those with settings that show only late (test-time augmentation, crops) are in any case.
 
         Raises:
             SweepFileError: Detectron2 cannot build a variant.
@@ -170,10 +171,12 @@ class Launch:
         from agropest.training.dry_run.remembered_effects import idle_overrides
 
         is_silent = NO_EFFECT in self.spec.silence
-        if is_silent and not build_silenced:
-            return {}
         variants = first_seeds(self.trials)
         baseline = next(trial for trial in variants if trial.label == self.spec.baseline)
+        if is_silent and not build_silenced:
+            variants = [trial for trial in variants if may_fail_late(trial)]
+        if not variants:
+            return {}
         why = "whether it can be" if is_silent else "what it changes"
         if is_silent:
             variants = [replace(trial, overrides={}) for trial in variants]

@@ -406,6 +406,24 @@ def test_the_process_tells_all_faults_and_ends(
     assert not (tmp_path / "r" / "tiny").exists()  # nor is the page of an earlier launch written over
 
 
+def test_what_would_fail_after_the_training_is_tried_out_whatever_is_silenced(
+    tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    retinanet = (
+        "MODEL.META_ARCHITECTURE=RetinaNet",
+        "MODEL.BACKBONE.NAME=build_retinanet_resnet_fpn_backbone",
+        "MODEL.RESNETS.OUT_FEATURES=[res3, res4, res5]",
+        "MODEL.FPN.IN_FEATURES=[res3, res4, res5]",
+        "MODEL.RPN.IN_FEATURES=[p3, p4, p5, p6, p7]",
+        "MODEL.ANCHOR_GENERATOR.SIZES=[[8], [16], [32], [64], [128]]",
+        "TEST.AUG.ENABLED=true",
+    )
+    words = [word for setting in retinanet for word in ("--set", setting)]
+    assert main([str(tiny_sweep), "--results", str(tmp_path / "r"), UNCHECKED, *words]) == 2
+    assert "TEST.AUG.ENABLED: expected a model that can be augmented" in capsys.readouterr().err
+    assert trial_folders(tmp_path / "r") == []
+
+
 def test_a_launch_that_ends_with_an_error_leaves_a_page_that_does_not_say_that_it_runs(
     tiny_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

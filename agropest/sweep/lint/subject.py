@@ -57,6 +57,19 @@ class Subject:
         return [classes for classes in self.training.image_class_sets if classes]
 
 
+# Settings that a trial meets only mid-way or after its training: at the first evaluation, or at the test.
+MET_LATE = {
+    "TEST.AUG.ENABLED": False,
+    "INPUT.CROP.ENABLED": False,
+    "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
+}
+
+
+def may_fail_late(trial: TrialSpec) -> bool:
+    """Returns whether a trial has a setting that could end it long after its start: it is tried out in any case."""
+    return any(trial.config[key] != usual for key, usual in MET_LATE.items())
+
+
 def first_seeds(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     """Returns one trial for each variant, that of its first seed, in order."""
     return list({trial.label: trial for trial in reversed(trials)}.values())[::-1]
