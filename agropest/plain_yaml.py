@@ -24,19 +24,21 @@ def load(text: str) -> Any:
         ValueError: it holds a value that is none, such as a 13th month.
         RecursionError: it is nested too deeply.
     """
-    return yaml.load(text, Loader=_PlainLoader)
+    return yaml.load(text, Loader=PlainLoader)
 
 
-class _PlainLoader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """PyYAML's safe loader, and what it leaves out: YAML forbids a key twice, PyYAML keeps the last."""
 
     def get_single_node(self) -> yaml.Node | None:
+        """Returns the document's node once it is found to be plain."""
         node: yaml.Node | None = super().get_single_node()
         if node is not None:
             _Measured(node).check()
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Returns a mapping in which no key stands twice."""
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             if key_node.tag == MERGE:  # `<<: *name`

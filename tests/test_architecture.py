@@ -27,7 +27,17 @@ ROOMS = (
     "tuning",
     "commands",
 )
-FREE = ("errors", "files", "csv_text", "detectron2_ready", "plain_yaml", "machine", "durations", "readable")
+FREE = (
+    "errors",
+    "files",
+    "csv_text",
+    "detectron2_ready",
+    "plain_yaml",
+    "detectron2_yaml",
+    "machine",
+    "durations",
+    "readable",
+)
 HEAVY = ("torch", "torchvision", "detectron2", "ray")
 MAY_IMPORT = {
     "modeling": {"torch", "torchvision", "detectron2"},

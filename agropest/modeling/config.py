@@ -32,9 +32,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "MODEL.ROI_BOX_HEAD.CLS_LOSS": loss_names(),
     "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
     "MODEL.RPN.BBOX_REG_LOSS_TYPE": BOX_LOSSES,
-    "MODEL.MASK_ON": (False,),  # the batch stream carries boxes alone
-    "MODEL.KEYPOINT_ON": (False,),
-    "MODEL.LOAD_PROPOSALS": (False,),
     "DATALOADER.SAMPLER_TRAIN": SAMPLERS,
     "INPUT.FORMAT": ("BGR", "RGB", "L", "YUV-BT.601"),
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice", "range"),

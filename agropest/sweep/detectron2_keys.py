@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agropest import files
+from agropest import detectron2_yaml, files
 from agropest.errors import EnvironmentFault, SweepFileError, fault
 from agropest.sweep.other_names import nearest_setting
 from agropest.sweep.yaml_file import read_yaml
@@ -209,7 +209,7 @@ def read_config_file(path: Path, seen: tuple[Path, ...] = ()) -> FlatConfig:
     path = path.resolve()
     if path in seen:
         raise SweepFileError(fault(str(path), "expected _BASE_ to end", "a circle", "take one _BASE_ out"))
-    content = read_yaml(path)
+    content = read_yaml(path, detectron2_yaml.load)
     if not isinstance(content, dict):
         raise SweepFileError(fault(str(path), "expected a Detectron2 config (keys with values)", content, "mend it"))
     bases = content.pop("_BASE_", [])

@@ -11,6 +11,7 @@ from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.stages.training import training_version
 from agropest.sweep.trial import TrialSpec, weights_identity
+from agropest.sweep.unsupported import refuse_not_done, refuse_replaced
 from agropest.sweep.user_code import code_identity
 
 WEIGHTS = ("MODEL.WEIGHTS", "MODEL.TIMM.WEIGHTS")
@@ -72,7 +73,8 @@ def expand_trials(
 
 def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> FlatConfig:
     """Returns every Detectron2 key with the value it has in ``variant``; the seed is still the default."""
-    config = {**default_config(), **spec.base, **spec.config, **variant.overrides, **spec.pinned}
+    base = spec.base if variant.base is None else variant.base
+    config = {**default_config(), **base, **spec.config, **variant.overrides, **spec.pinned}
     for key in WEIGHTS:
         if config[key] and "://" not in config[key]:  # as everywhere in a sweep file: relative to that file
             from_file = (spec.path.parent / files.without_tilde(config[key])).resolve()
@@ -97,7 +99,9 @@ def _refuse_contradictions(
     spec: SweepSpec, variant: Variant, config: FlatConfig, num_classes: int, faults: list[str]
 ) -> None:
     """Adds what the sweep says and the plan would silently replace. (A base config's 80 classes are everybody's.)"""
-    for layer, where in ((spec.config, "config"), (variant.overrides, variant.name), (spec.pinned, "--set")):
+    layers = ((spec.config, "config"), (variant.overrides, variant.name), (spec.pinned, "--set"))
+    refuse_replaced(layers, spec.path, faults)
+    for layer, where in layers:
         for key in NUM_CLASSES:
             if layer.get(key, num_classes) != num_classes:
                 rule = f"expected the data's number of classes, {num_classes}"
@@ -153,6 +157,7 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
         refuse("SOLVER.BASE_LR", "expected a number above 0", "a usual value is 0.001 to 0.02")
     if config["TEST.EVAL_PERIOD"] < 0:
         refuse("TEST.EVAL_PERIOD", "expected 0 (only at the end) or more", "a tenth of SOLVER.MAX_ITER is usual")
+    refuse_not_done(config, where, faults)
     _check_anchors(config, refuse)
 
 

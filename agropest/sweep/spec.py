@@ -79,6 +79,7 @@ class Variant:
         history: what its trials were trained with before; see ``TrialSpec``.
         segment_end: iteration that its trials end at; 0: the end of the schedule.
         seeds: where they differ from the sweep's; empty: the sweep's.
+        base: a Detectron2 config in place of the sweep's; None: the sweep's.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Variant:
     history: tuple[Segment, ...] = ()
     segment_end: int = 0
     seeds: tuple[int, ...] = ()
+    base: FlatConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     content, pinned = apply_settings(content, settings, faults)
     top = Section(content, f"{path}:", faults)
     search = read_search(top)
-    variants = _variants(top, search, faults)
+    variants = _variants(top, path, search, faults)
     seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT))
     data, draws_demo = _data(top, path)
     spec = SweepSpec(
@@ -255,10 +257,10 @@ def _overrides(top: Section, key: str, faults: list[str]) -> FlatConfig:
     return checked(flatten(section.content), section.where, faults)
 
 
-def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Variant, ...]:
+def _variants(top: Section, path: Path, search: SearchRule, faults: list[str]) -> tuple[Variant, ...]:
     section = top.section("variants")
     _refuse_twice(section)
-    variants = [_variant(str(name), section.section(name)) for name in section.content]
+    variants = [_variant(str(name), section.section(name), path) for name in section.content]
     factors = top.section("factors")
     design = top.choice("design", DESIGNS, "full") if factors.content else top.raw("design", "")
     if design and not factors.content:
@@ -269,7 +271,7 @@ def _variants(top: Section, search: SearchRule, faults: list[str]) -> tuple[Vari
         fix = "take `design: ablation`, or fewer factors"
         top.fault("factors", f"expected a design of at most {MOST_VARIANTS} variants", number, fix)
         design = ""
-    levels = {str(name): _variant(str(name), factors.section(name)).overrides for name in factors.content}
+    levels = {str(name): _overrides(factors, name, faults) for name in factors.content}
     for name, overrides, level in combine(levels, design if factors.content else ""):
         if all(v.name != name for v in variants):
             variants.append(Variant(name, overrides, level))
@@ -297,11 +299,12 @@ def _refuse_twice(section: Section) -> None:
         section.fault(name, "expected different names", name, "rename one of the two")
 
 
-def _variant(name: str, section: Section) -> Variant:
-    """Reads one variant: Detectron2's keys are upper case, ours (``resources``) lower case."""
+def _variant(name: str, section: Section, path: Path) -> Variant:
+    """Reads one variant: Detectron2's keys are upper case, ours (``resources``, ``base``) lower case."""
     resources = read_resources(section) if "resources" in section.content else None
-    rest = {key: value for key, value in section.content.items() if key != "resources"}
-    return Variant(name, checked(flatten(rest), section.where, section.faults), resources=resources)
+    base = _base(section, path, section.faults) if "base" in section.content else None
+    rest = {key: value for key, value in section.content.items() if key not in ("resources", "base")}
+    return Variant(name, checked(flatten(rest), section.where, section.faults), resources=resources, base=base)
 
 
 def _baseline(top: Section, variants: tuple[Variant, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from agropest import plain_yaml
 from agropest.errors import SweepFileError, fault
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, load: Callable[[str], Any] = plain_yaml.load) -> Any:
     """Returns the content of a YAML file.
+
+    Args:
+        load: returns what a text means.
 
     Raises:
         SweepFileError: it is missing, not readable, not UTF-8, or not plain YAML; says file and line.
@@ -26,13 +30,13 @@ def read_yaml(path: Path) -> Any:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise SweepFileError(fault(str(path), "expected a readable YAML file", reason, "check the path")) from None
-    return parse_yaml(text, str(path))
+    return parse_yaml(text, str(path), load)
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str, load: Callable[[str], Any] = plain_yaml.load) -> Any:
     """Returns the parsed ``text``; ``where`` names it in errors (see :func:`read_yaml`)."""
     try:
-        return plain_yaml.load(text)
+        return load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

@@ -330,7 +330,7 @@ ONE = {  # what belongs together
         "      PIXEL_STD: [4.0, 5.0, 6.0], TIMM.WEIGHTS: 'timm://convnext_tiny.fb_in1k'}\n    INPUT.FORMAT: RGB"
     ),
     # The last two decide no number.
-    "rate": "SOLVER.BASE_LR: 0.002\n    DATALOADER.NUM_WORKERS: 7\n    SOLVER.CHECKPOINT_PERIOD: 100",
+    "rate": "SOLVER.BASE_LR: 0.002\n    SOLVER.CHECKPOINT_PERIOD: 100",
     "retinanet": (
         "MODEL: {META_ARCHITECTURE: RetinaNet, BACKBONE.NAME: build_retinanet_resnet_fpn_backbone,\n"
         "      ANCHOR_GENERATOR.SIZES: [[32, 40, 50]], WEIGHTS: 'detectron2://COCO-Detection/retinanet_R_50_FPN_1x/1/a.pkl'}"

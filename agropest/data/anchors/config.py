@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from agropest import detectron2_yaml
 from agropest.data.anchors.fit import AnchorGrid
 from agropest.errors import DataError, fault
 
@@ -96,7 +97,7 @@ def _merged(file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if file.resolve() in above:
         raise DataError(fault(f"{file}: _BASE_", "expected no ring of files", str(file), "name another file"))
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        content = detectron2_yaml.load(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         value = " ".join(str(error).split())
         raise DataError(fault(str(file), "expected a Detectron2 config in YAML", value, "check the path")) from None

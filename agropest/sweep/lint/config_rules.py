@@ -94,7 +94,7 @@ def _zoo_config(name: str) -> FlatConfig | None:
     path = detectron2_folder() / "model_zoo" / "configs" / f"{name}.yaml"
     try:
         return {**default_config(), **read_config_file(path)}
-    except SweepFileError:  # not there, or with masks or keypoints
+    except SweepFileError:  # not there, or of another version
         return None
 
 
