@@ -4,6 +4,7 @@ import io
 import random
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
@@ -12,7 +13,14 @@ from agropest.data.dataset import Dataset, load_dataset
 from agropest.data.demo.draw import draw_demo_dataset
 from agropest.data.health import read_findings
 from agropest.data.inspection.contact_sheet import draw_contact_sheet, worst_offenders
-from agropest.data.inspection.similarity import HashedPicture, Pair, find_pairs, hash_file, hash_pictures
+from agropest.data.inspection.similarity import (
+    HashedPicture,
+    Pair,
+    find_pairs,
+    hash_file,
+    hash_pictures,
+    hashes_of_views,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +54,21 @@ def test_copies_are_near_and_others_are_not(drawn: Path, tmp_path: Path) -> None
             found = HashedPicture("valid", name, name, *hash_file(tmp_path / f"{name}.png"))
             [pair] = find_pairs([*hashed, found])
             assert (pair.kind, pair.file_a, pair.file_b, pair.leaks) == ("near", paths[0].name, name, True)
+
+
+def test_hashes_are_those_of_every_view(drawn: Path) -> None:
+    for path in sorted((drawn / "train/images").iterdir())[:12]:
+        with Image.open(path) as image:
+            grey = image.convert("L").resize((64, 64), Image.Resampling.BOX)
+        pixels = np.asarray(grey)
+        views = [np.rot90(face, turns) for face in (pixels, pixels[:, ::-1]) for turns in range(4)]
+        expected = [imagehash.phash(Image.fromarray(np.ascontiguousarray(view))) for view in views]
+        bits = [int(np.packbits(found.hash).view(">u8")[0]) for found in expected]
+        plain, *others = hashes_of_views(grey)
+        assert plain == bits[0]
+        # A turned picture is rounded elsewhere when it is made smaller, so that a bit next to the median may differ.
+        for bit in bits:
+            assert min((bit ^ found).bit_count() for found in (plain, *others)) <= 2
 
 
 def test_kinds_of_pairs() -> None:
