@@ -28,6 +28,8 @@ class RunContext:
         keep_evaluated: whether the checkpoint of every evaluation stays.
         sweep: whose launch this is.
         sharing: trials that train the same; what they have done is taken over.
+        replicates_later: whether the replicates are left to another process, which starts when this one has ended and
+            given its share of the card back.
         lean: whether the modules of ``agropest.modeling.lean`` stand in for Detectron2's.
     """
 
@@ -44,4 +46,5 @@ class RunContext:
     keep_evaluated: bool = False
     sweep: str = ""
     sharing: Sharing = field(default_factory=Sharing)
+    replicates_later: bool = False
     lean: bool = True

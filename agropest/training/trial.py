@@ -86,6 +86,13 @@ def run_trial(
     return status
 
 
+def keep_replicates(trial: TrialSpec, folder: TrialFolder, context: RunContext) -> None:
+    """Computes what the ranking will ask of a finished trial, and keeps it in the trial's folder."""
+    evaluator = Evaluator(trial, folder, context, detectron2_config(trial, "cpu"), lambda: False)
+    for chosen in evaluator.best():
+        evaluator.keep_replicates(chosen)
+
+
 def detectron2_config(trial: TrialSpec, device: str) -> CfgNode:
     """Returns the trial's effective config as Detectron2 takes it, frozen."""
     cfg = get_cfg()
@@ -380,7 +387,8 @@ class _Run:
                 self.evaluator.evaluate(split, tested, chosen, name)
         doubts = self.evaluator.ask_referee(chosen)
         self.status = replace(self.status, notes=(*self.status.notes, *doubts))
-        self.evaluator.keep_replicates(chosen)
+        if not self.context.replicates_later:
+            self.evaluator.keep_replicates(chosen)
         self._keep_checkpoints({chosen, now})
         return self.ends_as(TrialState.FINISHED, now)
 

@@ -125,7 +125,7 @@ def _main(job: Job, connection: Connection) -> None:
     end: tuple[str, str, int]
     try:
         folder = folder.claim()
-        _log_to(folder)
+        log_to(folder)
         logging.getLogger(__name__).info("process %d of fork server %d", os.getpid(), os.getppid())
         from agropest.training.trial import run_trial
 
@@ -168,7 +168,7 @@ def _failure(error: Exception) -> tuple[TrialState, str]:
     return (TrialState.INTERRUPTED if isinstance(error, OSError) or lost_worker else TrialState.FAILED), reason
 
 
-def _log_to(folder: TrialFolder) -> None:
+def log_to(folder: TrialFolder) -> None:
     """Sends stdout, stderr (also of C code) and logging to the trial's log."""
     folder.path.mkdir(parents=True, exist_ok=True)
     file = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

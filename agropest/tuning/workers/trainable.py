@@ -26,7 +26,7 @@ from agropest.store.shared_work import TAKEN_FROM
 from agropest.store.trial_folder import TrialFolder
 from agropest.tuning.ray.ray_names import announce_trial, show_trial
 from agropest.tuning.ray.waiting import tell_waiting
-from agropest.tuning.workers import child
+from agropest.tuning.workers import child, late_replicates
 
 ITERATION = "iteration"
 # Under this key Tune hears of what only a person can mend.
@@ -83,6 +83,8 @@ def _relay(config: dict[str, Any], jobs: Mapping[str, bytes], metric: str, retri
                 claimed = folder.claim()
                 status = replace(claimed.status(), status=end.unwritten, reason=end.reason)
                 claimed.write_status(still_stopped(claimed.status(), end.reason) if mends else status)
+            if job.context.replicates_later and folder.status().status == TrialState.FINISHED:
+                late_replicates.start(job)
             return
         lost = f"attempt {pauses.attempts + 1} ended at iteration {folder.status().iteration}: {end.reason}"
         job = replace(job, note=lost)
