@@ -55,7 +55,7 @@ def draw_detector(random: np.random.Generator, truth: GroundTruth, noise: float 
     low = 0.05 + 0.6 * random.beta(1, 4, len(wrong))
     return Boxes(
         np.concatenate([image[found], wrong]),
-        np.concatenate([category[found], random.integers(1, len(CLASS_NAMES) + 1, len(wrong))]),
+        np.concatenate([category[found], random.integers(1, len(truth.class_names) + 1, len(wrong))]),
         np.concatenate([moved[found].clip(1), elsewhere]).astype(np.float32),
         np.concatenate([score[found], low]).astype(np.float32),
     )

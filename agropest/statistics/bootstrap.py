@@ -10,7 +10,9 @@ Shapes: I images, G sources, K classes, R resamples.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -28,7 +30,7 @@ Array = npt.NDArray[Any]
 RESAMPLES = 2000
 HALVINGS = 32
 CHUNK = 1024  # resamples at a time, which bounds the memory
-MOST_WEIGHTS = 16_000_000  # of boxes in resamples at a time: large sets take fewer resamples than a chunk
+MOST_WEIGHTS = 16_000_000  # of images in resamples at a time: large sets take fewer resamples than a chunk
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def replicate(
         return basis.by_class(matches, counts.T[targets.group].astype(np.int32), deployed_threshold)
 
     value = on(np.ones((1, targets.num_groups)))[:, 0]
-    parts = [part for draw in draws(targets.num_groups, resamples, seed) for part in in_parts(draw, len(matches.score))]
+    parts = [part for draw in draws(targets.num_groups, resamples, seed) for part in in_parts(draw, targets.num_images)]
     samples = np.concatenate([on(part) for part in parts], axis=1)
     if targets.num_groups < 2:
         samples = np.full(samples.shape, np.nan)  # one picture tells nothing about others
@@ -118,9 +120,9 @@ def replicate(
     return Replicates(basis, *kept, targets.class_names, targets.num_groups, targets.sources_by_class(basis.area))
 
 
-def in_parts(draw: Array, num_boxes: int) -> list[Array]:
-    """Returns resamples [R, G] in parts that each weigh at most ``MOST_WEIGHTS`` boxes; R stays in order."""
-    return np.array_split(draw, max(1, -(-len(draw) * num_boxes // MOST_WEIGHTS)))
+def in_parts(draw: Array, num_images: int) -> list[Array]:
+    """Returns resamples [R, G] in parts that each weigh at most ``MOST_WEIGHTS`` images; R stays in order."""
+    return np.array_split(draw, max(1, -(-len(draw) * num_images // MOST_WEIGHTS)))
 
 
 @lru_cache(maxsize=4)
@@ -155,7 +157,7 @@ def paired_bootstrap(
     deployed_threshold: float = 0.5,
     max_detections: int | None = 100,
 ) -> dict[str, Replicates]:
-    """Returns the replicates of several detectors on one set of images, paired.
+    """Returns the replicates of several detectors on one set of images, paired; on all cores.
 
     Args:
         detectors: name to boxes.
@@ -167,10 +169,15 @@ def paired_bootstrap(
     """
     targets = ground_truth if isinstance(ground_truth, Targets) else read_targets(ground_truth)
     basis = basis_of(metric)
-    return {
-        name: replicate(match(targets, boxes, max_detections, [basis.area]), basis, resamples, seed, deployed_threshold)
-        for name, boxes in detectors.items()
-    }
+    draws(targets.num_groups, resamples, seed)  # once, before several threads ask for them
+
+    def of(boxes: Boxes) -> Replicates:
+        matches = match(targets, boxes, max_detections, [basis.area])
+        return replicate(matches, basis, resamples, seed, deployed_threshold)
+
+    # Almost all of it is in numpy, which lets other threads run meanwhile.
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), max(len(detectors), 1))) as pool:
+        return dict(zip(detectors, pool.map(of, detectors.values()), strict=True))
 
 
 def variance_of_seed(values: Array, samples: Array) -> float:

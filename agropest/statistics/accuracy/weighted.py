@@ -4,8 +4,8 @@ An image of weight 3 counts as three copies that follow one another, as in the C
 really stands three times. Verified against pycocotools on such sets (tests/statistics/test_weighted.py).
 
 How: along the boxes of a class by falling score, cumulative sums of weights give true positives and boxes so far;
-precision only needs to be known at true positives, because between two of them it falls; the 101 recall points are
-counted, not looked for: a table says how many of them lie at or below recall k/n.
+precision only needs to be known at the true positives of an IoU threshold, because between two of them it falls; the
+101 recall points are counted, not looked for: a table says how many of them lie at or below recall k/n.
 
 Shapes: I images, K classes, D boxes of a class, P true positives, T IoU thresholds, R weightings.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ Array = npt.NDArray[Any]
 EVERY_IOU = tuple(range(len(IOU_THRESHOLDS)))
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 # Resamples are taken in blocks whose arrays stay in the cache.
-BLOCK_CELLS, LEAST_BLOCK = 2**17, 16
+BLOCK_CELLS, LEAST_BLOCK = 2**16, 16
 _AREAS = list(AREA_RANGES)
 
 
@@ -65,10 +64,11 @@ def class_precisions(
             result[index] = np.where(counts[index] > 0, 0.0, np.nan)
             continue
         curve = _curve(matches, index, area, ious, min_score, copies)
-        block = max(LEAST_BLOCK, BLOCK_CELLS // max(curve.right.size, 1))
+        block = max(LEAST_BLOCK, BLOCK_CELLS // max(len(curve.image), 1))
+        reached = _PointsReached(int(counts[index].min()), int(counts[index].max()))
         for start in range(0, weights.shape[1], block):
             part = slice(start, start + block)
-            result[index, part] = _mean_precision(curve, weights[:, part], counts[index, part])
+            result[index, part] = _mean_precision(curve, weights[:, part], counts[index, part], reached)
     return result
 
 
@@ -105,16 +105,16 @@ class _Curve:
     Attributes:
         image: [P], of the box at each place: an image, or from I on a single copy of one.
         copy_of, copy: [E], which copy of which image I + e stands for (see :func:`_mixed_runs`).
-        right: [P, T], whether the box is right.
+        right: of each threshold, the places whose box is right.
         between: sparse [P, I + E]: of each image, how many boxes that count stand behind the place before, up to this
-            one; [P * T, I + E] where that depends on the threshold.
+            one; one for each threshold where that depends on it, else one for all.
     """
 
     image: Array
     copy_of: Array
     copy: Array
-    right: Array
-    between: csr_array
+    right: tuple[Array, ...]
+    between: tuple[csr_array, ...]
 
 
 def _curve(
@@ -134,16 +134,15 @@ def _curve(
     places = np.flatnonzero((outcome == TRUE).any(axis=0))
     place = np.searchsorted(places, np.arange(len(image)))  # of the first right box at or behind each box
     counted = (outcome != IGNORED) & (place < len(places))
-    width = num_images + len(copy)
-    if (counted == counted[:1]).all():
-        box = np.flatnonzero(counted[0]) if len(ious) else places
-        row, height = place[box], len(places)
-    else:
-        threshold, box = np.nonzero(counted)
-        row, height = place[box] * len(ious) + threshold, len(places) * len(ious)
-    ones = np.ones(len(row))
-    between = csr_array((ones, (row, image[box])), shape=(height, width))
-    return _Curve(image[places], copy_of, copy, (outcome[:, places] == TRUE).T, between)
+    shape = (len(places), num_images + len(copy))
+    differs = not (counted == counted[:1]).all()
+
+    def between(counts: Array) -> csr_array:
+        box = np.flatnonzero(counts)
+        return csr_array((np.ones(len(box)), (place[box], image[box])), shape=shape)
+
+    right = tuple(np.flatnonzero(row) for row in outcome[:, places] == TRUE)
+    return _Curve(image[places], copy_of, copy, right, tuple(map(between, counted if differs else counted[:1])))
 
 
 def _mixed_runs(image: Array, score: Array, outcome: Array) -> list[tuple[int, int]]:
@@ -172,43 +171,64 @@ def _repeat_runs(runs: list[tuple[int, int]], size: int, copies: int) -> tuple[A
     return np.concatenate([*order, np.arange(at, size)]), np.concatenate([*copy, np.full(size - at, -1)])
 
 
-def _mean_precision(curve: _Curve, weights: Array, counts: Array) -> Array:
+def _mean_precision(curve: _Curve, weights: Array, counts: Array, reached: _PointsReached) -> Array:
     """Returns interpolated precision, mean over recall points and IoU thresholds, [R]; NaN where nothing counts.
 
     Args:
         weights: [I, R].
         counts: annotations that count, [R].
+        reached: covers the counts.
     """
-    size, num_ious = curve.right.shape
-    if not size or not len(counts):
-        return np.where(counts > 0, 0.0, np.nan)
     if len(curve.copy):
         weights = np.concatenate([weights, weights[curve.copy_of] > curve.copy[:, None]])
-    found = curve.right[:, :, None] * weights[curve.image].astype(np.int64)[:, None]  # [P, T, R]
-    seen = (curve.between @ weights).reshape(size, -1, weights.shape[1])  # [P, T or 1, R]
-    # Row by row: numpy's own cumulative sums go down the columns, against the cache.
-    for place in range(1, size):
-        np.add(found[place], found[place - 1], out=found[place])
-        np.add(seen[place], seen[place - 1], out=seen[place])
-    seen += np.spacing(1)  # as pycocotools divides
-    precision = found / seen
-    for place in range(size - 2, -1, -1):
-        np.maximum(precision[place], precision[place + 1], out=precision[place])
-    low, high = int(counts.min()), int(counts.max())
-    found += (counts - low) * (high + 1)
-    reached = _points_reached(low, high).take(found).astype(np.float64)
-    total = np.einsum("ptr,ptr->r", precision[:1], reached[:1])
-    total += np.einsum("ptr,ptr->r", precision[1:], reached[1:] - reached[:-1])
-    return np.where(counts > 0, total / (len(RECALL_POINTS) * num_ious), np.nan)
+    by_place = weights.T.astype(np.int64).take(curve.image, axis=1)  # [R, P]
+    total = np.zeros(len(counts))
+    seen: list[Array] = []
+    for index, right in enumerate(curve.right):
+        if not len(right):
+            continue
+        if index < len(curve.between):
+            # Along the rows: cumulative sums down the columns would go against the cache.
+            seen = [np.cumsum(np.ascontiguousarray((curve.between[index] @ weights).T), axis=1)]
+            seen[0] += np.spacing(1)  # as pycocotools divides
+        all_right = len(right) == len(curve.image)
+        found = np.cumsum(by_place if all_right else by_place.take(right, axis=1), axis=1)
+        precision = found / (seen[0] if all_right else seen[0].take(right, axis=1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        points = reached.up_to(found, counts)
+        points[:, 1:] -= points[:, :-1].copy()
+        total += np.einsum("rp,rp->r", best, points)
+    return np.where(counts > 0, total / (len(RECALL_POINTS) * len(curve.right)), np.nan)
 
 
-@lru_cache(maxsize=32)  # few of many: with hundreds of classes the same numbers hardly ever come back
-def _points_reached(low: int, high: int) -> Array:
-    """Returns how many recall points lie at or below k/n, n from ``low`` to ``high``, k from 0 to ``high``; flat.
+class _PointsReached:
+    """How many of the recall points lie at or below k/n; 0 for k = 0.
 
-    0 for k = 0: recall 0 is read at the first true positive, as where precision is highest.
+    Recall 0 is read at the first true positive, as where precision is highest.
+
+    Args:
+        low, high: the n that there are.
     """
-    n = np.maximum(np.arange(low, high + 1), 1)[:, None]
-    table = np.searchsorted(RECALL_POINTS, np.arange(high + 1)[None] / n, side="right").astype(np.uint8)  # up to 101
-    table[:, 0] = 0
-    return table.ravel()
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._width = low, high + 1
+        n = np.maximum(np.arange(low, high + 1), 1)[:, None]
+        recall = np.arange(high + 1)[None] / n
+        # The points are as rounded as they are: where k/n is one of them, only comparing tells on which side it lies.
+        below = np.minimum(recall * 100.0, 100.0).astype(np.uint8)
+        table = below + (RECALL_POINTS[below] <= recall)
+        table += RECALL_POINTS[np.minimum(below + 1, 100)] <= recall
+        np.minimum(table, len(RECALL_POINTS), out=table)
+        table[:, 0] = 0
+        self._table = table.ravel()
+
+    def up_to(self, found: Array, counts: Array) -> Array:
+        """Returns the number of points, as floats, [R, P].
+
+        Args:
+            found: k, [R, P].
+            counts: n, [R].
+        """
+        rows = (counts - self._low) * self._width
+        points: Array = self._table.take(found + rows[:, None])
+        return points.astype(np.float64)

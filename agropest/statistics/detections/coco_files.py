@@ -138,12 +138,14 @@ def _is_number(value: Any, low: float, high: float) -> bool:
 
 
 def _is_box(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    x, y, width, height = value  # written out: this is asked of millions of boxes
     return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(_is_number(number, -LARGEST_COORDINATE, LARGEST_COORDINATE) for number in value)
-        and value[2] >= 0
-        and value[3] >= 0
+        _is_number(x, -LARGEST_COORDINATE, LARGEST_COORDINATE)
+        and _is_number(y, -LARGEST_COORDINATE, LARGEST_COORDINATE)
+        and _is_number(width, 0, LARGEST_COORDINATE)
+        and _is_number(height, 0, LARGEST_COORDINATE)
     )
 
 

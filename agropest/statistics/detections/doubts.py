@@ -22,6 +22,8 @@ Array = npt.NDArray[Any]
 
 # From so many boxes on, a majority is no chance.
 FEWEST = 10
+# What is wrong with the ids of a file shows on so many of its images.
+IMAGES_LOOKED_AT = 1000
 SOME, MOST, NEARLY_ALL = 0.1, 0.5, 0.95
 SAME_OBJECT_IOU = 0.5
 # A detector that is not clipped reaches over the border by a little; by this part of the image, many boxes do not.
@@ -153,7 +155,10 @@ def _refuse_shifted(boxes: Boxes, ground_truth: GroundTruth, path: Path) -> None
 
 
 def _pairs(boxes: Boxes, ground_truth: GroundTruth) -> list[tuple[int, int]]:
-    """Returns (predicted, true category id) of each object on which a box lies, of its boxes the best-scored."""
+    """Returns (predicted, true category id) of each object on which a box lies, of its boxes the best-scored.
+
+    Of so many images only as are enough to see what is wrong with all of them.
+    """
     found: list[tuple[int, int]] = []
     objects: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for one in ground_truth.annotations:
@@ -163,10 +168,14 @@ def _pairs(boxes: Boxes, ground_truth: GroundTruth) -> list[tuple[int, int]]:
         return found
     order = np.argsort(boxes.image_id, kind="stable")
     ids, starts = np.unique(boxes.image_id[order], return_index=True)
+    looked_at = 0
     for index, rows in zip(ids.tolist(), np.split(order, starts[1:]), strict=True):
         true = objects.get(index, [])
         if not true:
             continue
+        looked_at += 1
+        if looked_at > IMAGES_LOOKED_AT:
+            break
         iou = _iou(boxes.bbox_xywh[rows].astype(float), np.array([one["bbox"] for one in true], float))
         score = np.where(iou >= SAME_OBJECT_IOU, boxes.score[rows][:, None], -1.0)
         best = score.argmax(axis=0)
