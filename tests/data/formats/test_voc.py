@@ -63,7 +63,8 @@ def test_layouts(some: Any, boxes_of: Fixture, images: str, annotations: str, li
 def test_one_folder_without_splits_is_refused(some: Any) -> None:
     some.image("images/a.jpg")
     some.text("annotations/a.xml", xml(("ant", (1, 2, 30, 40))))
-    with pytest.raises(DataError, match="expected VOC annotations that say which split each image is in, got '1 XML files in"):
+    rule = "expected VOC annotations that say which split each image is in"
+    with pytest.raises(DataError, match=f"{rule}, got '1 XML files in"):
         find_source(some.root.resolve())
 
 
