@@ -7,10 +7,12 @@ Every default leaves stock Detectron2 as it is, and where Detectron2 has a key, 
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 STOCK_LOSS = "cross_entropy"
+SGD, ADAMW = "SGD", "AdamW"
 
 SAMPLERS = (
     "TrainingSampler",  # Detectron2's names
@@ -37,7 +39,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "INPUT.MIN_SIZE_TRAIN_SAMPLING": ("choice", "range"),
     "INPUT.RANDOM_FLIP": ("horizontal", "vertical", "none"),
     "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("value", "norm"),
+    "SOLVER.OPTIMIZER": (SGD, ADAMW),
     "INPUT.CROP.TYPE": ("relative", "relative_range", "absolute", "absolute_range"),
+}
+
+# Keys that came after the first stored results: while they have these values, a trial is the one that it was before.
+ADDED_LATER: dict[str, Any] = {
+    "MODEL.ROI_BOX_HEAD.CLASS_WEIGHTS": [],
+    "SOLVER.OPTIMIZER": SGD,
+    "SOLVER.ADAMW_BETAS": [0.9, 0.999],
+    "SOLVER.ACCUMULATION_STEPS": 1,
 }
 
 # Lowest and highest value, both allowed.
@@ -51,6 +62,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "DATALOADER.REPEAT_THRESHOLD": (0.0, 1.0),
     "SOLVER.IMS_PER_BATCH": (1, 4096),
     "SOLVER.EMA.DECAY": (0.0, 0.999999),
+    "SOLVER.ACCUMULATION_STEPS": (1, 4096),
     "INPUT.PHOTOMETRIC.BRIGHTNESS": (0.0, 0.9),
     "INPUT.PHOTOMETRIC.CONTRAST": (0.0, 0.9),
     "INPUT.PHOTOMETRIC.SATURATION": (0.0, 1.0),
@@ -58,6 +70,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "INPUT.COPY_PASTE.PROB": (0.0, 1.0),
     "INPUT.COPY_PASTE.MAX_OBJECTS": (1, 20),
 }
+
+
+def identifying(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a flat config without those of ``ADDED_LATER`` that have the value that they always had."""
+    return {key: value for key, value in config.items() if key not in ADDED_LATER or value != ADDED_LATER[key]}
 
 
 def add_agropest_config(cfg: Any) -> None:
@@ -69,6 +86,11 @@ def add_agropest_config(cfg: Any) -> None:
     node = type(cfg)
     _add_model_keys(cfg.MODEL, node)
     _add_input_keys(cfg.INPUT, node)
+
+    cfg.SOLVER.OPTIMIZER = SGD
+    cfg.SOLVER.ADAMW_BETAS = [0.9, 0.999]
+    # Parts of IMS_PER_BATCH that follow one another, for a card too small for the whole; one step comes after the last.
+    cfg.SOLVER.ACCUMULATION_STEPS = 1
 
     cfg.SOLVER.EMA = node()
     cfg.SOLVER.EMA.ENABLED = False  # evaluate an exponential moving average of the weights
@@ -86,6 +108,9 @@ def _add_model_keys(model: Any, node: Any) -> None:
     model.ROI_BOX_HEAD.PRIOR_PROB = (
         0.01  # of sigmoid_focal: every class starts at this probability (bias initialisation)
     )
+
+    # Of weighted_cross_entropy: a weight for each class, in the data's order; one more is the background's (else 1).
+    model.ROI_BOX_HEAD.CLASS_WEIGHTS = []
 
     # MODEL.BACKBONE.NAME "build_timm_fpn_backbone": any four-stage features_only model of timm under Detectron2's FPN.
     # Which stages continue is MODEL.FPN.IN_FEATURES (empty: res2 to res5), how many are frozen

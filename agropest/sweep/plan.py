@@ -7,6 +7,7 @@ from typing import Any
 
 from agropest import files
 from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
+from agropest.sweep.consistency import refuse_inconsistent
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.stages.training import training_version
@@ -44,6 +45,8 @@ def expand_trials(
         _refuse_contradictions(spec, variant, configs[variant.name], len(class_names), faults)
         _fit_anchors(configs[variant.name], f"{spec.path}: {variant.name}", fit_anchors, faults)
         _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
+        processes = (variant.resources or spec.resources).processes
+        refuse_inconsistent(configs[variant.name], processes, f"{spec.path}: {variant.name}", faults)
     if faults:
         raise SweepFileError(*faults)
     weights = {variant.name: _weights(spec, variant, configs[variant.name], faults) for variant in spec.variants}

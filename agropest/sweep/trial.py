@@ -11,6 +11,7 @@ from typing import Any
 
 from agropest import files
 from agropest.errors import EnvironmentFault, fault
+from agropest.modeling.config import identifying
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.history import HISTORY_KEY, SEGMENT_END_KEY, Segment
 from agropest.sweep.sections.resources import Resources
@@ -73,7 +74,7 @@ class TrialSpec:
     def signature(self) -> str:
         """16 hex digits of the SHA-256 of the full resolved value (never of differences from defaults)."""
         value: dict[str, Any] = {
-            "config": {key: value for key, value in self.config.items() if key not in NOT_IDENTITY},
+            "config": {key: value for key, value in identifying(self.config).items() if key not in NOT_IDENTITY},
             "data": self.data,
             "weights": self.weights,
             "training_version": self.training_version,

@@ -20,6 +20,7 @@ MODELING = Path(__file__).resolve().parents[1] / "modeling"
 SHIPPED = {
     "losses/sigmoid_focal.py": "ad16fe25d1c3a9f7",
     "losses/softmax_focal.py": "6391621e5149cd66",
+    "losses/weighted_cross_entropy.py": "1d82e45b66d7dcd8",
     "backbones/narrow_resnet.py": "e01c414f4c98f25a",
     "backbones/timm_fpn.py": "8ed67eecaed965a0",
 }

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine.train_loop import TrainerBase
-from detectron2.solver import build_optimizer
 from tensorboardX import SummaryWriter
 
 from agropest.errors import TrialError, fault
@@ -27,7 +26,9 @@ from agropest.modeling.build import build
 from agropest.modeling.ema import Ema
 from agropest.modeling.lean.conversion import make_lean
 from agropest.modeling.lean.optimizer import make_lean_optimizer
+from agropest.modeling.optimizer import build_optimizer
 from agropest.sweep.trial import TRAINING_VERSION
+from agropest.training.accumulation import accumulate
 from agropest.training.learning_rate import build_scheduler, set_rates
 
 LOG_PERIOD_ITERS = 20
@@ -89,24 +90,26 @@ class TrialTrainer(TrainerBase):
         """
         batch = next(self.batches)
         torch.manual_seed(step_seed(self.cfg.SEED, self.iter) + self.rank)
+        self.optimizer.zero_grad(set_to_none=True)
         try:
-            with self._precision():
-                losses = self.training_model(batch)
-                total = sum(losses.values())
+            losses = accumulate(batch, self.cfg.SOLVER.ACCUMULATION_STEPS, self._losses_of, self.scaler)
         except FloatingPointError as error:  # Detectron2's RPN says so first when the weights are already not finite
             raise self._diverged(self.iter + 1, str(error)) from None
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
         for average in self.averages.values():
             average.update(self.model)
-        self._recent.append({name: loss.detach() for name, loss in losses.items()})
+        self._recent.append(losses)
         if self.device.type == "cpu" or (self.iter + 1) % LOG_PERIOD_ITERS == 0:
             self.require_finite()
         if (self.iter + 1) % LOG_PERIOD_ITERS == 0:
             self._write_losses()
+
+    def _losses_of(self, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        with self._precision():
+            losses: dict[str, torch.Tensor] = self.training_model(batch)
+            return losses
 
     @property
     def ema(self) -> Ema | None:

@@ -53,7 +53,7 @@ def test_every_rule_is_of_a_key_whose_default_keeps_it(stock: Any) -> None:
 
 
 def test_losses_are_found_by_their_files() -> None:
-    assert loss_names() == ("cross_entropy", "sigmoid_focal", "softmax_focal")
+    assert loss_names() == ("cross_entropy", "sigmoid_focal", "softmax_focal", "weighted_cross_entropy")
 
 
 def test_import_needs_neither_torch_nor_detectron2() -> None:

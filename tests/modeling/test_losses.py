@@ -14,8 +14,9 @@ import torchvision
 from agropest.modeling.config import STOCK_LOSS, loss_names
 from agropest.modeling.losses.sigmoid_focal import initial_bias, sigmoid_focal_loss
 from agropest.modeling.losses.softmax_focal import softmax_focal_loss
+from agropest.modeling.losses.weighted_cross_entropy import weighted_cross_entropy
 
-HEAD = SimpleNamespace(FOCAL_ALPHA=0.25, FOCAL_GAMMA=2.0, PRIOR_PROB=0.01)
+HEAD = SimpleNamespace(FOCAL_ALPHA=0.25, FOCAL_GAMMA=2.0, PRIOR_PROB=0.01, CLASS_WEIGHTS=[2.0, 0.5])
 SETTINGS = [(0.25, 2.0), (0.5, 0.0), (0.75, 0.5), (0.1, 5.0)]
 
 
@@ -96,3 +97,23 @@ def test_every_loss_is_finite_with_finite_slopes(name: str, gamma: float) -> Non
         assert single.grad.abs().sum() > 0
     nothing = torch.zeros(0, 13, requires_grad=True)
     assert module.loss(nothing, torch.zeros(0, dtype=torch.int64), head).item() == 0.0
+
+
+def test_weighted_cross_entropy_by_hand_and_against_torch() -> None:
+    equal = torch.zeros(2, 3, dtype=torch.float64)  # of two classes and background: ln 3 each, whatever the weights
+    both = weighted_cross_entropy(equal, torch.tensor([0, 1]), [5.0, 1.0])
+    assert both.item() == pytest.approx(1.0986123, abs=1e-7)
+    logits, labels = drawn()
+    weights = [0.5 + 0.25 * number for number in range(12)]
+    for given in (weights, [*weights, 0.1]):
+        table = torch.tensor([*weights, 1.0] if len(given) == 12 else given, dtype=torch.float64)
+        theirs = torch.nn.functional.cross_entropy(logits, labels, weight=table)
+        assert weighted_cross_entropy(logits, labels, given).item() == pytest.approx(theirs.item(), abs=1e-12)
+    stock = torch.nn.functional.cross_entropy(logits, labels).item()
+    assert weighted_cross_entropy(logits, labels, [1.0] * 12).item() == pytest.approx(stock, abs=1e-12)
+
+
+def test_weighted_cross_entropy_of_nothing_is_nothing() -> None:
+    none = weighted_cross_entropy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), [1.0, 1.0])
+    unweighted = weighted_cross_entropy(torch.zeros(1, 3), torch.tensor([0]), [0.0, 1.0])
+    assert (none.item(), unweighted.item()) == (0.0, 0.0)

@@ -17,7 +17,7 @@ from agropest.modeling.config import SAMPLERS, loss_names
 from agropest.sweep.detectron2_keys import checked
 
 PAGE = (Path(__file__).parents[2] / "docs" / "variants.md").read_text(encoding="utf-8")
-SHOWN = {"empty": ("", []), "false": (False,), "true": (True,)}
+SHOWN = {"empty": ("", []), "false": (False,), "true": (True,), "0.9, 0.999": ([0.9, 0.999],)}
 
 
 def examples(language: str) -> list[str]:

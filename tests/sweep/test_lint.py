@@ -315,6 +315,7 @@ SEVERAL = {  # what is several factors, though the keys look alike
     "cosine+decay": "SOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR, WEIGHT_DECAY: 0.001}",
     "rotation+crop": "INPUT: {ROTATION_DEGREES: 10, CROP.ENABLED: true}",
     "retinanet+crop": "MODEL.META_ARCHITECTURE: RetinaNet\n    INPUT.CROP.ENABLED: true",
+    "adamw+crop": "SOLVER: {OPTIMIZER: AdamW, BASE_LR: 0.0001}\n    INPUT.CROP.ENABLED: true",
     "paste+flip": "INPUT: {COPY_PASTE.PROB: 0.5, RANDOM_FLIP: none}",
     "rotation+photometric": "INPUT: {ROTATION_DEGREES: 10, PHOTOMETRIC.CONTRAST: 0.2}",
     "grouping+sampler": "DATALOADER: {ASPECT_RATIO_GROUPING: false, SAMPLER_TRAIN: ClassBalancedSampler}",
@@ -323,6 +324,8 @@ ONE = {  # what belongs together
     "cascade": "MODEL: {ROI_HEADS.NAME: CascadeROIHeads, ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG: true}",
     "giou": "MODEL.ROI_BOX_HEAD: {BBOX_REG_LOSS_TYPE: giou, BBOX_REG_LOSS_WEIGHT: 10.0}",
     "focal": "MODEL.ROI_BOX_HEAD: {CLS_LOSS: sigmoid_focal, FOCAL_ALPHA: 0.5, PRIOR_PROB: 0.1}",
+    "weights": f"MODEL.ROI_BOX_HEAD: {{CLS_LOSS: weighted_cross_entropy, CLASS_WEIGHTS: {[2] * 12}}}",
+    "adamw": "SOLVER: {OPTIMIZER: AdamW, BASE_LR: 0.0001, WEIGHT_DECAY: 0.05, ADAMW_BETAS: [0.9, 0.99]}",
     "longer": "SOLVER: {MAX_ITER: 80000, STEPS: [60000, 70000], WARMUP_ITERS: 200}\n    TEST.EVAL_PERIOD: 8000",
     "batch": "SOLVER: {IMS_PER_BATCH: 32, BASE_LR: 0.002}",
     "timm": (

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from agropest.errors import EnvironmentFault, SweepFileError
+from agropest.modeling.config import ADDED_LATER
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.resources import Resources
 from agropest.sweep.spec import SweepSpec, load_sweep
+from agropest.sweep.stages.training import training_signature
 from agropest.sweep.trial import TrialSpec, weights_identity
 
 CLASSES = ["Ants", "Bees", "Wasps"]
@@ -52,6 +54,17 @@ def test_a_signature_is_of_what_decides_the_numbers_and_of_nothing_else(tmp_path
     assert {t.signature for t in same} == {trial.signature}
     assert trial.signature not in {t.signature for t in other}
     assert len({t.signature for t in other}) == len(other)
+
+
+def test_keys_that_came_later_leave_old_trials_what_they_are_while_they_change_nothing(tmp_path: Path) -> None:
+    trial = plan(tmp_path, TWO)[0]
+    assert set(ADDED_LATER) <= set(trial.config)
+    before = replace(trial, config={key: value for key, value in trial.config.items() if key not in ADDED_LATER})
+    assert (before.signature, training_signature(before)) == (trial.signature, training_signature(trial))
+    for key, value in {"SOLVER.OPTIMIZER": "AdamW", "SOLVER.ACCUMULATION_STEPS": 2}.items():
+        other = replace(trial, config={**trial.config, key: value})
+        assert other.signature != trial.signature
+        assert training_signature(other) != training_signature(trial)
 
 
 def test_the_same_trial_in_two_sweeps_is_one(tmp_path: Path) -> None:

@@ -142,6 +142,22 @@ def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
         assert whole.boxes_path(record).read_bytes() == parts.boxes_path(record).read_bytes()
 
 
+def test_an_interrupted_trial_with_adamw_and_accumulation_ends_bit_for_bit_as_well(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    weighted = ("CLS_LOSS=weighted_cross_entropy", f"CLASS_WEIGHTS={[2.0, *[1.0] * 11]}")
+    settings = ("SOLVER.OPTIMIZER=AdamW", "SOLVER.BASE_LR=0.001", "SOLVER.ACCUMULATION_STEPS=2")
+    settings += tuple(f"MODEL.ROI_BOX_HEAD.{setting}" for setting in weighted)
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline", *settings)
+    _, whole = run(trial, tiny_dataset, tmp_path / "whole")
+    asked = iter([False, False, True])
+    stopped, _ = run(trial, tiny_dataset, tmp_path / "parts", should_stop=lambda: next(asked, True))
+    assert stopped.status == TrialState.INTERRUPTED
+    status, parts = run(trial, tiny_dataset, tmp_path / "parts")
+    assert status.status == TrialState.FINISHED
+    require_equal(weights(whole, 4), weights(parts, 4))
+
+
 def test_a_damaged_checkpoint_costs_only_the_work_since_the_one_before(
     tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:

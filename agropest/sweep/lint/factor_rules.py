@@ -17,6 +17,7 @@ FACTORS = {
     "MODEL.ROI_BOX_HEAD.CLS_LOSS": "classification loss",
     "MODEL.ROI_BOX_HEAD.FOCAL_": "classification loss",
     "MODEL.ROI_BOX_HEAD.PRIOR_PROB": "classification loss",
+    "MODEL.ROI_BOX_HEAD.CLASS_WEIGHTS": "classification loss",
     "MODEL.ROI_BOX_HEAD.BBOX_REG_": "box loss",
     "MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA": "box loss",
     "MODEL.ROI_BOX_HEAD": "box head",
@@ -49,11 +50,19 @@ FACTORS = {
     "SOLVER.AMP": "mixed precision",
     "SOLVER.CLIP_GRADIENTS": "gradient clipping",
     "SOLVER.EMA": "weight averaging",
+    "SOLVER.OPTIMIZER": "optimizer",
+    "SOLVER.ADAMW_BETAS": "momentum",
     "SOLVER.MOMENTUM": "momentum",
     "SOLVER.NESTEROV": "momentum",
     "SOLVER.WEIGHT_DECAY": "weight decay",
 }
 ARCHITECTURE = "MODEL.META_ARCHITECTURE"
+OPTIMIZER = "SOLVER.OPTIMIZER"
+# What no two optimizers have alike: a rate, a decay and a momentum that suit the one do not suit the other.
+OF_OPTIMIZER = frozenset(
+    f"SOLVER.{name}"
+    for name in ("OPTIMIZER", "BASE_LR", "WEIGHT_DECAY", "WEIGHT_DECAY_NORM", "MOMENTUM", "NESTEROV", "ADAMW_BETAS")
+)
 NO_FACTOR = NOT_IDENTITY.difference(WEIGHTS) | {"SEED"}
 
 
@@ -66,11 +75,15 @@ def factor_of(key: str) -> str:
 def factors_of(keys: Iterable[str]) -> list[str]:
     """Returns the factors that keys belong to, sorted, without those keys that decide no number.
 
-    With another meta-architecture comes another model: all of its keys are one factor.
+    With another meta-architecture comes another model: all of its keys are one factor. With another optimizer come its
+    rate, decay and momentum.
     """
     deciding = set(keys) - NO_FACTOR
     of_model = {key for key in deciding if key.startswith("MODEL.") and ARCHITECTURE in deciding}
-    return sorted({factor_of(key) for key in deciding - of_model} | ({"architecture"} if of_model else set()))
+    of_optimizer = deciding & OF_OPTIMIZER if OPTIMIZER in deciding else set()
+    whole = {"architecture": of_model, "optimizer": of_optimizer}
+    found = {factor_of(key) for key in deciding - of_model - of_optimizer}
+    return sorted(found | {name for name, keys in whole.items() if keys})
 
 
 def several_factors(subject: Subject) -> Iterator[str]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from agropest.modeling.config import identifying
 from agropest.sweep.stages.rates import RateSchedule, is_as_detectron2, rate_schedule
 from agropest.sweep.trial import NOT_IDENTITY, TRAINING_VERSION, TrialSpec
 
@@ -80,7 +81,9 @@ def training_key(trial: TrialSpec) -> str:
     compared = compared_schedule(trial) is not None
     left_out = NOT_IDENTITY | (SCHEDULE_KEYS if compared else frozenset())
     value: dict[str, Any] = {
-        "config": {k: v for k, v in trial.config.items() if k not in left_out and not is_evaluation_key(k)},
+        "config": {
+            k: v for k, v in identifying(trial.config).items() if k not in left_out and not is_evaluation_key(k)
+        },
         "data": trial.data,
         "weights": trial.weights,
         "training_version": TRAINING_VERSION if compared else trial.training_version,
