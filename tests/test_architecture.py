@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,7 @@ MAY_IMPORT = {
     "deployment": {"torch", "torchvision", "detectron2"},
     "tuning": {"ray"},
 }
+MOST_FILES = 14  # of a folder, so that its list can be read at a glance
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
 
@@ -63,6 +65,12 @@ def imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
 def test_all_rooms_exist() -> None:
     assert [room for room in ROOMS if not (PACKAGE / room / "__init__.py").is_file()] == []
     assert {path.parts[len(PACKAGE.parts)] for path in MODULES} == set(ROOMS)
+
+
+def test_no_folder_holds_more_files_than_a_reader_takes_in() -> None:
+    number_of_files = Counter(str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+    assert {"store", "tuning/stopping", "modeling/lean/heads"} <= set(number_of_files)
+    assert {folder: number for folder, number in number_of_files.items() if number > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

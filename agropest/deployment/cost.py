@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agropest.analysis.inference_cost import InferenceCost
-from agropest.analysis.model_choice import ChosenModel
+from agropest.analysis.models.inference_cost import InferenceCost
+from agropest.analysis.models.model_choice import ChosenModel
 from agropest.deployment.config import deployed_config, merged
 from agropest.deployment.detector import Detector
 from agropest.deployment.weights import evaluated_weights

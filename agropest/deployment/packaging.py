@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agropest import __version__, files
-from agropest.analysis.model_choice import ChosenModel, some_pictures
+from agropest.analysis.models.model_choice import ChosenModel, some_pictures
 from agropest.deployment.config import WEIGHTS, deployed_config, merged
 from agropest.deployment.detector import Detector, choose_device
 from agropest.deployment.model_folder import CARD, README, ModelCard, write_card, write_config

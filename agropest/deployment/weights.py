@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from agropest import files
-from agropest.analysis.model_choice import ChosenModel
+from agropest.analysis.models.model_choice import ChosenModel
 from agropest.errors import StoreError, fault
 from agropest.training import checkpoints
 from agropest.training.trainer import averages_of

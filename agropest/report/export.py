@@ -20,8 +20,8 @@ from typing import Any
 
 from agropest import files
 from agropest.analysis.comparison import Comparison
-from agropest.analysis.inference_cost import costed_variants, read_costs
-from agropest.analysis.model_choice import signatures_of
+from agropest.analysis.models.inference_cost import costed_variants, read_costs
+from agropest.analysis.models.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.csv_text import to_csv

@@ -26,16 +26,16 @@ from agropest.store.weights_report import write_weights_report
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.distributed import Task, trained_together
 from agropest.training.evaluation import Interrupted, TestTimeAugmentation
 from agropest.training.evaluator import Evaluator
-from agropest.training.gpu_memory import take_share
-from agropest.training.heartbeat import WriteHeartbeat
 from agropest.training.input.batches import BatchStream
+from agropest.training.processes.distributed import Task, trained_together
+from agropest.training.processes.gpu_memory import take_share
+from agropest.training.processes.heartbeat import WriteHeartbeat
 from agropest.training.run_context import RunContext
 from agropest.training.shared_training import SharedTraining
+from agropest.training.start.weights import load_weights, require_timm_as_planned
 from agropest.training.trainer import TrialTrainer
-from agropest.training.weights import load_weights, require_timm_as_planned
 
 logger = logging.getLogger(__name__)
 

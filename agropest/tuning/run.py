@@ -251,7 +251,7 @@ def _scheduler(session: Session, pending: Sequence[TrialSpec]) -> Any:
 
 
 def _require_weights(trials: Sequence[TrialSpec]) -> None:
-    from agropest.training.weights import require_weights  # imports torch, which takes seconds
+    from agropest.training.start.weights import require_weights  # imports torch, which takes seconds
 
     for weights in sorted({trial.config[key] for trial in trials for key in WEIGHTS} - {""}):
         require_weights(weights)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agropest.__main__ import main
-from agropest.analysis.model_choice import some_pictures
+from agropest.analysis.models.model_choice import some_pictures
 from agropest.deployment.cost import NUM_WARM, count_operations, measured_here, run_times
 from agropest.modeling.build import count_parameters
 from tests.deployment.conftest import Trained

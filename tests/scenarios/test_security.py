@@ -107,7 +107,7 @@ def test_no_shell_is_started() -> None:
 
 
 def test_a_download_that_ends_early_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    from agropest.training.weights import _copy
+    from agropest.training.start.weights import _copy
 
     whole, target = b"weights" * 1000, io.BytesIO()
     _copy(io.BytesIO(whole), target, len(whole), "model.pkl")

@@ -181,7 +181,7 @@ def test_replaced_weights_end_a_trial_which_goes_on_with_the_right_ones(
 
 def test_replaced_timm_weights_are_noticed(tmp_path: Path) -> None:
     from agropest.sweep.trial import weights_identity
-    from agropest.training.weights import require_timm_as_planned
+    from agropest.training.start.weights import require_timm_as_planned
 
     path = tmp_path / "t.pth"
     path.write_bytes(b"tensors")

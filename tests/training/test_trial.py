@@ -24,9 +24,9 @@ from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
 from agropest.training.run_context import RunContext
+from agropest.training.start.weights import load_weights
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
-from agropest.training.weights import load_weights
 
 
 def trial_of(path: Path, dataset: Dataset, label: str, *settings: str) -> TrialSpec:

@@ -18,8 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from agropest.analysis.inference_cost import CostRecord, costed_variants, write_costs
-    from agropest.analysis.model_choice import (
+    from agropest.analysis.models.inference_cost import CostRecord, costed_variants, write_costs
+    from agropest.analysis.models.model_choice import (
         ModelAddress,
         choose_model,
         compare_record,

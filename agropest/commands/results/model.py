@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agropest.analysis.model_choice import choose_model, compare_record, model_estimates, parse_address
+    from agropest.analysis.models.model_choice import choose_model, compare_record, model_estimates, parse_address
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
 

@@ -18,8 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import sys
 
-    from agropest.analysis.model_choice import parse_address, trials_at
-    from agropest.analysis.open_predictions import SCRIPT, write_predictions
+    from agropest.analysis.models.model_choice import parse_address, trials_at
+    from agropest.analysis.models.open_predictions import SCRIPT, write_predictions
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
 

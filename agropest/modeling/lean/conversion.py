@@ -17,16 +17,16 @@ from torch import nn
 
 from agropest.modeling.box_predictor import LossCascadeROIHeads, LossOutputLayers, LossROIHeads
 from agropest.modeling.lean.activations import activate_in_place
-from agropest.modeling.lean.anchors import LeanAnchorGenerator
-from agropest.modeling.lean.cascade import LeanCascadeROIHeads
+from agropest.modeling.lean.geometry.anchors import LeanAnchorGenerator
+from agropest.modeling.lean.heads.cascade import LeanCascadeROIHeads
+from agropest.modeling.lean.heads.predictor import LeanLossOutputLayers, LeanOutputLayers
+from agropest.modeling.lean.heads.retinanet import LeanRetinaNet
+from agropest.modeling.lean.heads.roi_heads import LeanRes5ROIHeads, LeanROIHeads
+from agropest.modeling.lean.heads.roi_pooling import LeanROIPooler
+from agropest.modeling.lean.heads.rpn import LeanRPN
 from agropest.modeling.lean.images import LeanGeneralizedRCNN
 from agropest.modeling.lean.known import is_known_source
 from agropest.modeling.lean.normalisation import LeanFrozenBatchNorm2d
-from agropest.modeling.lean.predictor import LeanLossOutputLayers, LeanOutputLayers
-from agropest.modeling.lean.retinanet import LeanRetinaNet
-from agropest.modeling.lean.roi_heads import LeanRes5ROIHeads, LeanROIHeads
-from agropest.modeling.lean.roi_pooling import LeanROIPooler
-from agropest.modeling.lean.rpn import LeanRPN
 
 # Parts before the wholes that ask whether their parts are lean.
 LEAN: dict[type[nn.Module], type[nn.Module]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agropest.analysis.inference_cost import CostedVariant
+from agropest.analysis.models.inference_cost import CostedVariant
 from agropest.report.long_names import shortened
 from agropest.report.page.svg import axis_around, drawing, element, marker, path, text, tick_text
 

@@ -19,8 +19,8 @@ from markupsafe import Markup
 
 from agropest import files
 from agropest.analysis.comparison import Comparison
-from agropest.analysis.inference_cost import CostRecord, costed_variants, read_costs
-from agropest.analysis.model_choice import signatures_of
+from agropest.analysis.models.inference_cost import CostRecord, costed_variants, read_costs
+from agropest.analysis.models.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.durations import duration
 from agropest.errors import DataError

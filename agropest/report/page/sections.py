@@ -9,7 +9,7 @@ from typing import Any
 
 from agropest.analysis.comparison import Comparison
 from agropest.analysis.guards import BROKEN
-from agropest.analysis.inference_cost import CostedVariant
+from agropest.analysis.models.inference_cost import CostedVariant
 from agropest.analysis.ranking import RankedTrial
 from agropest.report.page.details import Detail
 from agropest.report.tables.classes import class_changes

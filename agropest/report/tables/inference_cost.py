@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from agropest.analysis.inference_cost import CostedVariant, CostRecord, cheapest_of_tie, unsteady
+from agropest.analysis.models.inference_cost import CostedVariant, CostRecord, cheapest_of_tie, unsteady
 from agropest.report.tables.trials import Rows
 from agropest.report.verdicts import estimate_text
 

@@ -27,14 +27,14 @@ from agropest.errors import AgropestError
 from agropest.planning.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
 from agropest.training.evaluation import IMAGES_PER_BATCH, TestTimeAugmentation, detect
-from agropest.training.gpu_memory import CONTEXT_BYTES
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record, TestMapper, TrainMapper
 from agropest.training.input.records import load_records
+from agropest.training.processes.gpu_memory import CONTEXT_BYTES
 from agropest.training.run_context import RunContext
+from agropest.training.start.weights import load_weights
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config
-from agropest.training.weights import load_weights
 
 logger = logging.getLogger(__name__)
 

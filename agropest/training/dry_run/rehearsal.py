@@ -21,8 +21,8 @@ from agropest.sweep.trial import TrialSpec
 from agropest.training.evaluation import TestTimeAugmentation, detect
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record, TestMapper
+from agropest.training.start.weights import cached_path, load_weights
 from agropest.training.trial import detectron2_config
-from agropest.training.weights import cached_path, load_weights
 
 SMALL_PX, SMALL_MAX_PX = 128, 160
 

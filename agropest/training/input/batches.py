@@ -34,7 +34,7 @@ class BatchStream:
         seed: of the trial.
         cache_bytes: of decoded images, over all workers; a set that does not fit is decoded anew each time.
         cache: of decoded images, shared with other trials; then none is kept here.
-        part: (rank, number of ranks): of every batch only that part is prepared; see ``agropest.training.distributed``.
+        part: (rank, number of ranks): of every batch that part is prepared; see ``training.processes.distributed``.
 
     Raises:
         TrialError: no image is left to train on, or a class index is not one of the model's.

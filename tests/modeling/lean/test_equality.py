@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from agropest.errors import TrialError
-from agropest.modeling.lean import cascade, images, normalisation, predictor, retinanet, roi_heads, roi_pooling, rpn
+from agropest.modeling.lean import images, normalisation
+from agropest.modeling.lean.heads import cascade, predictor, retinanet, roi_heads, roi_pooling, rpn
 from agropest.modeling.lean.optimizer import LeanSGD
 from tests.modeling.lean.conftest import CASCADE, FROZEN, RETINANET, Pair, draw_batch, file_cfg, small_cfg
 

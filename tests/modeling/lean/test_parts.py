@@ -16,7 +16,8 @@ from detectron2.modeling.sampling import subsample_labels
 from detectron2.structures import Boxes, pairwise_iou
 from torchvision.ops.boxes import batched_nms
 
-from agropest.modeling.lean import anchors, boxes, conversion, known, normalisation, optimizer, sampling, suppression
+from agropest.modeling.lean import conversion, known, normalisation, optimizer
+from agropest.modeling.lean.geometry import anchors, boxes, sampling, suppression
 from benchmarks.bench_launches import count_iteration
 from tests.modeling.lean.conftest import CASCADE, FROZEN, Pair, draw_batch, small_cfg
 

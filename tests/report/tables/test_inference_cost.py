@@ -10,7 +10,7 @@ import pytest
 
 from agropest.__main__ import main
 from agropest.analysis.comparison import ComparedVariant, Comparison
-from agropest.analysis.inference_cost import (
+from agropest.analysis.models.inference_cost import (
     CostRecord,
     InferenceCost,
     cheapest_of_tie,
@@ -18,7 +18,7 @@ from agropest.analysis.inference_cost import (
     read_costs,
     write_costs,
 )
-from agropest.analysis.model_choice import signatures_of
+from agropest.analysis.models.model_choice import signatures_of
 from agropest.report.tables.inference_cost import cheapest_sentence, doubts, how_measured
 from agropest.statistics.inference import Estimate, Interval
 from agropest.store.sweep_record import read_sweep_record

@@ -13,11 +13,11 @@ from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
 from detectron2.structures import ImageList
 from fvcore.nn import sigmoid_focal_loss_jit
 
-from agropest.modeling.lean.anchors import LeanAnchorGenerator
-from agropest.modeling.lean.boxes import is_known
-from agropest.modeling.lean.dense_loss import dense_box_loss
+from agropest.modeling.lean.geometry.anchors import LeanAnchorGenerator
+from agropest.modeling.lean.geometry.boxes import is_known
+from agropest.modeling.lean.geometry.matching import are_plain, match_anchors, targets_of
+from agropest.modeling.lean.heads.dense_loss import dense_box_loss
 from agropest.modeling.lean.images import batch_of
-from agropest.modeling.lean.matching import are_plain, match_anchors, targets_of
 
 
 class LeanRetinaNet(RetinaNet):

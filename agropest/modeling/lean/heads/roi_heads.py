@@ -13,9 +13,9 @@ from detectron2.modeling.roi_heads import Res5ROIHeads, ROIHeads, StandardROIHea
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from agropest.modeling.lean.matching import PAIRS_AT_ONCE, are_plain, match_proposals, targets_of
-from agropest.modeling.lean.predictor import NUM_FOREGROUND
-from agropest.modeling.lean.sampling import draw
+from agropest.modeling.lean.geometry.matching import PAIRS_AT_ONCE, are_plain, match_proposals, targets_of
+from agropest.modeling.lean.geometry.sampling import draw
+from agropest.modeling.lean.heads.predictor import NUM_FOREGROUND
 
 # Detectron2's logit of a ground-truth box that is added to the proposals.
 GROUND_TRUTH_LOGIT = math.log((1.0 - 1e-10) / (1 - (1.0 - 1e-10)))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agropest.modeling.lean.boxes import Planes, pairwise_iou, planes
+from agropest.modeling.lean.geometry.boxes import Planes, pairwise_iou, planes
 
 # Overlaps that are computed at once: 64 MiB for each intermediate result.
 PAIRS_AT_ONCE = 1 << 24

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agropest.training import gpu_memory
-from agropest.training.gpu_memory import CONTEXT_BYTES, take_share
+from agropest.training.processes import gpu_memory
+from agropest.training.processes.gpu_memory import CONTEXT_BYTES, take_share
 
 GIB = 1 << 30
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from agropest.errors import EnvironmentFault
-from agropest.training.weights import load_weights
-from agropest.training.weights_file import read_weights_file
+from agropest.training.start.weights import load_weights
+from agropest.training.start.weights_file import read_weights_file
 
 
 class Net(torch.nn.Module):

@@ -14,7 +14,7 @@ from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes
 from torch import Tensor
 
-from agropest.modeling.lean.boxes import Planes, planes
+from agropest.modeling.lean.geometry.boxes import Planes, planes
 
 KEPT_BYTES = 64 << 20  # of anchors; the shapes used last stay
 

@@ -13,9 +13,9 @@ from detectron2.modeling.roi_heads import CascadeROIHeads
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from agropest.modeling.lean.matching import Targets, are_plain, match_proposals, targets_of
-from agropest.modeling.lean.predictor import NUM_FOREGROUND, LeanOutputLayers
-from agropest.modeling.lean.roi_heads import LeanLabelling
+from agropest.modeling.lean.geometry.matching import Targets, are_plain, match_proposals, targets_of
+from agropest.modeling.lean.heads.predictor import NUM_FOREGROUND, LeanOutputLayers
+from agropest.modeling.lean.heads.roi_heads import LeanLabelling
 
 
 class LeanCascadeROIHeads(LeanLabelling, CascadeROIHeads):

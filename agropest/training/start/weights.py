@@ -1,7 +1,7 @@
 """Initial weights: where they are, a safe way to read them, and which layers they fitted.
 
 The model zoo's files are pickles. They are fetched from Detectron2's own address only, and read as data
-(``agropest.training.weights_file``).
+(``agropest.training.start.weights_file``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agropest import files
 from agropest.errors import EnvironmentFault, fault
 from agropest.modeling.backbones.timm_fpn import TIMM_SCHEME, TimmBackbone, fetched
 from agropest.store.weights_report import WeightsReport
-from agropest.training.weights_file import CHECKSUM, FIX, SHA256, fits_name, read_weights_file, require_planned
+from agropest.training.start.weights_file import CHECKSUM, FIX, SHA256, fits_name, read_weights_file, require_planned
 
 ZOO_SCHEME = "detectron2://"
 ZOO_ADDRESS = "https://dl.fbaipublicfiles.com/detectron2/"

@@ -21,10 +21,11 @@ from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.training import checkpoints, distributed
-from agropest.training.distributed import require_equal_parts
+from agropest.training import checkpoints
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.records import load_records
+from agropest.training.processes import distributed
+from agropest.training.processes.distributed import require_equal_parts
 from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial

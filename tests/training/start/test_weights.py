@@ -17,7 +17,7 @@ from agropest.errors import EnvironmentFault
 from agropest.modeling.build import build
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
-from agropest.training import weights
+from agropest.training.start import weights
 from agropest.training.trial import detectron2_config
 
 

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from detectron2.modeling.proposal_generator import RPN
 from torch import Tensor
 
-from agropest.modeling.lean.anchors import Grid, LeanAnchorGenerator
-from agropest.modeling.lean.boxes import is_known
-from agropest.modeling.lean.dense_loss import dense_box_loss
-from agropest.modeling.lean.matching import Matches, Targets, are_plain, match_anchors, targets_of
-from agropest.modeling.lean.proposals import find_proposals
-from agropest.modeling.lean.sampling import Sample, draw
+from agropest.modeling.lean.geometry.anchors import Grid, LeanAnchorGenerator
+from agropest.modeling.lean.geometry.boxes import is_known
+from agropest.modeling.lean.geometry.matching import Matches, Targets, are_plain, match_anchors, targets_of
+from agropest.modeling.lean.geometry.sampling import Sample, draw
+from agropest.modeling.lean.heads.dense_loss import dense_box_loss
+from agropest.modeling.lean.heads.proposals import find_proposals
 
 
 class LeanRPN(RPN):

@@ -15,9 +15,9 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from agropest.modeling.lean.anchors import Grid
-from agropest.modeling.lean.boxes import decode
-from agropest.modeling.lean.suppression import suppress
+from agropest.modeling.lean.geometry.anchors import Grid
+from agropest.modeling.lean.geometry.boxes import decode
+from agropest.modeling.lean.geometry.suppression import suppress
 
 
 @dataclass(frozen=True)

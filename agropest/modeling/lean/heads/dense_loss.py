@@ -10,9 +10,9 @@ from typing import Any
 from fvcore.nn import smooth_l1_loss
 from torch import Tensor
 
-from agropest.modeling.lean.anchors import Grid
-from agropest.modeling.lean.boxes import encode
-from agropest.modeling.lean.matching import Matches, Targets
+from agropest.modeling.lean.geometry.anchors import Grid
+from agropest.modeling.lean.geometry.boxes import encode
+from agropest.modeling.lean.geometry.matching import Matches, Targets
 
 
 def dense_box_loss(

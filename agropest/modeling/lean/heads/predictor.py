@@ -15,7 +15,7 @@ from fvcore.nn import smooth_l1_loss
 from torch import Tensor
 
 from agropest.modeling.box_predictor import LossOutputLayers
-from agropest.modeling.lean.boxes import decode, encode, is_known
+from agropest.modeling.lean.geometry.boxes import decode, encode, is_known
 
 # Where a sampler leaves the number of foreground proposals with the ``Instances`` that it returns. (Names with an
 # underscore are no fields.)

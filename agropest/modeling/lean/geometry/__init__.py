@@ -1,0 +1,1 @@
+"""Boxes, anchors and proposals as tensors: overlap, matching, draws, suppression."""

@@ -1,0 +1,1 @@
+"""The lean classes of proposal generators, ROI heads and dense detectors, with their losses."""
