@@ -19,7 +19,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from agropest.analysis.candidates import Candidate
-from agropest.analysis.comparison import Comparison, compare_candidates
+from agropest.analysis.compared import Comparison
+from agropest.analysis.comparison import compare_candidates
 from agropest.analysis.open_questions import questions, seed_counts
 from agropest.statistics.accuracy.average_precision import AP
 from agropest.statistics.accuracy.metric import Basis

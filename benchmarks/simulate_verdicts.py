@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest.analysis.candidates import Candidate, Drawn
-from agropest.analysis.comparison import Comparison, compare_candidates
+from agropest.analysis.compared import Comparison
+from agropest.analysis.comparison import compare_candidates
 from agropest.analysis.evidence import Borrowed
 from agropest.statistics.accuracy.average_precision import AP
 from agropest.statistics.accuracy.metric import Basis

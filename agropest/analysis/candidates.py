@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agropest.statistics.bootstrap import Replicates
@@ -50,3 +50,9 @@ class Candidate:
     levels: Mapping[str, str] = field(default_factory=dict)
     is_apart: bool = False
     has_ended: bool = True
+
+
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """Returns the mean of values; None where one is not known, or there are none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None

@@ -1,7 +1,7 @@
 """What a sweep, or a few prediction files, can say: every variant against the baseline, with what is not known.
 
 ``sweep_comparison.compare_trials`` reads the store, ``prediction_comparison.compare_detectors`` takes boxes of any
-origin; both return a :class:`Comparison`, which the console table, the files and the page render.
+origin; both return a :class:`~.compared.Comparison`, which the console table, the files and the page render.
 
 Finished variants are compared by the evaluation that validation chose. A variant of which a seed has not finished
 (stopped, failed, running) is compared with the baseline, seed by seed, at the last iteration that both have evaluated,
@@ -14,20 +14,21 @@ of it, the verdict is unknown, and what is said is said of the checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from agropest.analysis.candidates import Candidate, Drawn
-from agropest.analysis.evidence import Bench, Borrowed
-from agropest.analysis.guards import GuardResult, check_guard
+from agropest.analysis.candidates import Candidate, Drawn, mean_known
+from agropest.analysis.compared import ComparedVariant, Comparison, SeedFacts
+from agropest.analysis.evidence import FARTHEST, Bench, Borrowed
+from agropest.analysis.factor_effects import factor_effects
+from agropest.analysis.guards import check_guard
 from agropest.analysis.sentences import sentence
 from agropest.statistics.accuracy.average_precision import CLASS_PREFIX
 from agropest.statistics.accuracy.metric import AP_WORST, missing_classes, num_boxes_behind
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.detections.matching import Targets
-from agropest.statistics.effects import contrasts
 from agropest.statistics.inference import (
     CONFIDENCE,
     INCONCLUSIVE,
@@ -41,149 +42,10 @@ from agropest.statistics.inference import (
     ties,
 )
 from agropest.statistics.rare_classes import FewImages, few_images
-from agropest.statistics.seed_noise import SeedNoise
 from agropest.statistics.selection import of_the_first
 from agropest.statistics.sums import mean_over_seeds
 from agropest.store.records import TrialState
-from agropest.sweep.factors import APPLIED
 from agropest.sweep.sections.guard import Guard
-
-FARTHEST = 100.0  # percentage points that two values of a metric can be apart
-
-
-@dataclass(frozen=True)
-class ComparedVariant:
-    """One variant, or one prediction file.
-
-    Attributes:
-        rank: among the variants of which all seeds have finished, from 1; None for the others.
-        status: of the store; of several seeds the best one's, or how many have finished where not all have.
-        seeds: of the trials behind the figures.
-        iterations: of the evaluations behind the figures, one for each seed.
-        estimate: of the metric on validation, mean over seeds; its interval holds image sampling, and with several
-            seeds the spread across them too.
-        by_seed: of the metric, one for each seed; their intervals hold image sampling only.
-        ap_deployed: AP of the boxes at or above the deployed threshold, mean over seeds.
-        seed_spread: standard deviation across seeds; None with one seed.
-        difference: to the baseline; None for the baseline itself and where nothing can be compared.
-        equal_iterations: where the variant or the baseline has not finished: the iterations at which they were
-            compared, by seed; empty otherwise.
-        ties_with_best: not distinguishable from the variant with the highest value.
-        per_class: class to the difference of its AP to the baseline's; each with an interval of its own, exploratory.
-        guards: one for each guard of the sweep.
-        test: of the same checkpoints on the test split; None where there is none.
-        test_ap_deployed: as ``ap_deployed``, of them.
-        gap: validation minus test, as :class:`Estimate`.
-        test_difference: to the baseline on test; only of the variant that validation ranks first.
-        notes: what a reader must know.
-        corrected: of the first of several: ``estimate`` less what being chosen as the highest adds to it.
-        few: the part of the difference that rests on classes in few images; None where there is none.
-        behind: by how much it is behind the highest; None for that itself, and for what has no rank.
-    """
-
-    label: str
-    estimate: Estimate
-    rank: int | None = None
-    status: str = TrialState.FINISHED
-    seeds: tuple[int, ...] = ()
-    iterations: tuple[int, ...] = ()
-    by_seed: tuple[Estimate, ...] = ()
-    ap_deployed: float | None = None
-    seed_spread: float | None = None
-    difference: Difference | None = None
-    equal_iterations: tuple[int, ...] = ()
-    ties_with_best: bool = False
-    per_class: Mapping[str, Estimate] = field(default_factory=dict)
-    guards: tuple[GuardResult, ...] = ()
-    test: Estimate | None = None
-    test_ap_deployed: float | None = None
-    gap: Estimate | None = None
-    test_difference: Difference | None = None
-    notes: tuple[str, ...] = ()
-    corrected: Estimate | None = None
-    few: FewImages | None = None
-    behind: Difference | None = None
-
-
-@dataclass(frozen=True)
-class SeedFacts:
-    """What is known of what another seed does to a variant.
-
-    Attributes:
-        sd: standard deviation that it makes in the metric of one training.
-        freedom: degrees of freedom of its square.
-        trainings, variants: behind it.
-        source: where they are from, in words.
-    """
-
-    sd: float
-    freedom: float
-    trainings: int
-    variants: int
-    source: str
-
-    @staticmethod
-    def of(noise: SeedNoise | None) -> SeedFacts | None:
-        """Returns the facts for people; None where nothing is known, or files are compared."""
-        if noise is None or not noise.num_trainings:
-            return None
-        return SeedFacts(noise.sd, noise.total.freedom, noise.num_trainings, noise.num_variants, noise.source)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What a factor does; ``kind`` as in :mod:`agropest.statistics.effects`, p values corrected over the effects.
-
-    Attributes:
-        difference: of the metric.
-        ap_deployed: the same of AP at the deployed threshold, without an interval; None where a variant has none.
-    """
-
-    kind: str
-    factors: tuple[str, ...]
-    difference: Difference
-    ap_deployed: float | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What is known of a metric.
-
-    Attributes:
-        metric: of :mod:`agropest.statistics.accuracy.metric`.
-        baseline: the label that the others are compared with.
-        num_images: of the split.
-        num_sources: of which they are copies: the sample size behind the intervals.
-        num_boxes: annotations behind the metric.
-        resamples: of the bootstrap.
-        confidence: of the intervals.
-        variants: ranked first, then the others.
-        sentence: what is known, in one sentence.
-        effects: of the factors, where the sweep has some and their variants have finished.
-        damaged: names of finished trials of which something is missing or damaged; they count as interrupted.
-        seeds: what is known of seeds; None where nothing is, or where files are compared.
-        missing: classes of the metric that the split has nothing of: it is a mean over the others.
-        num_classes: that the metric is to be a mean of; 1 where it is no mean.
-        is_of_checkpoints: what is compared are prediction files: verdicts are about them, on these images.
-        low_by: of ``AP_worst``: by how much it is too low because the lowest of several noisy values is chosen.
-    """
-
-    metric: str
-    baseline: str
-    num_images: int
-    num_sources: int
-    num_boxes: int
-    resamples: int
-    confidence: float
-    variants: tuple[ComparedVariant, ...]
-    sentence: str
-    effects: tuple[Effect, ...] = ()
-    damaged: tuple[str, ...] = ()
-    seeds: SeedFacts | None = None
-    missing: tuple[str, ...] = ()
-    num_classes: int = 1
-    is_of_checkpoints: bool = False
-    low_by: float | None = None
 
 
 def compare_candidates(
@@ -235,7 +97,7 @@ def compare_candidates(
         confidence=CONFIDENCE,
         variants=tuple(ranked),
         sentence="",
-        effects=_effects(bench, metric, design),
+        effects=factor_effects(bench, metric, design),
         seeds=SeedFacts.of(bench.of(metric).noise),
         missing=missing,
         num_classes=num_classes,
@@ -249,38 +111,6 @@ def _low_by(rows: Sequence[Replicates]) -> float | None:
     """Returns by how much the lowest of several classes looks lower than any is; None where it does not."""
     low = float(np.mean([-each.bias(AP_WORST) for each in rows])) if rows else 0.0
     return low if low > 0 else None
-
-
-def _effects(bench: Bench, metric: str, design: str) -> tuple[Effect, ...]:
-    """Returns what the factors do, from the variants that have finished."""
-    evidence = bench.of(metric)
-    there = {
-        one.label: one
-        for one in bench.candidates
-        if one.status == TrialState.FINISHED and evidence.trainings(one.label, one.shown)
-    }
-    found = []
-    for question in contrasts({label: one.levels for label, one in there.items()}, APPLIED, design):
-        parts = [(label, there[label].shown, weight) for label, weight in question.weights.items()]
-        sampled = evidence.weighted_sum(parts)
-        if sampled is not None and sampled.is_known:
-            found.append((question, sampled))
-    judged = compare([sampled for _, sampled in found], 2 * FARTHEST)  # an interaction is a difference of differences
-    deployed = {label: _mean_known(one.shown.deployed) for label, one in there.items()}
-    return tuple(
-        Effect(question.kind, question.factors, difference, _weighted(deployed, question.weights))
-        for (question, _), difference in zip(found, judged, strict=True)
-    )
-
-
-def _weighted(values: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
-    parts = [weight * value for label, weight in weights.items() if (value := values[label]) is not None]
-    return sum(parts) if len(parts) == len(weights) else None
-
-
-def _mean_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _known(value: float | None) -> float:
@@ -354,14 +184,14 @@ def _compared(
         seeds=one.shown.seeds,
         iterations=one.shown.iterations,
         by_seed=tuple(estimate(mean_over_seeds([training], None), 0.0, 100.0) for training in trainings),
-        ap_deployed=_mean_known(one.shown.deployed),
+        ap_deployed=mean_known(one.shown.deployed),
         seed_spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
         difference=difference,
         equal_iterations=one.against[0].iterations if one.against else (),
         per_class=per_class,
         guards=tuple(check_guard(guard, per_class, is_known) for guard in guards) if per_class else (),
         test=estimate(tested, 0.0, 100.0) if tested else None,
-        test_ap_deployed=_mean_known(one.shown.test_deployed),
+        test_ap_deployed=mean_known(one.shown.test_deployed),
         gap=estimate(gap, -FARTHEST, FARTHEST) if gap else None,
         notes=one.notes,
         few=_few(one, base, metric) if difference else None,

@@ -17,6 +17,7 @@ from agropest.store.records import TrialState
 # Files are compared as what they are: there is nothing about them that a seed could change.
 NO_SEEDS = SeedNoise(Component(), Component(), Component())
 THIS_SWEEP = "the variants of this sweep"
+FARTHEST = 100.0  # percentage points that two values of a metric can be apart
 
 
 @dataclass(frozen=True)

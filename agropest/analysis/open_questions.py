@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.statistics.inference import ALIKE, BETTER, UNFINISHED, WORSE, Difference
 from agropest.statistics.seed_policy import Question
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agropest.analysis.candidates import Candidate, Drawn
-from agropest.analysis.comparison import Comparison, compare_candidates
+from agropest.analysis.compared import Comparison
+from agropest.analysis.comparison import compare_candidates
 from agropest.statistics.accuracy.average_precision import AP, evaluate
 from agropest.statistics.accuracy.metric import basis_of
 from agropest.statistics.bootstrap import RESAMPLES, Replicates, paired_bootstrap

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.statistics.accuracy.average_precision import AP_DEPLOYED
 from agropest.statistics.inference import (
     ALIKE,
@@ -17,9 +17,6 @@ from agropest.statistics.inference import (
     Difference,
     Estimate,
 )
-
-if TYPE_CHECKING:
-    from agropest.analysis.comparison import ComparedVariant, Comparison
 
 CONTRADICTION = 0.5  # percentage points of AP at the deployed threshold that are worth naming
 ONE_SEED_CAVEAT = "what another training would come to is not known"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agropest.analysis.candidates import Candidate, Drawn
-from agropest.analysis.comparison import Comparison, compare_candidates
+from agropest.analysis.compared import Comparison
+from agropest.analysis.comparison import compare_candidates
 from agropest.analysis.evidence import Borrowed
 from agropest.analysis.ranking import DAMAGED
 from agropest.errors import DataError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.open_questions import questions, seed_counts
 from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words, signed_value
 from agropest.statistics.inference import UNFINISHED, UNKNOWN

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.report.notes import notes_by_text
 from agropest.report.page.document import NAME

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agropest import files
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.models.inference_cost import costed_variants, read_costs
 from agropest.analysis.models.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials

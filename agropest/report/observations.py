@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words
 from agropest.report.verdicts import interval_text, number, probability, signed

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.sentences import close, groups, judged_variants
 from agropest.report.caveats import class_remarks, seed_remarks, selection_remarks, settling_remarks
 from agropest.statistics.inference import INCONCLUSIVE, Estimate, Interval

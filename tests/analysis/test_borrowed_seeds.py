@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.statistics.inference import UNKNOWN
 from agropest.store.records import TrialState
 from agropest.store.seeds.borrowed_seeds import borrowed_trials

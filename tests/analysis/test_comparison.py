@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from agropest.analysis.candidates import Candidate, Drawn
-from agropest.analysis.comparison import Comparison, compare_candidates
+from agropest.analysis.compared import Comparison
+from agropest.analysis.comparison import compare_candidates
 from agropest.analysis.guards import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, check_guard
 from agropest.analysis.prediction_comparison import compare_detectors
 from agropest.analysis.ranking import DAMAGED, rank_trials

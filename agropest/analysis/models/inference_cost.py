@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agropest import files
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 
 NAME = "inference_cost.json"
 STEADY = 1.5  # quartiles of a quiet machine are a few percent apart

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agropest import files
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.errors import StoreError, fault, nearest

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from agropest import files
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.models.inference_cost import CostRecord, costed_variants, read_costs
 from agropest.analysis.models.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.page.details import Detail

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from agropest.analysis.comparison import Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.guards import BROKEN
 from agropest.analysis.models.inference_cost import CostedVariant
 from agropest.analysis.ranking import RankedTrial

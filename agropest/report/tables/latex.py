@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.guards import BROKEN
 from agropest.report.long_names import broken, pieces
 from agropest.report.tables.classes import ClassTable

@@ -11,7 +11,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.guards import BROKEN, DROPPED
 from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv

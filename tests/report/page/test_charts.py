@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agropest.analysis.comparison import ComparedVariant, Comparison, Effect
+from agropest.analysis.compared import ComparedVariant, Comparison, Effect
 from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.page.figures import difference_chart, difference_row, effects_chart
 from agropest.report.page.sections import confusion_table, effect_table, heat_map

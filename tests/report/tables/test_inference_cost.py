@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from agropest.__main__ import main
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.models.inference_cost import (
     CostRecord,
     InferenceCost,

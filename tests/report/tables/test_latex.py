@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agropest.analysis.comparison import ComparedVariant, Comparison, SeedFacts
+from agropest.analysis.compared import ComparedVariant, Comparison, SeedFacts
 from agropest.analysis.guards import GuardResult
 from agropest.report.export import export_sweep
 from agropest.report.tables.classes import ClassTable

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from agropest.analysis.comparison import ComparedVariant, Comparison
+from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv
 from agropest.report.tables.classes import class_changes

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from agropest.analysis.comparison import ComparedVariant, Comparison, Effect, SeedFacts
+from agropest.analysis.compared import ComparedVariant, Comparison, Effect, SeedFacts
 from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv
 from agropest.report.observations import observations
