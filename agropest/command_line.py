@@ -1,8 +1,4 @@
-"""The one command line: ``agropest COMMAND``, and the one place where errors become messages and exit codes.
-
-Exit codes: 0 done; 1 some trial failed; 2 a fault of the input or the machine; 130 interrupted; others as the command
-says.
-"""
+"""The one command line: ``agropest COMMAND``, and the one place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -13,10 +9,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from agropest import __version__, commands
+from agropest import __version__, commands, exit_codes
 from agropest.errors import AgropestError, fault, missing_package
-
-EXIT_OK, EXIT_TRIALS, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def find_commands() -> dict[str, ModuleType]:
@@ -72,18 +66,18 @@ def main(argv: Sequence[str] | None = None, prog: str = "") -> int:
     except AgropestError as error:
         for line in error.faults:
             print(f"error: {line}", file=sys.stderr)
-        return EXIT_FAULT
+        return exit_codes.FAULT
     except ModuleNotFoundError as error:
         print(f"error: {missing_package(error)}", file=sys.stderr)
-        return EXIT_FAULT
+        return exit_codes.FAULT
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return exit_codes.BY_PERSON
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
-        return EXIT_OK
+        return exit_codes.OK
     except OSError as error:  # a full disk, a folder that has gone; what is stored already is intact (agropest.files)
         place = str(error.filename or getattr(arguments, "results", "") or "this command")
         fix = "make room or mend that, and give the command again: it continues from what is stored"
         what = error.strerror or str(error)
         print(f"error: {fault(place, 'expected to be able to read and write', what, fix)}", file=sys.stderr)
-        return EXIT_FAULT
+        return exit_codes.FAULT

@@ -27,8 +27,6 @@ OUT_OF_GPU_MEMORY = (
     "CUBLAS_STATUS_NOT_INITIALIZED",  # cublasCreate finds no room for its workspace
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-# With which a trial's process ends where no exception could end it.
-EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, EXIT_FAILED, EXIT_CHANGED_INPUT = 75, 76, 77, 78
 
 
 class AgropestError(Exception):

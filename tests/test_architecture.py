@@ -30,6 +30,7 @@ ROOMS = (
 )
 FREE = (
     "errors",
+    "exit_codes",
     "files",
     "csv_text",
     "detectron2_ready",

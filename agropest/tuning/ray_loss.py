@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from agropest import exit_codes
 from agropest.store.upkeep.lost_trials import settle
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.ray_watch import cluster_address, end_rays_processes, watched
-from agropest.tuning.shutdown import EXIT_FAULT, ShutdownRequest, exit_code
+from agropest.tuning.shutdown import ShutdownRequest
 from agropest.tuning.watch.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,6 @@ def ended_where_ray_is_gone(
                 subprocess.run(export, cwd=ROOT, check=False)  # what it prints goes to launch.log
             progress.close()
         finally:  # the main thread waits for Ray, whatever failed here
-            os._exit(exit_code(number) if number else EXIT_FAULT)
+            os._exit(exit_codes.of_signal(number) if number else exit_codes.FAULT)
 
     return watched(cluster_address(launch.ray.cluster) if launch.ray.cluster else "", on_gone)

@@ -8,17 +8,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from agropest import exit_codes
 from agropest.tuning.watch.progress import Progress
 
 TERMINALS = ("/dev/pts/", "/dev/tty")
 # Ctrl-C; docker, Kubernetes, systemd and SLURM; a terminal that is closed; SLURM's warning before the time is over.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-EXIT_FAULT, EXIT_BY_PERSON, EXIT_BY_MACHINE = 2, 130, 143
-
-
-def exit_code(signal_number: int) -> int:
-    """Returns with what a launch exits that a signal has ended: 143 where the machine wants its place back."""
-    return EXIT_BY_MACHINE if signal_number in (signal.SIGTERM, signal.SIGUSR1) else EXIT_BY_PERSON
 
 
 def leave_lost_terminal() -> None:
@@ -99,7 +94,7 @@ class ShutdownRequest:
             try:
                 self._progress.close()
             finally:
-                os._exit(exit_code(number))
+                os._exit(exit_codes.of_signal(number))
         self.interrupted, self.signal_number = True, number
         if number == signal.SIGHUP:
             leave_lost_terminal()

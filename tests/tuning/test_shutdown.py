@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agropest.tuning.shutdown import ShutdownRequest, exit_code, leave_lost_terminal
+from agropest import exit_codes
+from agropest.tuning.shutdown import ShutdownRequest, leave_lost_terminal
 
 
 class Console:
@@ -71,7 +72,7 @@ def test_every_signal_that_ends_a_launch_asks_for_the_end(
         end.listen()
         signal.raise_signal(number)
         end.say()
-    assert end.interrupted and exit_code(end.signal_number) == code
+    assert end.interrupted and exit_codes.of_signal(end.signal_number) == code
     assert (number.name in console.said[0]) is (number != signal.SIGINT)
     assert signal.getsignal(number) is before
 

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from agropest import exit_codes
 from agropest.commands.sweeps import add_sweep_options, launch_options
 from agropest.commands.sweeps.plan import show_plan
 from agropest.errors import AgropestError, EnvironmentFault
@@ -22,12 +23,8 @@ if TYPE_CHECKING:
 
 HELP = "run the trials of a sweep that are not done yet, rank them, and write the tables"
 ALIASES = ("run",)
-EPILOG = (
-    "Exit code: 0 every trial ended well; 1 some trial failed; 2 a fault of the input; 130 interrupted; "
-    "143 by SIGTERM or SIGUSR1."
-)
+EPILOG = exit_codes.OF_LAUNCH
 PAGE_REFRESH_S = 10
-EXIT_OK, EXIT_TRIALS = 0, 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     launch = open_launch(launch_options(arguments))
     if arguments.plan:
         show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
-        return EXIT_OK
+        return exit_codes.OK
     print_remarks(launch.lint(), console)
     if launch.unplaceable:
         raise EnvironmentFault(*launch.unplaceable)  # before the page of an earlier launch is written over
@@ -136,7 +133,6 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
     from agropest.report.console_summary import print_summary
     from agropest.report.export import write_exports
     from agropest.store.records import TrialState
-    from agropest.tuning.shutdown import exit_code
 
     spec, store, truths = launch.spec, launch.store, record.ground_truths()
     comparison = compare_trials(
@@ -154,7 +150,7 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
     write_exports(record, store, comparison, rows)
     print_summary(console, spec, rows, comparison, launch.folder)
     if outcome.interrupted:
-        return exit_code(outcome.signal_number)
+        return exit_codes.of_signal(outcome.signal_number)
     if outcome.spent:
         left = [f"{row.label}/s{row.seed}" for row in rows if not row.status.has_ended]
         names = ", ".join(left[:10]) + (", ..." if len(left) > 10 else "")
@@ -163,5 +159,5 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
         elif launch.search is not None and not launch.search.is_complete:
             print(f"budget: {outcome.spent} is spent; {launch.search.in_words()}; the same command continues")
         has_failed = any(row.status == TrialState.FAILED for row in rows)
-        return EXIT_TRIALS if has_failed or comparison.damaged else EXIT_OK
-    return EXIT_OK if outcome.all_ended_well and not comparison.damaged else EXIT_TRIALS
+        return exit_codes.TRIALS_FAILED if has_failed or comparison.damaged else exit_codes.OK
+    return exit_codes.OK if outcome.all_ended_well and not comparison.damaged else exit_codes.TRIALS_FAILED

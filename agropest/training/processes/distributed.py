@@ -34,11 +34,8 @@ from detectron2.config import CfgNode
 from detectron2.engine.defaults import create_ddp_model
 from detectron2.utils.events import EventStorage
 
+from agropest import exit_codes
 from agropest.errors import (
-    EXIT_CHANGED_INPUT,
-    EXIT_FAILED,
-    EXIT_LOST,
-    EXIT_OUT_OF_GPU_MEMORY,
     AgropestError,
     ChangedInput,
     TrialError,
@@ -172,8 +169,8 @@ class _Lost:
 
     @property
     def exit_code(self) -> int:
-        codes = {"memory": EXIT_OUT_OF_GPU_MEMORY, "trial": EXIT_FAILED, "input": EXIT_CHANGED_INPUT}
-        return codes.get(self.kind, EXIT_LOST)
+        codes = {"memory": exit_codes.OUT_OF_GPU_MEMORY, "trial": exit_codes.FAILED, "input": exit_codes.CHANGED_INPUT}
+        return codes.get(self.kind, exit_codes.LOST)
 
 
 class _Watch:
@@ -267,10 +264,10 @@ def _follow(task: Task, rank: int, connection: Connection) -> None:
         logger.exception("rank %d ended with an error", rank)
         with contextlib.suppress(OSError):
             connection.send(_Lost.of(error))
-        os._exit(1)
+        os._exit(exit_codes.LOST)
     may_leave.wait()
     torch.distributed.destroy_process_group()
-    os._exit(0)
+    os._exit(exit_codes.OK)
 
 
 def _train_along(task: Task, rank: int) -> None:
@@ -292,4 +289,4 @@ def _end_with(connection: Connection, may_leave: threading.Event) -> None:
     with contextlib.suppress(EOFError, OSError):
         while connection.recv() == LEAVE:
             may_leave.set()
-    os._exit(0)
+    os._exit(exit_codes.OK)

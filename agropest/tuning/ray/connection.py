@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agropest import exit_codes
 from agropest.errors import EnvironmentFault, fault
 from agropest.tuning.ray.private_folder import token_path
 from agropest.tuning.ray.ray_watch import dead_process, gone, speaks_grpc
@@ -259,7 +260,7 @@ def _interrupt_ends_at_once() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(exit_codes.BY_PERSON))
     try:
         yield
     finally:

@@ -32,7 +32,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agropest.errors import EXIT_LOST, ChangedInput, is_out_of_gpu_memory
+from agropest import exit_codes
+from agropest.errors import ChangedInput, is_out_of_gpu_memory
 from agropest.store.completeness import still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
 from agropest.store.trial_folder import LostClaim, TrialFolder
@@ -153,7 +154,7 @@ def _main(job: Job, connection: Connection) -> None:
     with contextlib.suppress(OSError):
         connection.send(("end", *end))
     logging.shutdown()
-    os._exit(0)  # atexit handlers and threads of libraries have nothing left to do here
+    os._exit(exit_codes.OK)  # atexit handlers and threads of libraries have nothing left to do here
 
 
 def _failure(error: Exception) -> tuple[TrialState, str]:
@@ -198,7 +199,7 @@ class _Inbox:
         """Asks the trial to end; ends the process hard when it has not within the limit."""
         if not self.interrupted.is_set():
             self.interrupted.set()
-            limit = threading.Timer(INTERRUPT_LIMIT_S, os._exit, (EXIT_LOST,))
+            limit = threading.Timer(INTERRUPT_LIMIT_S, os._exit, (exit_codes.LOST,))
             limit.daemon = True
             limit.start()
         self._answers.put(GO_ON)

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agropest import exit_codes
 from agropest.planning.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.workers import child
@@ -106,7 +107,7 @@ def _main(job: ProbeJob, connection: Connection) -> None:
         answer = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     connection.send(answer)
     logging.shutdown()
-    os._exit(0)
+    os._exit(exit_codes.OK)
 
 
 def _listen(connection: Connection, go: threading.Event) -> None:
@@ -115,5 +116,5 @@ def _listen(connection: Connection, go: threading.Event) -> None:
         try:
             connection.recv()
         except (EOFError, OSError):
-            os._exit(75)
+            os._exit(exit_codes.LOST)
         go.set()

@@ -18,7 +18,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from agropest.errors import EXIT_CHANGED_INPUT, EXIT_FAILED, EXIT_OUT_OF_GPU_MEMORY, fault
+from agropest import exit_codes
+from agropest.errors import fault
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
@@ -206,11 +207,11 @@ def _messages(process: BaseProcess, connection: Connection) -> Iterator[Evaluati
             message = connection.recv()
         except (EOFError, OSError):
             process.join(LEAVE_S)
-            if process.exitcode == EXIT_OUT_OF_GPU_MEMORY:
+            if process.exitcode == exit_codes.OUT_OF_GPU_MEMORY:
                 yield _End(True, OUT_OF_MEMORY, unwritten=TrialState.INTERRUPTED)
-            elif process.exitcode == EXIT_CHANGED_INPUT:
+            elif process.exitcode == exit_codes.CHANGED_INPUT:
                 yield _End(False, "an input was replaced while it trained, as its log says", error_number=CHANGED_INPUT)
-            elif process.exitcode == EXIT_FAILED:
+            elif process.exitcode == exit_codes.FAILED:
                 yield _End(True, "a process that trained with it failed, as its log says", unwritten=TrialState.FAILED)
             else:
                 yield _End(False, f"its process was killed ({_how(process.exitcode)})")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from agropest import exit_codes
 from agropest.data.dataset import Dataset
-from agropest.errors import EXIT_FAILED, EXIT_LOST, EXIT_OUT_OF_GPU_MEMORY, TrialError
+from agropest.errors import TrialError
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -92,9 +93,9 @@ def test_a_follower_that_is_lost_is_no_fault_of_the_trial(
 @pytest.mark.parametrize(
     ("told", "code"),
     [
-        (None, EXIT_LOST),
-        (distributed._Lost.of(torch.OutOfMemoryError("64 GiB")), EXIT_OUT_OF_GPU_MEMORY),
-        (distributed._Lost.of(TrialError("iteration 3: expected finite losses")), EXIT_FAILED),
+        (None, exit_codes.LOST),
+        (distributed._Lost.of(torch.OutOfMemoryError("64 GiB")), exit_codes.OUT_OF_GPU_MEMORY),
+        (distributed._Lost.of(TrialError("iteration 3: expected finite losses")), exit_codes.FAILED),
     ],
 )
 def test_where_no_exception_reaches_the_training_its_process_ends(
