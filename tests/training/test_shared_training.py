@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.training.test_legs import same_state
 
 from agropest.data.dataset import Dataset
 from agropest.store.lock import held_if_free
@@ -25,6 +24,7 @@ from agropest.training import checkpoints
 from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import run_trial
+from tests.training.test_segments import same_state
 from tests.training.test_trial import run
 
 VARIANTS = {
