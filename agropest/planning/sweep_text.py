@@ -9,6 +9,7 @@ from typing import Any
 
 from agropest.data.set_apart import SetApart
 from agropest.planning.first_sweep import FirstSweep, Value
+from agropest.sweep.sections.seed_rule import DECIDED
 
 
 def sweep_text(
@@ -23,20 +24,22 @@ def sweep_text(
         num_images: by split.
         split: what of the training pictures is validated on, where the data set has no split for that.
     """
-    trainings = len(sweep.variants) * len(sweep.seeds)
+    number, seeds = len(sweep.variants), sweep.seeds
+    until_decided = f"{{start: {seeds.start}, most: {seeds.most}, until: {DECIDED}}}"
     counts = ", ".join(f"{count} {split}" for split, count in num_images.items())
     lines = [
         f"# Question: which of a few usual changes help on {_one_line(name)}?",
         f"# Data:     {counts} images. Proposed by `python -m agropest start`; every value is yours to change.",
-        f"# Cost:     {len(sweep.variants)} variants x {len(sweep.seeds)} seeds = {trainings} trainings of "
-        f"{sweep.max_iter} iterations; --plan --probe measures how long that takes here.",
+        f"# Cost:     {number * seeds.start} trainings of {sweep.max_iter} iterations to begin with "
+        f"({number} variants, {seeds.start} seeds); --plan --probe measures how long that takes here.",
+        f"#           At most {number * seeds.most} trainings, if no verdict were clear before {seeds.most} seeds.",
         *(f"# {line}" for line in sweep.plain),
         f"question: {_yaml(f'Which of a few usual changes help on {_one_line(name)}?')}",
         f"data: {_yaml(str(data))}",
         *([f"split: {{{split.in_words()}}}  # the data set has no validation split"] if split else []),
         f"base: {_yaml(f'{configs}/{sweep.base}')}",
         "baseline: baseline",
-        f"seeds: {_yaml(list(sweep.seeds))}  # one seed cannot tell a change from luck",
+        f"seeds: {until_decided}  # one seed cannot tell a change from luck",
         "metric: AP",
         "",
         "config:",

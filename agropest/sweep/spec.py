@@ -13,7 +13,7 @@
       anchors: {MODEL.ANCHOR_GENERATOR.SIZES: [[8], [16], [32], [64], [128]]}
     design: full                                       # full: every combination; ablation: alone, all, all but one
     baseline: baseline
-    seeds: [42]                                        # or {start: 2, most: 8, until: decided}: sections/seed_rule.py
+    seeds: {start: 2, most: 8, until: decided}         # the default here; or a list: sections/seed_rule.py
     indifference: 0.5                                  # smaller differences do not matter; 0: all do
     reference: ../results/reference/study.yaml         # published figures to show beside (see sections/reference.py)
     metric: AP                                         # what validation selects by
@@ -151,7 +151,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     top = Section(content, f"{path}:", faults)
     search = read_search(top)
     variants = _variants(top, path, search, faults)
-    seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT))
+    seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT), not search.method and len(variants) > 1)
     data, draws_demo = _data(top, path)
     spec = SweepSpec(
         path=path,

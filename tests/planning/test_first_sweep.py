@@ -38,7 +38,10 @@ def test_the_file_loads_and_the_linter_is_content(machine: Machine, agropest: Da
     spec = load_sweep(tmp_path / "mine.yaml")
     fit = functools.partial(fitted_anchors, agropest)
     trials = expand_trials(spec, agropest.fingerprint, agropest.class_names, fit)
-    assert [t.label for t in trials[:: len(sweep.seeds)]] == [one.label for one in sweep.variants]
+    assert [t.label for t in trials[:: sweep.seeds.start]] == [one.label for one in sweep.variants]
+    assert spec.seed_rule == sweep.seeds
+    assert f"# Cost:     {len(trials)} trainings of " in text
+    assert f"At most {len(sweep.variants) * sweep.seeds.most} trainings, if" in text
     for one in sweep.values:
         if one.key != "MODEL.ANCHOR_GENERATOR.FITTED":
             assert trials[0].config[one.key] == one.value

@@ -47,9 +47,7 @@ EVERY_SWEEP = {
 IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"]}}
 # The rules that speak of a sweep on such data, each of them to the point.
 TOLD = {
-    "anchors": {"single-seed", "reinitialised", "anchor-range"},
-    "backbones": {"single-seed"},
-    "demo": {"single-seed"},
+    "anchors": {"reinitialised", "anchor-range"},
     "search": {"single-seed"},
     "factorial": {"reinitialised", "anchor-range"},
     "study": {
@@ -57,6 +55,8 @@ TOLD = {
         *("single-seed", "reinitialised", "anchor-range"),
     },
 }
+# Those whose verdicts decide how many seeds are trained: the others list theirs, or search.
+ADAPTIVE = {"anchors", "augmentation", "backbones", "demo", "focal_loss", "heads", "sampler", "schedule"}
 SMALLER = 10
 
 
@@ -113,7 +113,7 @@ def test_the_header_says_how_much_is_trained(path: Path, agropest: Dataset) -> N
     spec, trials = planned(path, agropest)
     cost = re.search(r"^# Cost: +(\w+) trials?(?: of|,) ([\d,]+) iterations( in all)?", path.read_text(), re.MULTILINE)
     assert cost is not None
-    number = {"one": 1, "four": 4}.get(cost[1]) or int(cost[1])
+    number = {"one": 1}.get(cost[1]) or int(cost[1])
     iterations = int(cost[2].replace(",", ""))
     members = spec.search.population  # of which each trains the whole schedule, one generation after the other
     assert number == len(trials) + members
@@ -124,11 +124,25 @@ def test_the_header_says_how_much_is_trained(path: Path, agropest: Dataset) -> N
     assert (int(trained[1].replace(",", "")) if trained else tree.num_iters_unshared) == tree.num_iters
 
 
+@pytest.mark.parametrize("path", SWEEPS, ids=NAMES)
+def test_the_header_says_the_most_that_seeds_until_decided_may_cost(path: Path) -> None:
+    spec = load_sweep(path)
+    told = re.search(
+        r"^# Cost:.* to begin with \((\d+) variants, 2 seeds\)(.*?)^question", path.read_text(), re.M | re.S
+    )
+    assert spec.seed_rule.is_adaptive == (told is not None) == (path.stem in ADAPTIVE)
+    if told is not None:
+        most = re.search(r"At most (\d+) trials, if no\s+(?:#\s+)?verdict were clear before (\d+) seeds", told[0], re.I)
+        assert most is not None
+        assert (int(told[1]), spec.seed_rule.start) == (len(spec.variants), 2)
+        assert [int(most[1]), int(most[2])] == [len(spec.variants) * spec.seed_rule.most, spec.seed_rule.most]
+
+
 def test_what_the_headers_say_of_anchors_and_samplers(agropest: Dataset) -> None:
     _, trials = planned(next(path for path in SWEEPS if path.stem == "anchors"), agropest)
     evaluated = ("INPUT.MIN_SIZE_TEST", "TEST.AUG.ENABLED")
     differing = {str({**trial.config, **dict.fromkeys(evaluated)}) for trial in trials}
-    assert (len(trials), len(differing)) == (12, 6)
+    assert (len(first_seeds(trials)), len(differing)) == (12, 12)  # six trainings with each of two seeds
     shares = np.array(BOXES) / 15282
     for threshold, told in ((0.001, []), (0.1, [9, 1.13, 1.29]), (0.3, [12, 1.43, 2.23])):
         repeated = [r for r in class_repeat_factors(shares, threshold) if r > 1]

@@ -211,6 +211,26 @@ def test_faults_of_seeds(tmp_path: Path, seeds: str, told: str) -> None:
         load_sweep(write_seeds(tmp_path, seeds))
 
 
+SPACE = "search: {method: random, num_variants: 2, space: {SOLVER.BASE_LR: {choice: [0.1, 0.2]}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "seeds", "rule"),
+    [
+        ("variants: {baseline: {}, other: {SOLVER.BASE_LR: 0.1}}\n", (42, 43), SeedRule(2, 8)),
+        ("variants: {baseline: {}}\nfactors: {lr: {SOLVER.BASE_LR: 0.1}}\n", (42, 43), SeedRule(2, 8)),
+        ("variants: {baseline: {}}\n", (42,), SeedRule()),  # nothing to decide
+        ("variants: {baseline: {}, other: {SOLVER.BASE_LR: 0.1}}\n" + SPACE, (42,), SeedRule()),
+        ("variants: {baseline: {}, other: {SOLVER.BASE_LR: 0.1}}\nseeds: [5]\n", (5,), SeedRule()),
+    ],
+)
+def test_without_seeds_variants_that_are_written_down_have_them_until_decided(
+    tmp_path: Path, content: str, seeds: tuple[int, ...], rule: SeedRule
+) -> None:
+    spec = load_sweep(write(tmp_path, content))
+    assert (spec.seeds, spec.seed_rule) == (seeds, rule)
+
+
 def write_seeds(folder: Path, seeds: str) -> Path:
     path = folder / "sweep.yaml"
     path.write_text(f"data: d\nvariants: {{baseline: {{}}, other: {{SOLVER.BASE_LR: 0.1}}}}\nseeds: {seeds}\n")

@@ -49,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     files.write_text(out, sweep_text(sweep, dataset.root.name, data, configs, dataset.num_images, split))
     for line in sweep.plain:
         print(line)
-    trainings = len(sweep.variants) * len(sweep.seeds)
+    trainings = len(sweep.variants) * sweep.seeds.start
     names = ", ".join(one.label for one in sweep.variants)
     print(f"written to {out}: {names}")
-    print(f"{len(sweep.seeds)} seeds of each: {trainings} trainings of {sweep.max_iter} iterations")
+    most = f"more where a verdict is open, {sweep.seeds.most} at most"
+    print(f"{sweep.seeds.start} seeds of each: {trainings} trainings of {sweep.max_iter} iterations; {most}")
     print(f"to see what it takes: python launch.py {out} --plan --probe")
     print(f"to run it: python launch.py {out}")
     return 0

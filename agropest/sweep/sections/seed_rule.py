@@ -2,6 +2,9 @@
 
 seeds: [42, 43, 44]                             # every variant with these
 seeds: {start: 2, most: 8, until: decided}      # 42 and 43, then 44, 45, ... where a question is open
+
+Without the key, variants that the file enumerates have the second rule, because one seed cannot tell them apart; a
+search, and a file of one variant, have one seed.
 """
 
 from __future__ import annotations
@@ -52,12 +55,18 @@ class SeedRule:
         return tuple(range(FIRST, FIRST + number))
 
 
-def read_seeds(top: Section, has_rounds: bool) -> tuple[tuple[int, ...], SeedRule]:
+DEFAULT = SeedRule(start=2, most=8)
+
+
+def read_seeds(top: Section, has_rounds: bool, is_enumerated: bool) -> tuple[tuple[int, ...], SeedRule]:
     """Returns the seeds that every variant begins with, and the rule of the others.
 
     Args:
         has_rounds: whether a search adds variants in rounds, which leaves no room for rounds of seeds.
+        is_enumerated: whether the file names several variants to compare and searches for none.
     """
+    if top.raw("seeds") is None and is_enumerated:
+        return DEFAULT.seeds(DEFAULT.start), DEFAULT
     if isinstance(top.raw("seeds", [FIRST]), Mapping):
         rule = _rule(top.section("seeds"))
         if has_rounds:
@@ -74,7 +83,10 @@ def read_seeds(top: Section, has_rounds: bool) -> tuple[tuple[int, ...], SeedRul
 
 
 def _rule(section: Section) -> SeedRule:
-    start, most = section.integer("start", 2, high=MOST_SEEDS), section.integer("most", 8, high=MOST_SEEDS)
+    start, most = (
+        section.integer("start", DEFAULT.start, high=MOST_SEEDS),
+        section.integer("most", DEFAULT.most, high=MOST_SEEDS),
+    )
     section.choice("until", (DECIDED,), DECIDED)
     section.refuse_unknown()
     if start < 2:

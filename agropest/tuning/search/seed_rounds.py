@@ -65,7 +65,9 @@ class SeedRounds:
         for name, count in self.counts.items():
             by_count.setdefault(count, []).append(name)
         counts_text = "; ".join(f"{count} of {_few(names)}" for count, names in sorted(by_count.items(), reverse=True))
-        return f"seeds until decided, at most {self.spec.seed_rule.most}: {counts_text}"
+        most = self.spec.seed_rule.most
+        trials = f"{sum(self.counts.values())} of at most {most * len(self.counts)} trials"
+        return f"seeds until decided, at most {most}: {counts_text}; {trials}"
 
     def earlier_trials(self) -> list[TrialSpec]:
         """Returns the trials of rounds that are not in the sweep any more: none."""

@@ -112,7 +112,7 @@ def test_submitted_jobs_run_the_sweeps_of_the_repository(
     assert "drawing the demo's pictures" in result.stdout
     assert "Look closer:" in result.stdout
     statuses = [TrialFolder(path).status().status for path in (tmp_path / "r" / "trials").glob("*-*")]
-    assert statuses == ["finished"] * 4
+    assert statuses == ["finished"] * 8  # two seeds of four variants
     plan = ["sweeps/anchors.yaml", "--plan", "--data", str(tiny_folder), "--results", str(tmp_path / "p")]
     result = submit(port, *plan, "--set=silence=[no-effect]")
     assert result.returncode == 0, result.stdout + result.stderr

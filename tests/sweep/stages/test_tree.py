@@ -121,7 +121,7 @@ def test_a_stage_has_one_name_whoever_is_first() -> None:
 @pytest.mark.parametrize(
     ("name", "iterations", "unshared"),
     [
-        ("anchors.yaml", 150_000, 300_000),  # twelve trials, six trainings
+        ("anchors.yaml", 300_000, 600_000),  # twelve variants, six trainings, with two seeds each
         ("schedule.yaml", 270_000, 350_000),  # 2 seeds x (25,000 of the averaged one + 15,000 of the longer one)
         ("baseline.yaml", 25_000, 25_000),
     ],
