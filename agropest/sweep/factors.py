@@ -6,12 +6,15 @@ variants); an ``ablation`` has the baseline, each factor alone, all together, an
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 DESIGNS = ("full", "ablation")
 BASE_LEVEL, APPLIED = "base", "on"
+LONGEST_LABEL = 80  # it names a folder
+SHORTEST_PREFIX, DIGEST_LENGTH = 3, 8
 
 
 def num_combinations(num_factors: int, design: str) -> int:
@@ -34,7 +37,30 @@ def combine(
         for name in chosen:
             overrides.update(factors[name])
         levels = {name: APPLIED if name in chosen else BASE_LEVEL for name in names}
-        yield "+".join(chosen) or "baseline", overrides, levels
+        yield label_of(chosen, names), overrides, levels
+
+
+def label_of(chosen: Sequence[str], names: Sequence[str]) -> str:
+    """Returns the name of a combination: its factors, shortened where they are too long for a folder's name.
+
+    A shortened factor is the beginning of its name, three letters or more, that no other factor has; where that is
+    still too long, the end of the label is a digest of the whole. So the label depends on the factors alone.
+    """
+    whole = "+".join(chosen) or "baseline"
+    if len(whole) <= LONGEST_LABEL:
+        return whole
+    short = "+".join(_prefix(name, names) for name in chosen)
+    if len(short) <= LONGEST_LABEL:
+        return short
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:DIGEST_LENGTH]
+    return f"{short[: LONGEST_LABEL - DIGEST_LENGTH - 1].rstrip('+')}-{digest}"
+
+
+def _prefix(name: str, names: Sequence[str]) -> str:
+    """Returns the shortest beginning of a factor's name that no other factor's begins with; else the whole name."""
+    others = [other for other in names if other != name]
+    lengths = range(min(SHORTEST_PREFIX, len(name)), len(name))
+    return next((name[:n] for n in lengths if not any(other.startswith(name[:n]) for other in others)), name)
 
 
 def _choices(names: Sequence[str], design: str) -> list[tuple[str, ...]]:

@@ -134,7 +134,7 @@ def _held_against(subject: Subject, trial: TrialSpec) -> tuple[str, Mapping[str,
     """
     baseline, search = subject.baseline.config, subject.spec.search
     if trial.config[BATCH] != baseline[BATCH]:
-        is_searched = RATE in search.space and is_drawn(search, trial.label)
+        is_searched = RATE in search.names.keys and is_drawn(search, trial.label)
         return "the baseline's", trial.config if is_searched else baseline
     base = {**default_config(), **subject.spec.base}
     is_varied = trial.config[RATE] != baseline[RATE]

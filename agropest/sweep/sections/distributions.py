@@ -123,17 +123,8 @@ def draw_point(space: Mapping[str, Distribution], seed: int, number: int) -> dic
     return {key: law.draw(generator((seed, number), key)) for key, law in space.items()}
 
 
-def read_space(section: Section) -> dict[str, Distribution]:
-    """Returns the distributions of a search space; each value it could give is checked against its Detectron2 key."""
-    space = {}
-    for key in section.content:
-        law = _read(section, str(key), section.raw(key))
-        if law is not None:
-            space[str(key)] = law
-    return space
-
-
-def _read(section: Section, key: str, value: Any) -> Distribution | None:
+def read_distribution(section: Section, key: str, value: Any) -> Distribution | None:
+    """Returns the distribution of a Detectron2 key, or None with a fault; its ends are checked against the key."""
     from agropest.sweep.detectron2_keys import default_config
 
     if key not in default_config():

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agropest.errors import nearest
-from agropest.sweep.sections.distributions import CHOICE, Distribution, draw_point, problem_of_drawn, read_space
+from agropest.sweep.sections.distributions import CHOICE, Distribution, draw_point, problem_of_drawn
+from agropest.sweep.sections.search_space import SearchSpace, read_search_space
 from agropest.sweep.sections.section import Section
 
 GRID, RANDOM, OPTUNA, PBT = "grid", "random", "optuna", "pbt"
@@ -66,7 +67,7 @@ class SearchRule:
 
     Attributes:
         method: one of ``SEARCH_METHODS``, or empty.
-        space: Detectron2 key to its distribution.
+        space: Detectron2 key, or a name of the file's own, to its distribution.
         num_variants: how many variants are drawn; a grid has as many as it has.
         seed: of what is drawn.
         at_once: variants that Optuna suggests in one round; the next begins when all of them have ended.
@@ -74,6 +75,7 @@ class SearchRule:
         interval_iters: iterations of a generation.
         quantile_fraction: share of the members that continues from one of the best as many.
         resample_probability: chance that a value is drawn anew instead of perturbed.
+        names: the space with its choices of several keys and its conditions; says what a point sets.
     """
 
     method: str = ""
@@ -86,6 +88,12 @@ class SearchRule:
     interval_iters: int = field(default=0, repr=False)
     quantile_fraction: float = field(default=0.0, repr=False)
     resample_probability: float = field(default=0.0, repr=False)
+    names: SearchSpace = field(default_factory=SearchSpace, repr=False)
+
+    @property
+    def identity(self) -> str:
+        """Everything that decides what is drawn, in words; stored with Optuna's rounds: old ones must still fit."""
+        return str(self) if self.names.is_plain else f"{self}, {self.names.choices}, {self.names.conditions}"
 
 
 def read_search(top: Section) -> SearchRule:
@@ -96,12 +104,13 @@ def read_search(top: Section) -> SearchRule:
     if not section.content:
         return SearchRule()
     method = section.choice("method", SEARCH_METHODS, RANDOM)
-    space = read_space(section.section("space"))
+    names = read_search_space(section.section("space"))
     if not section.raw("space"):
         section.fault("space", "expected at least one key", None, "write e.g. {SOLVER.BASE_LR: {choice: [0.01, 0.02]}}")
     rule = SearchRule(
         method=method,
-        space=space,
+        space=names.laws,
+        names=names,
         num_variants=section.integer("num_variants", 0 if method in (GRID, PBT) else 10, high=MOST_VARIANTS),
         seed=section.integer("seed", 0, high=2**31 - 1),
         at_once=section.integer("at_once", 4, low=1, high=1000) if method == OPTUNA else 0,
@@ -122,7 +131,7 @@ def drawn_variants(rule: SearchRule) -> Iterator[tuple[str, dict[str, Any]]]:
     else:
         points = [draw_point(rule.space, rule.seed, number) for number in range(rule.num_variants)]
     seen = []
-    for number, point in enumerate(points):
+    for number, point in enumerate(rule.names.overrides(point) for point in points):
         if point not in seen:
             seen.append(point)
             yield variant_name(rule, number), point
@@ -186,6 +195,9 @@ def _check(rule: SearchRule, section: Section) -> None:
     elif rule.method == PBT:
         if rule.num_variants:
             section.fault("num_variants", "expected none with pbt", rule.num_variants, "say population: ...")
+        if rule.names.conditions:
+            fix = "take `when` out, or search by random or optuna"
+            section.fault("space", "expected no condition with pbt", list(rule.names.conditions), fix)
         for key in rule.space:
             if key not in MUTABLE_KEYS:
                 fix = f"{nearest(key, MUTABLE_KEYS)}; docs/search.md lists them; the others make variants"

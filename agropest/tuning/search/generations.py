@@ -65,6 +65,7 @@ class Population:
             raise SweepFileError(fault(where, rule, self._interval, "a tenth of it is usual"))
         self._file = store.sweep_folder(spec.name) / "search.json"
         content = {**asdict(spec.search), "space": {key: asdict(law) for key, law in spec.search.space.items()}}
+        del content["names"]  # there are none that the space does not hold
         header = {"rule": content, "metric": spec.metric, "seeds": spec.seeds, "origin": origin.signature}
         self._header = json.loads(json.dumps(header))
         kept = _read(self._file, self._header)

@@ -70,7 +70,7 @@ class Suggestions:
         self._origin = expand(replace(spec, variants=(Variant("origin", {}),), baseline="origin"))[0]
         self._file = store.sweep_folder(spec.name) / "search.json"
         kept = _read(self._file)
-        self._header = {"rule": str(spec.search), "metric": spec.metric, "origin": self._origin.signature}
+        self._header = {"rule": spec.search.identity, "metric": spec.metric, "origin": self._origin.signature}
         fits = kept.get("header") == self._header
         self.rounds: list[list[Point]] = kept["rounds"] if fits else []
         self._known: list[Mapping[str, Any]] | None = kept["known_before"] if fits else None
@@ -88,7 +88,8 @@ class Suggestions:
     def sweep(self) -> SweepSpec:
         """Returns the sweep with every variant that has been suggested so far."""
         points = [point for points in self.rounds for point in points]
-        drawn = [Variant(variant_name(self.spec.search, number), point) for number, point in enumerate(points)]
+        rule = self.spec.search
+        drawn = [Variant(variant_name(rule, n), rule.names.overrides(point)) for n, point in enumerate(points)]
         return replace(self.spec, variants=(*self.spec.variants, *drawn))
 
     def in_words(self) -> str:
@@ -137,8 +138,13 @@ class Suggestions:
         return [_observe(points[label], by_label[label], self.spec.metric) for label in points if label in by_label]
 
     def _stored_observations(self) -> list[Observation]:
-        """Returns what the store's trials tell about the space, in the order of their folders' names."""
+        """Returns what the store's trials tell about the space, in the order of their folders' names.
+
+        Of a space with choices of several keys, or with conditions, no config tells the point that it was drawn as.
+        """
         space = self.spec.search.space
+        if not self.spec.search.names.is_plain:
+            return []
         found: dict[str, tuple[Point, list[TrialFolder]]] = {}
         for path in sorted(self.store.trials.iterdir()):
             content = read_checksummed(path / "trial.json") or {}

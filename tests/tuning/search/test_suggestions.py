@@ -94,6 +94,31 @@ def test_rounds_follow_each_other_and_a_new_launch_reads_them(tmp_path: Path) ->
     assert len({t.signature for t in last}) == 2 * 6
 
 
+def test_suggested_choices_of_several_keys_become_those_keys_and_conditions_hold(tmp_path: Path) -> None:
+    space = (
+        "{optimizer: {choice: {sgd: {SOLVER.OPTIMIZER: SGD}, adamw: {SOLVER.OPTIMIZER: AdamW}}}, "
+        "SOLVER.MOMENTUM: {uniform: [0.5, 0.9], when: {optimizer: sgd}}, SOLVER.BASE_LR: {loguniform: [1e-4, 1.0]}}"
+    )
+    path = tmp_path / "a.yaml"
+    path.write_text(f"search: {{method: optuna, num_variants: 12, at_once: 6, space: {space}}}\n")
+    store = Store(tmp_path / "results")
+    search = open_search(load_sweep(path), expand, store)
+    assert isinstance(search, Suggestions)
+    while search.next_round():
+        run_round(search, store)
+    drawn = [variant.overrides for variant in search.sweep().variants[1:]]
+    assert len(drawn) == 12
+    assert {its["SOLVER.OPTIMIZER"] for its in drawn} == {"SGD", "AdamW"}
+    assert all(("SOLVER.MOMENTUM" in its) == (its["SOLVER.OPTIMIZER"] == "SGD") for its in drawn)
+    again = open_search(load_sweep(path), expand, store)
+    assert isinstance(again, Suggestions)
+    assert again.num_suggested == 12
+    path.write_text(path.read_text().replace("AdamW}", "AdamW, SOLVER.WEIGHT_DECAY: 0.05}"))
+    anew = open_search(load_sweep(path), expand, store)
+    assert isinstance(anew, Suggestions)
+    assert anew.num_suggested == 0
+
+
 def test_the_same_seed_and_results_give_the_same_search_in_another_store(tmp_path: Path) -> None:
     drawn = []
     for name in ("one", "two"):
