@@ -179,8 +179,21 @@ def pack_cards(
     cores = max(1, num_cores // (per_card * len(cards)))
     # While per_card trials share a card, an iteration of each takes about this long.
     shared_step_s = step_s * per_card * images_per_s[1] / images_per_s[per_card] if per_card in images_per_s else step_s
-    workers = math.ceil(load_s / max(shared_step_s, 1e-6))
-    return CardPacking(per_card, shares, cores, min(max(1, workers), cores - 1) if cores > 1 else 0)
+    return CardPacking(per_card, shares, cores, loader_workers(load_s, shared_step_s, cores))
+
+
+def loader_workers(load_s: float, step_s: float, cores: int) -> int:
+    """Returns how many loader workers a trial on a card gets: as many as keep up with it and have a core, at least one.
+
+    Without one the card would wait for every batch; with a single core the worker prepares the next batch while the
+    trial's process waits for the card.
+
+    Args:
+        load_s: seconds one process takes to prepare a batch.
+        step_s: seconds of one iteration.
+        cores: of the trial.
+    """
+    return max(1, min(math.ceil(load_s / max(step_s, 1e-6)), cores - 1))
 
 
 def _rounded(share: float, per_card: int) -> float:

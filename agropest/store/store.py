@@ -25,6 +25,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = files.without_tilde(root).resolve()
         self.trials = self.root / "trials"
+        self.decoded = self.root / "data" / "decoded"  # pictures, for all trials of a machine
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             files.write_text(self.trials / ".writable", "")

@@ -6,8 +6,9 @@ Everything else (AP at any threshold, per class, intervals) is computed from the
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,7 @@ def detect(
     mapper: Mapper,
     category_ids: Mapping[int, int],
     should_stop: Callable[[], bool] = lambda: False,
+    ahead: int = 0,
 ) -> Detections:
     """Returns the boxes that ``model`` finds in ``records``; its training mode is put back afterwards.
 
@@ -55,6 +57,8 @@ def detect(
         mapper: makes one of them the model's input.
         category_ids: the model's class index to the COCO file's category id.
         should_stop: asked between batches.
+        ahead: images that a thread prepares while the model works on others; 0: they are prepared when it waits. For a
+            model on a card, which else waits for every picture.
 
     Raises:
         Interrupted: ``should_stop`` said so; nothing is returned.
@@ -65,7 +69,7 @@ def detect(
     found: list[tuple[int, Any]] = []
     try:
         with torch.inference_mode():
-            for batch in _same_size_batches(map(mapper, records)):
+            for batch in _same_size_batches(_mapped(mapper, records, ahead)):
                 if should_stop():
                     raise Interrupted
                 outputs = model(batch)
@@ -75,6 +79,25 @@ def detect(
     finally:
         model.train(was_training)
     return Detections(collect_boxes(found, category_ids), len(records), time.perf_counter() - started)
+
+
+def _mapped(mapper: Mapper, records: Sequence[dict[str, Any]], ahead: int) -> Iterator[dict[str, Any]]:
+    """Yields the model's inputs in order; ``ahead`` of them are prepared by a thread before they are asked for."""
+    if not ahead:
+        yield from map(mapper, records)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        waiting: deque[Future[dict[str, Any]]] = deque()
+        try:
+            for record in records:
+                waiting.append(thread.submit(mapper, record))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:  # whoever reads them has broken off
+                one.cancel()
 
 
 class Interrupted(Exception):

@@ -22,8 +22,8 @@ from agropest.store.replicate_cache import keep_replicates
 from agropest.store.shared_work import TAKEN_FROM, Sharer
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
-from agropest.training.evaluation import detect
-from agropest.training.input.image_cache import ImageCache, open_cache
+from agropest.training.evaluation import IMAGES_PER_BATCH, detect
+from agropest.training.input.image_cache import ImageCache, open_split_cache
 from agropest.training.input.mapper import CACHE_BYTES, ImageReader, TestMapper
 from agropest.training.input.records import SplitRecords, load_records
 from agropest.training.run_context import RunContext
@@ -81,7 +81,8 @@ class Evaluator:
             Interrupted: ``should_stop`` said so.
         """
         records = self.records[split]
-        found = detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop)
+        ahead = 2 * IMAGES_PER_BATCH if self.context.device == "cuda" else 0
+        found = detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop, ahead)
         metrics = evaluate_all(records.ground_truth, found.boxes, self.context.metric, *self._limits)
         ran_on = {DEVICE: self.context.device_name, THREADS: self.context.num_threads}
         record = EvaluationRecord(
@@ -147,11 +148,9 @@ class Evaluator:
 
     def image_cache(self, split: str) -> ImageCache | None:
         """Returns the decoded images of a split, which all trials of a machine share; None where there are none."""
-        if self.context.image_cache is None:
-            return None
-        name = f"{self.trial.data} {split}"
-        place = f"{self.context.splits[split][1]} {split}"
-        return open_cache(self.context.image_cache, name, self.records[split].dicts, self.cfg.INPUT.FORMAT, place=place)
+        place = split, self.context.splits[split][1]
+        records, image_format = self.records[split].dicts, self.cfg.INPUT.FORMAT
+        return open_split_cache(self.context.image_cache, self.trial.data, place, records, image_format)
 
     @property
     def _limits(self) -> tuple[int, float]:

@@ -50,7 +50,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 num_threads=trial.resources.num_threads,
                 num_processes=trial.resources.processes,
                 loader_workers=trial.resources.loader_workers,
-                image_cache=store.root / "data" / "decoded",
+                image_cache=store.decoded,
                 metric=spec.metric,
                 keep_checkpoints=spec.keep_checkpoints != KEEP_NONE,
                 keep_evaluated=spec.keep_checkpoints == KEEP_EVALUATED,

@@ -87,7 +87,7 @@ class FinishedSweep:
         }
 
     def _annotations(self, split: str) -> Read:
-        return lambda: repr(load_records(split, *self.splits[split]).dicts)
+        return lambda: repr(list(load_records(split, *self.splits[split]).dicts))
 
     @staticmethod
     def _checkpoint(path: Path) -> Read:

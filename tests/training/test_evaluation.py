@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,35 @@ def test_images_in_a_batch_have_the_boxes_that_each_has_alone(
     np.testing.assert_array_equal(together.image_id, alone.image_id)
     np.testing.assert_allclose(together.score, alone.score, atol=1e-5)
     np.testing.assert_allclose(together.bbox_xywh, alone.bbox_xywh, atol=1e-2)
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 100])
+def test_pictures_that_a_thread_prepares_are_the_same_in_the_same_order(ahead: int) -> None:
+    records = [{"image_id": i} for i in range(7)]
+    prepared: list[int] = []
+
+    def mapper(record: dict[str, Any]) -> dict[str, Any]:
+        prepared.append(record["image_id"])
+        return {**record, "image": -record["image_id"]}
+
+    inputs = evaluation._mapped(mapper, records, ahead)
+    assert [next(inputs)["image"] for _ in range(2)] == [0, -1]
+    assert len(prepared) <= 2 + ahead + 1  # no more than that are in memory
+    assert [one["image"] for one in inputs] == [-2, -3, -4, -5, -6]
+    assert prepared == list(range(7))
+
+
+def test_an_error_of_the_thread_is_raised_and_whoever_leaves_leaves_no_work() -> None:
+    def mapper(record: dict[str, Any]) -> dict[str, Any]:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(evaluation._mapped(mapper, [{"image_id": 1}], 2))
+    started: list[int] = []
+    inputs = evaluation._mapped(lambda record: started.append(1) or record, [{"i": i} for i in range(1000)], 2)
+    next(inputs)
+    inputs.close()  # type: ignore[attr-defined]
+    assert len(started) <= 4
 
 
 def test_mixed_precision_trains_close_to_full_precision(

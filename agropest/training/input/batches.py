@@ -7,9 +7,10 @@ Detectron2's own samplers are infinite iterators that start over when a run is r
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -17,10 +18,14 @@ import torch.utils.data
 from detectron2.config import CfgNode
 
 from agropest.errors import ChangedInput, TrialError, fault
+from agropest.training.input import handover
 from agropest.training.input.batch_plan import BatchPlan
 from agropest.training.input.image_cache import ImageCache
 from agropest.training.input.mapper import CACHE_BYTES, Record, TrainMapper
+from agropest.training.input.packed_records import PackedRecords
 from agropest.training.input.samplers import make_sampler
+
+logger = logging.getLogger(__name__)
 
 Batch = list[dict[str, Any]]
 
@@ -42,7 +47,7 @@ class BatchStream:
 
     def __init__(
         self,
-        records: list[Record],
+        records: Sequence[Record],
         cfg: CfgNode,
         seed: int,
         cache_bytes: int = CACHE_BYTES,
@@ -50,7 +55,7 @@ class BatchStream:
         part: tuple[int, int] = (0, 1),
     ) -> None:
         if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
-            records = [record for record in records if any(not a.get("iscrowd", 0) for a in record["annotations"])]
+            records = PackedRecords(r for r in records if any(not a.get("iscrowd", 0) for a in r["annotations"]))
         if not records:
             fix = "check the data set, or set DATALOADER.FILTER_EMPTY_ANNOTATIONS: false"
             raise TrialError(fault("training images", "expected at least one image with a box", 0, fix))
@@ -59,6 +64,7 @@ class BatchStream:
         share = cfg.SOLVER.IMS_PER_BATCH // world_size
         self._slots = range(rank * share, (rank + 1) * share)
         self._mapper = TrainMapper(records, cfg, cache_bytes, cache)
+        self._largest_px = (max(cfg.INPUT.MIN_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN)
         self._plan = BatchPlan(
             make_sampler(
                 cfg.DATALOADER.SAMPLER_TRAIN,
@@ -102,13 +108,16 @@ class BatchStream:
             yield from self._from_workers(start, num_workers)
 
     def _from_workers(self, start: int, num_workers: int) -> Iterator[Batch]:
+        by_pipe = not handover.has_room(len(self._slots), self._largest_px, num_workers)
+        if by_pipe:
+            logger.warning("%s has too little room: batches go through pipes", handover.PLACE)
         with warnings.catch_warnings():
             # How many workers is the user's choice.
             warnings.filterwarnings("ignore", ".*worker processes in total", UserWarning)
             # Python 3.12 warns of fork in a process with threads. The workers use neither torch's threads nor a GPU.
             warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
             loader = torch.utils.data.DataLoader(
-                _Numbered(self),
+                _Numbered(self, by_pipe),
                 batch_size=None,
                 sampler=_From(start),
                 num_workers=num_workers,
@@ -125,20 +134,21 @@ class BatchStream:
                 batch = _next(prepared)
                 if isinstance(batch, TrialError | ChangedInput):
                     raise batch
-                yield batch
+                yield handover.unpacked(batch) if isinstance(batch, bytes) else batch
         finally:
             _end_workers(prepared)
 
 
 class _Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """A stream as a data set whose items are batches."""
+    """A stream as a data set whose items are batches; as bytes where they go through pipes."""
 
-    def __init__(self, stream: BatchStream) -> None:
-        self.stream = stream
+    def __init__(self, stream: BatchStream, by_pipe: bool) -> None:
+        self.stream, self.by_pipe = stream, by_pipe
 
-    def __getitem__(self, n: int) -> Batch | TrialError | ChangedInput:
+    def __getitem__(self, n: int) -> Batch | bytes | TrialError | ChangedInput:
         try:
-            return self.stream.batch(n)
+            batch = self.stream.batch(n)
+            return handover.packed(batch) if self.by_pipe else batch
         except (TrialError, ChangedInput) as error:
             return error  # raised in a worker, it would arrive with the worker's traceback as its message
 
@@ -190,7 +200,7 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _classes(records: list[Record], num_classes: int) -> list[list[int]]:
+def _classes(records: Sequence[Record], num_classes: int) -> list[list[int]]:
     classes = [[a["category_id"] for a in record["annotations"]] for record in records]
     highest = max((c for its in classes for c in its), default=-1)
     if highest >= num_classes:

@@ -123,6 +123,24 @@ def open_cache(
         return None
 
 
+def open_split_cache(
+    folder: Path | None, data: str, split: tuple[str, Path], records: Sequence[dict[str, Any]], image_format: str
+) -> ImageCache | None:
+    """Returns the cache of a split, which all trials of a machine share; None where there is none.
+
+    Args:
+        folder: as for :func:`open_cache`; None: there is none.
+        data: fingerprint of the data.
+        split: its name and the folder of its images.
+        records: all images of the split.
+        image_format: ``INPUT.FORMAT``.
+    """
+    if folder is None:
+        return None
+    name, images = split
+    return open_cache(folder, f"{data} {name}", records, image_format, place=f"{images} {name}")
+
+
 def limit(folder: Path) -> int:
     """Returns how many bytes a cache may take: a quarter of the free disk, and half of the memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from detectron2.structures import BoxMode
 from agropest import files
 from agropest.data.annotations import require_as_converted
 from agropest.statistics.detections.boxes import GroundTruth
+from agropest.training.input.packed_records import PackedRecords
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,23 @@ class SplitRecords:
     Attributes:
         dicts: Detectron2 data set dicts; class indices are contiguous from 0, in the order of category ids.
         category_ids: class index to COCO category id.
+        annotations: the COCO JSON they are from.
     """
 
     name: str
-    dicts: list[dict[str, Any]]
+    dicts: PackedRecords
     category_ids: Mapping[int, int]
-    ground_truth: GroundTruth
+    annotations: Path
+
+    @cached_property
+    def ground_truth(self) -> GroundTruth:
+        """The boxes to find; read when they are asked for, which of the training split they never are.
+
+        Raises:
+            ChangedInput: the annotations are not as they were written.
+        """
+        require_as_converted(self.annotations)
+        return GroundTruth.from_coco(self.annotations)
 
 
 def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords:
@@ -54,7 +67,7 @@ def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords
                 "iscrowd": annotation.get("iscrowd", 0),
             }
         )
-    dicts = [
+    dicts = PackedRecords(
         {
             "file_name": str(image_root / image["file_name"]),
             "image_id": image["id"],
@@ -64,5 +77,5 @@ def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords
             **({"sha256": image["sha256"]} if image.get("sha256") else {}),
         }
         for image in content["images"]
-    ]
-    return SplitRecords(name, dicts, dict(enumerate(ids)), GroundTruth.from_coco(annotations))
+    )
+    return SplitRecords(name, dicts, dict(enumerate(ids)), annotations)

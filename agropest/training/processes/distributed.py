@@ -21,7 +21,7 @@ import multiprocessing
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -70,7 +70,7 @@ class Task:
 
     cfg: CfgNode
     device: str
-    records: list[Record]
+    records: Sequence[Record]
     num_threads: int
     loader_workers: int
     seed: int

@@ -122,8 +122,11 @@ class Sizing:
             for_card = packing.cores_for_card(cores, len(self.machine.cards))
             memory = alone[hungriest].memory_bytes
             while count := packing.next_count(throughput, memory, card, for_card, fixed_cpus):
+                # With the loader workers that so many trials will have: with more, they would take each other's cores.
+                times = alone[hungriest].load_s, alone[hungriest].step_s
+                packed_so = replace(probed, loader_workers=packing.loader_workers(*times, for_card // count))
                 try:
-                    together = self._measured(kinds[hungriest], probed, count, on_gpu=True)
+                    together = self._measured(kinds[hungriest], packed_so, count, on_gpu=True)
                 except EnvironmentFault as error:  # so many do not fit, which is what is to be found out
                     self.remarks.append(f"gpus: auto stays below {count} trials on a card: {error}")
                     break
@@ -199,6 +202,7 @@ class Sizing:
             device="cuda" if on_gpu else "cpu",
             num_threads=resources.num_threads,
             loader_workers=resources.loader_workers,
+            image_cache=self.store.decoded,
             lean=resources.is_lean,
         )
         log = self._shelf.folder / "log.txt"
