@@ -104,14 +104,14 @@ class Evaluator:
 
     def take_over(self, record: EvaluationRecord, sharer: Sharer) -> EvaluationRecord:
         """Stores another trial's evaluation as this trial's, too: of the same weights, under the same setting."""
-        its = {**record.extra, TAKEN_FROM: sharer.name}
-        taken = replace(record, train_images_per_s=0.0, extra=its, stored_at=time.time())
+        extra = {**record.extra, TAKEN_FROM: sharer.name}
+        taken = replace(record, train_images_per_s=0.0, extra=extra, stored_at=time.time())
         boxes = TrialFolder(sharer.folder).boxes_path(record)
         self.folder.write_evaluation(taken, lambda path: files.link(boxes, path))
         return taken
 
-    def whole(self) -> set[int]:
-        """Returns the iterations of which there is a whole evaluation on validation."""
+    def intact_iterations(self) -> set[int]:
+        """Returns the iterations of which there is an intact evaluation on validation."""
         return {record.iteration for record in self.folder.read_evaluations("valid", check_boxes=True)}
 
     def best(self) -> list[int]:
