@@ -12,6 +12,7 @@ import os
 import signal
 from multiprocessing.connection import Connection
 
+from agropest import exit_codes
 from agropest.store.trial_folder import TrialFolder
 from agropest.tuning.workers import child
 
@@ -39,4 +40,4 @@ def _main(job: child.Job, connection: Connection) -> None:
     except Exception:
         logging.getLogger(__name__).exception("the replicates are left to the ranking")
     logging.shutdown()
-    os._exit(0)
+    os._exit(exit_codes.OK)
