@@ -26,6 +26,7 @@ from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
+from agropest.training.input import handover
 from agropest.tuning.fit import fit
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import connected
@@ -40,6 +41,7 @@ from agropest.tuning.watch.metrics import SweepMetrics
 from agropest.tuning.watch.progress import Progress
 from agropest.tuning.watch.trackers import require_trackers
 from agropest.tuning.watch.watch import Rewritten, Watch
+from agropest.tuning.workers.card_sharing import card_sharing
 from agropest.tuning.workers.larger_shares import raise_shares, with_kept_shares
 from agropest.tuning.workers.sizing import sizing_here
 from agropest.tuning.workers.warm_server import warm_server_for_all
@@ -173,7 +175,7 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
                     pending = with_kept_shares(work.pending if shutdown else sizing.resolve(work.pending), store)
                 if shutdown:
                     return Outcome(True, False, signal_number=shutdown.signal_number)
-                for remark in sizing.remarks:
+                for remark in filter(None, [*sizing.remarks, handover.remark(pending)]):
                     progress.say(remark)
                 _require_resources(pending)
                 _require_weights(pending)
@@ -182,7 +184,8 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
                 session = Session(
                     launch, progress, watch, shutdown, spending, sizing.machine, work.stopping, work.is_repair
                 )
-                with _forecast_beside_actual(session, pending):
+                local = [] if launch.ray.cluster else pending
+                with card_sharing(local, progress.say), _forecast_beside_actual(session, pending):
                     _run_pending(session, pending)
         except EnvironmentFault:
             if pending is not None or not shutdown.interrupted:

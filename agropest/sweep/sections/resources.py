@@ -5,6 +5,7 @@ resources: auto                                            # the same
 resources: {cpus: 2, gpus: 0.25, loader_workers: 1}        # fixed
 resources: {processes: 2}                                  # one trial in two processes (Detectron2's DDP)
 resources: {lean: false}                                   # Detectron2's own modules; slower, the same numbers
+resources: {gpus: 0.25, mps: true}                         # starts NVIDIA's MPS for the trials that share a card
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Resources:
         processes: that train together, each on its part of every batch (Detectron2's DDP); one for each card where
             there are several.
         lean: whether trials use the modules of ``agropest.modeling.lean`` in place of Detectron2's; None: on the CPU.
+        mps: whether the launch starts NVIDIA's Multi-Process Service, so that trials that share a card compute at once.
         auto: which of ``MEASURABLE`` a probe is to find; their numbers here are what holds until then.
     """
 
@@ -38,6 +40,7 @@ class Resources:
     processes: int = 1
     threads: int = 0
     lean: bool | None = None
+    mps: bool = False
     auto: tuple[str, ...] = ()
 
     @property
@@ -79,6 +82,7 @@ def read_resources(parent: Section, key: str = "resources") -> Resources:
         processes=section.integer("processes", 0, low=1, high=64) if "processes" in section.content else 1,
         threads=section.integer("threads", 0, high=4096),
         lean=None if section.raw("lean") is None else section.flag("lean", True),
+        mps=section.flag("mps", False),
         auto=auto,
     )
     section.refuse_unknown()

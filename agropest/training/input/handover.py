@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from agropest.sweep.trial import TrialSpec
 
 PLACE = Path("/dev/shm")
 # Of each worker: two batches wait, one is being written, one is being read.
@@ -40,6 +43,29 @@ def has_room(batch_size: int, sides_px: tuple[int, int], num_workers: int) -> bo
     """Returns whether the batches fit into what is free; another trial may want as much, so twice that is asked for."""
     free = free_bytes()
     return free is None or 2 * needed_bytes(batch_size, sides_px, num_workers) <= free
+
+
+def remark(trials: Sequence[TrialSpec]) -> str:
+    """Returns what a launch should say where shared memory is too small for the loader workers; else nothing."""
+    short = [trial for trial in trials if trial.resources.loader_workers and not _has_room_for(trial)]
+    if not short:
+        return ""
+    free = (free_bytes() or 0) / 2**20
+    return (
+        f"{PLACE} has {free:.0f} MiB free, too little for the batches of the loader workers ({_few(short)}): they go "
+        f"through pipes, which is slower; give a container more (docker run --shm-size=2g)"
+    )
+
+
+def _has_room_for(trial: TrialSpec) -> bool:
+    config, count = trial.config, trial.resources
+    sides = max(config["INPUT.MIN_SIZE_TRAIN"]), config["INPUT.MAX_SIZE_TRAIN"]
+    return has_room(config["SOLVER.IMS_PER_BATCH"] // count.processes, sides, count.loader_workers)
+
+
+def _few(trials: Sequence[TrialSpec]) -> str:
+    names = list(dict.fromkeys(trial.label for trial in trials))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def packed(batch: Any) -> bytes:

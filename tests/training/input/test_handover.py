@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +37,18 @@ def test_room_is_twice_what_the_workers_hold(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_system_without_such_a_place_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handover, "PLACE", tmp_path / "none")
     assert handover.free_bytes(tmp_path / "none") is None
+
+
+def test_a_launch_says_which_variants_are_short_of_it(
+    tiny_sweep: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = load_sweep(tiny_sweep, ("resources.loader_workers=1",))
+    trials = expand_trials(sweep, tiny_dataset.fingerprint, tiny_dataset.class_names)
+    with_free(monkeypatch, 2**30)
+    assert handover.remark(trials) == ""
+    with_free(monkeypatch, 2**13)
+    assert "/dev/shm has 0 MiB free" in handover.remark(trials) and "baseline" in handover.remark(trials)
+    assert handover.remark([replace(t, resources=replace(t.resources, loader_workers=0)) for t in trials]) == ""
 
 
 def test_batches_are_the_same_through_pipes(
