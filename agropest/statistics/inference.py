@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 CONFIDENCE = 0.95
 POWER = 0.80
+# Sums of equal values in another order differ by less; no difference of AP that means anything does.
+ROUNDING = 1e-9
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 # The interval holds no difference that the user cares about.
 ALIKE = "no difference that matters"
@@ -209,7 +211,7 @@ def compare(
     null, spread = _noise(differences)
     centre = np.array([one.value for one in differences])
     freedom = np.array([one.all_freedom for one in differences])
-    beyond = np.where(centre == 0, 0.0, np.inf)
+    beyond = np.where(np.abs(centre) < ROUNDING, 0.0, np.inf)
     t = np.where(spread > 0, np.abs(centre) / np.where(spread > 0, spread, 1.0), beyond)
     p = np.where(np.isinf(freedom), 2 * ndtr(-t), 2 * stdtr(np.where(np.isinf(freedom), 1.0, freedom), -t))
     p = np.maximum(p, np.array([one.smallest_p for one in differences]))
