@@ -69,7 +69,10 @@ def agropest(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A data set with AgroPest-12's class frequencies: one large box in each image of 640 x 640."""
     folder = tmp_path_factory.mktemp("frequencies")
     classes = np.repeat(np.arange(1, 13), [number // 20 for number in BOXES]).tolist()
-    images = [{"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 640} for i in range(1, len(classes) + 1)]
+    images = [
+        {"id": i, "file_name": f"{i}.jpg", "width": 640, "height": 640, "source": f"{i}"}
+        for i in range(1, len(classes) + 1)
+    ]
     box = [20, 20, 560, 560]
     annotations = [
         {"id": i, "image_id": i, "category_id": c, "bbox": box, "area": 560 * 560, "iscrowd": 0}

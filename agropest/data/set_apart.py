@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from agropest.data.convert import Conversion
 from agropest.data.health import KEPT, Finding
+from agropest.data.source_groups import SourceGroup, part_of, source_groups
 from agropest.errors import DataError, fault
 
 
@@ -46,14 +45,6 @@ def split_of_command(valid: float | None, seed: int) -> SetApart | None:
     return None if valid is None else SetApart(valid, seed)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The pictures of one source, by id, and how often a class is in them."""
-
-    images: tuple[int, ...]
-    classes: Counter[int]
-
-
 def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
     """Returns the data set with a validation split that is taken out of its training split.
 
@@ -68,12 +59,12 @@ def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
         needed, fix = "expected a train split to take valid from", "name the folder of the training pictures"
         raise DataError(fault(where, needed, sorted(conversion.contents), fix))
     train = conversion.contents["train"]
-    groups = _groups(train)
+    groups = source_groups(train)
     chosen = {image for group in _choose(groups, rule) for image in group.images}
     if not chosen or len(chosen) == len(train["images"]):
         value = f"{len(groups)} sources in {len(train['images'])} pictures"
         raise DataError(fault(where, f"expected enough sources for {rule.in_words()}", value, "give another share"))
-    parts = {"train": _part(train, lambda i: i not in chosen), "valid": _part(train, lambda i: i in chosen)}
+    parts = {"train": part_of(train, lambda i: i not in chosen), "valid": part_of(train, lambda i: i in chosen)}
     others = {name: content for name, content in conversion.contents.items() if name != "train"}
     value = f"{len(chosen)} of {len(train['images'])} pictures of train, by source and class ({rule.in_words()})"
     files = {image["file_name"] for image in parts["valid"]["images"]}
@@ -84,18 +75,7 @@ def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
     return replace(conversion, contents=contents, findings=tuple(sorted(findings)), fingerprint=digest)
 
 
-def _groups(content: dict[str, Any]) -> list[_Group]:
-    images: dict[str, list[int]] = defaultdict(list)
-    source = {image["id"]: image["source"] for image in content["images"]}
-    for image in content["images"]:
-        images[image["source"]].append(image["id"])
-    classes: dict[str, Counter[int]] = defaultdict(Counter)
-    for annotation in content["annotations"]:
-        classes[source[annotation["image_id"]]][annotation["category_id"]] += 1
-    return [_Group(tuple(ids), classes[name]) for name, ids in sorted(images.items())]
-
-
-def _choose(groups: list[_Group], rule: SetApart) -> list[_Group]:
+def _choose(groups: list[SourceGroup], rule: SetApart) -> list[SourceGroup]:
     """Returns the groups for validation: class by class, the rarest first, until it has its share of each."""
     order = list(groups)
     random.Random(rule.seed).shuffle(order)
@@ -117,15 +97,3 @@ def _choose(groups: list[_Group], rule: SetApart) -> list[_Group]:
     empty = [number for number in range(len(order)) if number not in decided]
     decided |= dict.fromkeys(empty[: round(rule.valid * len(empty))], True)
     return [order[number] for number, is_chosen in sorted(decided.items()) if is_chosen]
-
-
-def _part(content: dict[str, Any], holds: Callable[[int], bool]) -> dict[str, Any]:
-    """Returns the images for which ``holds`` and their annotations, numbered anew."""
-    kept = [image for image in content["images"] if holds(image["id"])]
-    ids = {image["id"]: number for number, image in enumerate(kept, start=1)}
-    annotations = [a for a in content["annotations"] if a["image_id"] in ids]
-    return {
-        "images": [{**image, "id": ids[image["id"]]} for image in kept],
-        "annotations": [{**a, "id": n, "image_id": ids[a["image_id"]]} for n, a in enumerate(annotations, start=1)],
-        "categories": content["categories"],
-    }

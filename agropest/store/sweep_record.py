@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agropest import __version__, files
-from agropest.data.dataset import Dataset
+from agropest.data.dataset import Dataset, Split
 from agropest.errors import StoreError, fault
 from agropest.machine import this_machine
 from agropest.statistics.detections.boxes import GroundTruth
@@ -92,8 +92,14 @@ class SweepRecord:
         }
 
 
-def describe_sweep(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset) -> SweepRecord:
-    """Returns the record of a sweep that is about to be launched on this machine."""
+def describe_sweep(
+    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, others: Mapping[str, Split] | None = None
+) -> SweepRecord:
+    """Returns the record of a sweep that is about to be launched on this machine.
+
+    Args:
+        others: training splits beside the data set's own, by their words.
+    """
     return SweepRecord(
         name=spec.name,
         question=spec.question,
@@ -108,7 +114,7 @@ def describe_sweep(spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Datase
         class_names=dataset.class_names,
         splits={
             name: SplitRecord(split.annotations, split.image_root, split.num_images, split.num_boxes)
-            for name, split in dataset.splits.items()
+            for name, split in {**dataset.splits, **(others or {})}.items()
         },
         launched=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=environment(),

@@ -24,7 +24,11 @@ FitAnchors = Callable[[FlatConfig, int, str], FlatConfig]
 
 
 def expand_trials(
-    spec: SweepSpec, fingerprint: str, class_names: Sequence[str], fit_anchors: FitAnchors | None = None
+    spec: SweepSpec,
+    fingerprint: str,
+    class_names: Sequence[str],
+    fit_anchors: FitAnchors | None = None,
+    other_fingerprints: Mapping[str, str] | None = None,
 ) -> list[TrialSpec]:
     """Returns one trial for every variant and seed, variants in the file's order, the baseline's first.
 
@@ -34,6 +38,8 @@ def expand_trials(
         class_names: of the data set; their number is the model's.
         fit_anchors: returns the anchor keys that ``MODEL.ANCHOR_GENERATOR.FITTED`` comes to, from an effective config,
             the number of sizes for each level, and where it stands (``agropest.data.anchors.fitted.fitted_anchors``).
+        other_fingerprints: of what variants train on that is not the whole training split, by its words
+            (:meth:`TrainingSelection.in_words`).
 
     Raises:
         SweepFileError: an effective config cannot be trained (all such faults at once).
@@ -53,13 +59,14 @@ def expand_trials(
     if faults:
         raise EnvironmentFault(*faults)
     baseline = configs[spec.baseline]
+    fingerprints = other_fingerprints or {}
     ordered = sorted(spec.variants, key=lambda variant: variant.name != spec.baseline)
     return [
         TrialSpec(
             label=variant.name,
             seed=seed,
             config={**configs[variant.name], "SEED": seed},
-            data=fingerprint,
+            data=fingerprints.get(variant.training.in_words(), fingerprint),
             weights=weights[variant.name],
             training_version=training_version(configs[variant.name]),
             overrides=differences(baseline, configs[variant.name]),
@@ -87,7 +94,7 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
     return {
         **config,
         **dict.fromkeys(NUM_CLASSES, num_classes),
-        "DATASETS.TRAIN": ["train"],
+        "DATASETS.TRAIN": [variant.training.in_words()],
         "DATASETS.TEST": ["valid"],
         "OUTPUT_DIR": "",
     }

@@ -3,12 +3,14 @@
     question: Which of the study's changes helps?      # shown above the tables
     data: ../data/agropest-12                          # relative to this file; --data overrides; or, drawn if missing:
     # data: {draw_demo: ../data/demo}
+    # data: {v1: ../data/v1, v2: ../data/v2}           # several versions: sections/training_data.py
     # split: {valid: 0.15, seed: 0}                    # where the data set has no validation split
     base: ../configs/demo.yaml                         # Detectron2 config, relative to this file or from the model zoo
     config: {SOLVER.MAX_ITER: 300}                     # Detectron2 keys for every trial
     variants:
       baseline: {}
       focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}
+      tenth: {data_fraction: 0.1}                      # of the training pictures
     factors:                                           # instead of, or beside, variants (see agropest.sweep.factors)
       anchors: {MODEL.ANCHOR_GENERATOR.SIZES: [[8], [16], [32], [64], [128]]}
     design: full                                       # full: every combination; ablation: alone, all, all but one
@@ -39,6 +41,7 @@ from typing import Any
 
 from agropest import files
 from agropest.data.set_apart import SetApart
+from agropest.data.training_sets.selection import WHOLE, TrainingSelection
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.readable import readable
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
@@ -51,9 +54,9 @@ from agropest.sweep.sections.resources import Resources, read_resources
 from agropest.sweep.sections.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.sections.section import Section
 from agropest.sweep.sections.seed_rule import SeedRule, read_seeds
-from agropest.sweep.sections.split import read_split
 from agropest.sweep.sections.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
 from agropest.sweep.sections.tracking import Tracker, read_trackers
+from agropest.sweep.sections.training_data import DATA_FRACTION, crossed, read_data, read_fraction, read_split
 from agropest.sweep.settings import apply_settings
 from agropest.sweep.yaml_file import read_yaml
 
@@ -80,6 +83,7 @@ class Variant:
         segment_end: iteration that its trials end at; 0: the end of the schedule.
         seeds: where they differ from the sweep's; empty: the sweep's.
         base: a Detectron2 config in place of the sweep's; None: the sweep's.
+        training: which training pictures.
     """
 
     name: str
@@ -90,6 +94,7 @@ class Variant:
     segment_end: int = 0
     seeds: tuple[int, ...] = ()
     base: FlatConfig | None = None
+    training: TrainingSelection = WHOLE
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class SweepSpec:
     path: Path
     name: str
     question: str
-    data: Path | None
+    data: Path | None  # of the first version
     draws_demo: bool  # into `data`, where nothing is there yet
     base: FlatConfig
     config: FlatConfig
@@ -122,6 +127,7 @@ class SweepSpec:
     split: SetApart | None = None
     seed_rule: SeedRule = field(default_factory=SeedRule)
     indifference: float = 0.0
+    versions: Mapping[str, Path] = field(default_factory=dict)  # of the data; empty: there is one without a name
 
     @property
     def stopper(self) -> str:
@@ -151,20 +157,27 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     top = Section(content, f"{path}:", faults)
     search = read_search(top)
     variants = _variants(top, path, search, faults)
+    folders, draws_demo = read_data(top, path)
+    versions = {} if "" in folders else folders
+    if len(versions) > 1:
+        _check_versions(search, top)
+    baseline = _baseline(top, variants)
+    variants = crossed(variants, list(versions), baseline, bool(search.method))
+    _check_crossed(variants, top)
     seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT), not search.method and len(variants) > 1)
-    data, draws_demo = _data(top, path)
     spec = SweepSpec(
         path=path,
         name=_label(top, "name", path.stem),
         question=readable(top.text("question")),
-        data=data,
+        data=next(iter(folders.values()), None),
+        versions=versions,
         draws_demo=draws_demo,
         split=read_split(top),
         base=_base(top, path, faults),
         config=_overrides(top, "config", faults),
         pinned=checked(pinned, "--set", faults),
         variants=variants,
-        baseline=_baseline(top, variants),
+        baseline=baseline,
         seeds=seeds,
         seed_rule=seed_rule,
         indifference=top.number("indifference", 0.0),
@@ -202,6 +215,27 @@ def _check_population(spec: SweepSpec, top: Section) -> None:
             top.fault("variants", "expected another name than a member's", variant.name, "rename the variant")
 
 
+def _check_versions(search: SearchRule, top: Section) -> None:
+    """Adds what several versions of the data do not go with."""
+    if search.method in (OPTUNA, PBT):
+        fix = "give one data set, or search by random or grid"
+        top.fault("data", f"expected one data set with search.method {search.method}", top.raw("data"), fix)
+    if top.raw("split") is not None:
+        fix = "give the first version a validation split of its own: the others must not train on its pictures"
+        top.fault("split", "expected none with several versions of the data", top.raw("split"), fix)
+
+
+def _check_crossed(variants: Sequence[Variant], top: Section) -> None:
+    """Adds the names that variants have on other versions of the data and cannot have."""
+    names = [variant.name for variant in variants]
+    for variant in variants:
+        if variant.training.version and names.count(variant.name) > 1:
+            fix = "rename the version or the variant"
+            top.fault("data", "expected names that make no variant's name", variant.name, fix)
+    section = top.section("data") if isinstance(top.raw("data"), Mapping) else top
+    _check_names([variant for variant in variants if variant.training.version], section, section)
+
+
 def _label(top: Section, key: str, default: str) -> str:
     value = top.text(key, default)
     if not LABEL.fullmatch(value):
@@ -210,26 +244,6 @@ def _label(top: Section, key: str, default: str) -> str:
         rule = "expected a name that is free in the results folder"
         top.fault(key, rule, value, "give the sweep another one: `name: ...`")
     return value
-
-
-def _data(top: Section, sweep_file: Path) -> tuple[Path | None, bool]:
-    """Returns the data set's folder, and whether the demo set is drawn there where nothing is."""
-    if not isinstance(top.raw("data"), Mapping):
-        return _path(top, "data", sweep_file), False
-    section = top.section("data")
-    folder = _path(section, "draw_demo", sweep_file)
-    if folder is None and "draw_demo" not in section.content:
-        section.fault("draw_demo", "expected a folder to draw the demo set into", None, "or write `data: DIR`")
-    section.refuse_unknown()
-    return folder, True
-
-
-def _path(section: Section, key: str, sweep_file: Path) -> Path | None:
-    value = section.text(key)
-    if len(value) > 4000 or "\0" in value:
-        section.fault(key, "expected a path", value, "no path is that long or holds a zero byte")
-        return None
-    return (sweep_file.parent / files.without_tilde(value)).resolve() if value else None
 
 
 def _base(top: Section, sweep_file: Path, faults: list[str]) -> FlatConfig:
@@ -271,16 +285,31 @@ def _variants(top: Section, path: Path, search: SearchRule, faults: list[str]) -
         fix = "take `design: ablation`, or fewer factors"
         top.fault("factors", f"expected a design of at most {MOST_VARIANTS} variants", number, fix)
         design = ""
-    levels = {str(name): _overrides(factors, name, faults) for name in factors.content}
+    levels = {str(name): _applied(factors.section(name)) for name in factors.content}
     for name, overrides, level in combine(levels, design if factors.content else ""):
+        training = overrides.pop(DATA_FRACTION, WHOLE)
         if all(v.name != name for v in variants):
-            variants.append(Variant(name, overrides, level))
+            variants.append(Variant(name, overrides, level, training=training))
     if not variants and search.method:
         variants.append(Variant("baseline", {}))  # what the drawn ones are compared with
     names = {variant.name for variant in variants}
     variants += [Variant(name, point) for name, point in drawn_variants(search) if name not in names]
     if not variants:
         top.fault("variants", "expected at least one variant", None, "add `variants: {baseline: {}}`")
+    _check_names(variants, section, factors)
+    return tuple(variants)
+
+
+def _applied(factor: Section) -> dict[str, Any]:
+    """Returns what a factor applies: overrides, and which training pictures, to be combined alike."""
+    training = read_fraction(factor)
+    rest = {key: value for key, value in factor.content.items() if key != DATA_FRACTION}
+    overrides = checked(flatten(rest), factor.where, factor.faults)
+    return overrides if training == WHOLE else {**overrides, DATA_FRACTION: training}
+
+
+def _check_names(variants: Sequence[Variant], section: Section, factors: Section) -> None:
+    """Adds the names that are none: they name folders and rows of tables."""
     for variant in variants:
         if not LABEL.fullmatch(variant.name):
             rule = "expected letters, digits and . _ + = - (at most 80; it names a folder)"
@@ -289,7 +318,6 @@ def _variants(top: Section, path: Path, search: SearchRule, faults: list[str]) -
             rule = "expected a name that no table takes for a number, true, false or a missing value"
             fix = f"rename it, e.g. to v{variant.name}"
             (factors if variant.levels else section).fault(variant.name, rule, variant.name, fix)
-    return tuple(variants)
 
 
 def _refuse_twice(section: Section) -> None:
@@ -300,11 +328,13 @@ def _refuse_twice(section: Section) -> None:
 
 
 def _variant(name: str, section: Section, path: Path) -> Variant:
-    """Reads one variant: Detectron2's keys are upper case, ours (``resources``, ``base``) lower case."""
+    """Reads one variant: Detectron2's keys are upper case, ours (``resources``, ``base``, ``data_fraction``) lower."""
     resources = read_resources(section) if "resources" in section.content else None
     base = _base(section, path, section.faults) if "base" in section.content else None
-    rest = {key: value for key, value in section.content.items() if key not in ("resources", "base")}
-    return Variant(name, checked(flatten(rest), section.where, section.faults), resources=resources, base=base)
+    training = read_fraction(section)
+    rest = {key: value for key, value in section.content.items() if key not in ("resources", "base", DATA_FRACTION)}
+    overrides = checked(flatten(rest), section.where, section.faults)
+    return Variant(name, overrides, resources=resources, base=base, training=training)
 
 
 def _baseline(top: Section, variants: tuple[Variant, ...]) -> str:

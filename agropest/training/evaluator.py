@@ -148,7 +148,8 @@ class Evaluator:
 
     def image_cache(self, split: str) -> ImageCache | None:
         """Returns the decoded images of a split, which all trials of a machine share; None where there are none."""
-        place = split, self.context.splits[split][1]
+        annotations, root = self.context.splits[split]
+        place = annotations.stem, root  # the name says which share of the training pictures it is
         records, image_format = self.records[split].dicts, self.cfg.INPUT.FORMAT
         return open_split_cache(self.context.image_cache, self.trial.data, place, records, image_format)
 

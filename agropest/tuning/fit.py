@@ -44,7 +44,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
             trial=trial,
             folder=store.folder(trial).path,
             context=RunContext(
-                splits=launch.dataset.paths,
+                splits=launch.training_sets.of(trial.config).paths,
                 device="cuda" if trial.resources.gpus else "cpu",
                 device_name=machine.device_name(trial.resources.gpus > 0),
                 num_threads=trial.resources.num_threads,

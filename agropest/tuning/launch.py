@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agropest.data.dataset import Dataset
 from agropest.data.health import findings_in_words, read_findings
 from agropest.data.opening import open_dataset, require_splits
 from agropest.data.set_apart import SetApart
+from agropest.data.training_sets.opened import TrainingSets, open_training_sets
 from agropest.errors import DataError, fault
 from agropest.machine import Machine, this_machine
 from agropest.planning.capacity import node_of, unplaceable
@@ -28,8 +29,9 @@ from agropest.store.completeness import is_done
 from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
+from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
-from agropest.sweep.lint.subject import first_seeds, may_fail_late
+from agropest.sweep.lint.subject import MOST_BUILT, first_seeds, may_fail_late
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.sections.guard import require_guards
 from agropest.sweep.sections.stop_rule import StopRule
@@ -69,10 +71,11 @@ class Launch:
     Attributes:
         spec: the sweep.
         trials: all of the sweep's, in any state.
-        dataset: checked and converted.
+        dataset: checked and converted; the first of several versions, by which all trials are evaluated.
         store: the results folder.
         ray: the cluster to use, or how to start one on this machine.
         search: what suggests trials, or adds seeds; None where the file enumerates them.
+        others: what variants train on beside the data set's whole training split, by its words.
     """
 
     spec: SweepSpec
@@ -81,6 +84,12 @@ class Launch:
     store: Store
     ray: RayOptions = DEFAULT_RAY
     search: Suggestions | Population | SeedRounds | None = None
+    others: Mapping[str, Dataset] = field(default_factory=dict)
+
+    @property
+    def training_sets(self) -> TrainingSets:
+        """What each trial trains on."""
+        return TrainingSets(self.dataset, self.others)
 
     @property
     def folder(self) -> Path:
@@ -128,7 +137,7 @@ class Launch:
         Raises:
             SweepFileError: Detectron2 cannot build a variant.
         """
-        return lint(self.spec, self.trials, self.dataset, self._idle_overrides(build_silenced))
+        return lint(self.spec, self.trials, self.dataset, self._idle_overrides(build_silenced), self.others)
 
     def forecast(self, probe: bool = False) -> tuple[list[TrialSpec], SweepForecast]:
         """Returns the trials as this machine would run them, and what the pending ones are expected to take.
@@ -138,7 +147,8 @@ class Launch:
         """
         from agropest.tuning.workers.sizing import Sizing  # imports torch where it measures
 
-        sizing = Sizing(self.store, self.dataset.paths, this_machine(), functools.partial(print, flush=True))
+        say, sets = functools.partial(print, flush=True), self.training_sets
+        sizing = Sizing(self.store, self.dataset.paths, this_machine(), say, training=sets.train_paths)
         if probe:
             pending = sizing.resolve(self.pending)
             sizing.measure(pending)
@@ -175,13 +185,18 @@ class Launch:
         baseline = next(trial for trial in variants if trial.label == self.spec.baseline)
         if is_silent and not build_silenced:
             variants = [trial for trial in variants if may_fail_late(trial)]
-        if not variants:
-            return {}
+        variants = variants[:MOST_BUILT]
         why = "whether it can be" if is_silent else "what it changes"
         if is_silent:
             variants = [replace(trial, overrides={}) for trial in variants]
-        say = functools.partial(print, f"building each of {len(variants)} variants once, to see {why}", flush=True)
-        return idle_overrides(variants, baseline, self.dataset, self.store.root / "plans", self.spec.path, say)
+        text = f"building each of {len(variants)} variants once, to see {why}"
+        say = functools.cache(functools.partial(print, text, flush=True))  # said once, whatever is asked how often
+        idle: dict[str, Sequence[str]] = {}
+        for words in dict.fromkeys(trial.config["DATASETS.TRAIN"][0] for trial in variants):
+            its = [trial for trial in variants if trial.config["DATASETS.TRAIN"][0] == words]
+            dataset = self.training_sets.of(its[0].config)
+            idle |= idle_overrides(its, baseline, dataset, self.store.root / "plans", self.spec.path, say)
+        return idle
 
 
 def open_launch(options: LaunchOptions) -> Launch:
@@ -192,6 +207,9 @@ def open_launch(options: LaunchOptions) -> Launch:
     """
     spec = load_sweep(options.sweep, options.settings)
     root = options.data or spec.data
+    if options.data and len(spec.versions) > 1:
+        fix = "leave --data out, or --set data=DIR for one of them"
+        raise DataError(fault("--data", "expected none where a sweep has several versions of its data", root, fix))
     if root is None:
         raise DataError(
             fault(f"{spec.path}: data", "expected the data set's folder", None, "add it, or give --data DIR")
@@ -203,17 +221,40 @@ def open_launch(options: LaunchOptions) -> Launch:
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_ground_truth(spec.metric, dataset, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
-    fit_anchors = functools.partial(fitted_anchors, dataset)
+    sets = _open_training_sets(spec, dataset, store)
+
+    def fit_anchors(config: FlatConfig, per_level: int, where: str) -> FlatConfig:
+        return fitted_anchors(sets.of(config), config, per_level, where)
 
     def expand(some: SweepSpec) -> list[TrialSpec]:
-        planned = expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors)
+        planned = expand_trials(some, dataset.fingerprint, dataset.class_names, fit_anchors, sets.fingerprints)
         return at_stored_versions(planned, store)
 
     search = (
         SeedRounds(spec, expand, store, dataset) if spec.seed_rule.is_adaptive else open_search(spec, expand, store)
     )
     spec = search.sweep() if search else spec
-    return Launch(spec, expand(spec), dataset, store, options.ray, search)
+    return Launch(spec, expand(spec), dataset, store, options.ray, search, sets.others)
+
+
+def _open_training_sets(spec: SweepSpec, dataset: Dataset, store: Store) -> TrainingSets:
+    """Opens the further versions of the data, and chooses the shares of training pictures that variants ask for."""
+    others = dict(list(spec.versions.items())[1:])
+    versions = {
+        name: _open_data(root, store, None, f"{spec.path}: data.{name}", ("train",)) for name, root in others.items()
+    }
+    try:
+        sets = open_training_sets([variant.training for variant in spec.variants], dataset, versions)
+    except DataError as error:
+        raise DataError(
+            *(f"{spec.path}: {text}" if text.startswith("data.") else text for text in error.faults)
+        ) from None
+    for remark in sets.remarks:
+        print(remark, flush=True)
+    for words, chosen in sets.others.items():
+        split = chosen.splits["train"]
+        print(f"data: {words}: {split.num_images} images with {split.num_boxes} boxes", flush=True)
+    return sets
 
 
 def _draw_missing_demo(folder: Path) -> None:
@@ -225,19 +266,22 @@ def _draw_missing_demo(folder: Path) -> None:
         draw_demo_dataset(folder)
 
 
-def _open_data(root: Path, store: Store, split: SetApart | None, where: str) -> Dataset:
+def _open_data(
+    root: Path, store: Store, split: SetApart | None, where: str, needed: Sequence[str] = ("train", "valid")
+) -> Dataset:
     """Returns the data set, checked and converted once, and says what it holds.
 
     Args:
         split: of the sweep file.
         where: its folder is named.
+        needed: the splits that it must have.
 
     Raises:
         DataError: it cannot be read, lacks a split, or has one that cannot be trained on.
     """
     try:
         dataset = open_dataset(root, cache_root=store.root / "data", split=split)
-        require_splits(dataset, ("train", "valid"))
+        require_splits(dataset, needed)
     except DataError as error:  # of a file in it: that file is named
         faults = (f"{where}: {text}" if text.startswith("data set ") else text for text in error.faults)
         raise DataError(*faults) from None

@@ -170,7 +170,7 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
                 shutdown.listen()
                 if dashboard:
                     progress.link(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)")
-                sizing = sizing_here(launch.dataset, store, progress.say, cluster=bool(launch.ray.cluster))
+                sizing = sizing_here(launch.training_sets, store, progress.say, cluster=bool(launch.ray.cluster))
                 with shutdown.breaking_off():
                     pending = with_kept_shares(work.pending if shutdown else sizing.resolve(work.pending), store)
                 if shutdown:

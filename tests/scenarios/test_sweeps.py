@@ -18,6 +18,7 @@ import torch
 
 from agropest.data.anchors.fitted import fitted_anchors
 from agropest.data.dataset import Dataset
+from agropest.data.training_sets.opened import open_training_sets
 from agropest.store.store import Store
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.lint import lint
@@ -41,7 +42,7 @@ SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in SWEEPS]
 EVERY_SWEEP = {
     *("anchors", "augmentation", "backbones", "baseline", "demo", "factorial", "focal_loss", "heads", "sampler"),
-    *("population", "schedule", "search", "study"),
+    *("learning_curve", "population", "schedule", "search", "study"),
 }
 # What a sweep sets and what has no effect, on purpose: the study's sampler, at a threshold that repeats nothing.
 IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"]}}
@@ -63,7 +64,8 @@ SMALLER = 10
 def planned(path: Path, dataset: Dataset) -> tuple[SweepSpec, list[TrialSpec]]:
     spec = load_sweep(path)
     fit = functools.partial(fitted_anchors, dataset)
-    return spec, expand_trials(spec, dataset.fingerprint, dataset.class_names, fit)
+    sets = open_training_sets([variant.training for variant in spec.variants], dataset, {})
+    return spec, expand_trials(spec, dataset.fingerprint, dataset.class_names, fit, sets.fingerprints)
 
 
 def toy(config: FlatConfig) -> FlatConfig:

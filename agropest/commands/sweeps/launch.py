@@ -89,7 +89,7 @@ def _run_rounds(launch: Launch, console: Console) -> int:
     while True:
         if launch.search:
             print(launch.search.in_words(), flush=True)
-        record = describe_sweep(launch.spec, launch.trials, launch.dataset)
+        record = describe_sweep(launch.spec, launch.trials, launch.dataset, launch.training_sets.splits)
         write_sweep_record(record, launch.store)  # what export needs, were this launch killed
         with _written_meanwhile(launch, record) as onlookers:
             outcome = run_trials(launch, onlookers, spending)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 
 from agropest.data.dataset import Dataset
+from agropest.data.training_sets.opened import TrainingSets
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.sweep.lint import config_rules, data_rules, factor_rules, schedule_rules
 from agropest.sweep.lint.subject import Subject
@@ -34,12 +35,17 @@ class Remark:
 
 
 def lint(
-    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, idle: Mapping[str, Sequence[str]] | None = None
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    dataset: Dataset,
+    idle: Mapping[str, Sequence[str]] | None = None,
+    others: Mapping[str, Dataset] | None = None,
 ) -> list[Remark]:
     """Returns the remarks of every rule that the sweep file does not silence, in the order of ``RULES``.
 
     Args:
         idle: overrides that change nothing of what is built, by trial label; needs torch to find out, so it is given.
+        others: what trials train on beside the data set's whole training split, by its words.
 
     Raises:
         SweepFileError: ``silence:`` names a rule that there is not.
@@ -48,7 +54,7 @@ def lint(
     if unknown:
         where, rule = f"{spec.path}: silence", "expected names of lint rules"
         raise SweepFileError(*(fault(where, rule, name, nearest(name, RULES)) for name in unknown))
-    subject = Subject(spec, trials, dataset, idle or {})
+    subject = Subject(spec, trials, TrainingSets(dataset, others or {}), idle or {})
     wanted = {name: rule for name, rule in RULES.items() if name not in spec.silence}
     labels = {trial.label for trial in trials}
     return [Remark(name, text) for name, rule in wanted.items() for text in _said_once(rule(subject), labels)]

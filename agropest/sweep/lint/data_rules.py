@@ -40,15 +40,15 @@ def sampler_no_op(subject: Subject) -> Iterator[str]:
 
 def rarest_not_repeated(subject: Subject, trial: TrialSpec) -> float | None:
     """Returns f of the rarest class where a repeat-factor sampler repeats nothing; None where it does, or is none."""
-    sampler, threshold = (trial.config[key] for key in SAMPLER_KEYS)
-    rarest = min(_class_shares(subject, sampler), default=None)
-    return None if rarest is None or threshold > rarest else rarest
+    rarest = min(_class_shares(subject, trial), default=None)
+    return None if rarest is None or trial.config[SAMPLER_KEYS[1]] > rarest else rarest
 
 
-def _class_shares(subject: Subject, sampler: str) -> list[float]:
+def _class_shares(subject: Subject, trial: TrialSpec) -> list[float]:
     """Returns f of every class that occurs, as a repeat-factor sampler counts it; empty for other samplers."""
-    rows = [row for row in subject.training.rows if row.images]
-    images = len(subject.image_classes)
+    sampler = trial.config[SAMPLER_KEYS[0]]
+    rows = [row for row in subject.training(trial).rows if row.images]
+    images = subject.num_with_boxes(trial)
     if sampler == REPEAT_FACTOR:
         return [row.images / images for row in rows]
     if sampler == INSTANCE_AWARE:
@@ -101,7 +101,7 @@ def _box_sizes(subject: Subject, trial: TrialSpec, largest: bool = False) -> npt
     """Returns the square root of every box's area at the middle (or the largest) training scale, shape [boxes]."""
     sides = sorted(trial.config["INPUT.MIN_SIZE_TRAIN"])
     side = sides[-1] if largest else sides[len(sides) // 2]
-    scaled = box_scales(subject.dataset, "train", [side], trial.config["INPUT.MAX_SIZE_TRAIN"])
+    scaled = box_scales(subject.training_sets.of(trial.config), "train", [side], trial.config["INPUT.MAX_SIZE_TRAIN"])
     sizes: npt.NDArray[np.float64] = np.sqrt(scaled.prod(axis=-1))[0]
     return sizes
 

@@ -43,6 +43,7 @@ FACTORS = {
     "INPUT.RANDOM_FLIP": "flip",
     "TEST.AUG": "test-time augmentation",
     "TEST.EVAL_PERIOD": "schedule",
+    "DATASETS.TRAIN": "training pictures",
     "DATALOADER.SAMPLER_TRAIN": "sampler",
     "DATALOADER.REPEAT_": "sampler",
     "DATALOADER.ASPECT_RATIO_GROUPING": "aspect-ratio grouping",
@@ -63,7 +64,7 @@ OF_OPTIMIZER = frozenset(
     f"SOLVER.{name}"
     for name in ("OPTIMIZER", "BASE_LR", "WEIGHT_DECAY", "WEIGHT_DECAY_NORM", "MOMENTUM", "NESTEROV", "ADAMW_BETAS")
 )
-NO_FACTOR = NOT_IDENTITY.difference(WEIGHTS) | {"SEED"}
+NO_FACTOR = NOT_IDENTITY.difference((*WEIGHTS, "DATASETS.TRAIN")) | {"SEED"}
 
 
 def factor_of(key: str) -> str:

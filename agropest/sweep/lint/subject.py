@@ -8,6 +8,7 @@ from functools import cached_property
 
 from agropest.data.dataset import Dataset
 from agropest.data.inspection.statistics import ClassStatistics, class_statistics
+from agropest.data.training_sets.opened import TrainingSets
 from agropest.sweep.sections.search import is_drawn
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
@@ -18,12 +19,21 @@ MOST_BUILT = 32
 
 @dataclass(frozen=True)
 class Subject:
-    """What the rules look at; ``variants`` has one trial for each variant, the first seed's."""
+    """What the rules look at; ``variants`` has one trial for each variant, the first seed's.
+
+    Attributes:
+        training_sets: what each trial trains on.
+    """
 
     spec: SweepSpec
     trials: Sequence[TrialSpec]
-    dataset: Dataset
+    training_sets: TrainingSets
     idle: Mapping[str, Sequence[str]]
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set by which all trials are evaluated."""
+        return self.training_sets.base
 
     @cached_property
     def variants(self) -> list[TrialSpec]:
@@ -46,15 +56,20 @@ class Subject:
         what one variant confounds others tell apart."""
         return [one for one in self.others if not one.levels and not is_drawn(self.spec.search, one.label)]
 
-    @cached_property
-    def training(self) -> ClassStatistics:
-        """Counts of images and boxes by class in the training split; read once."""
-        return class_statistics(self.dataset, "train")
+    def training(self, trial: TrialSpec) -> ClassStatistics:
+        """Returns counts of images and boxes by class in what a trial trains on; read once."""
+        dataset = self.training_sets.of(trial.config)
+        if dataset.fingerprint not in self._counted:
+            self._counted[dataset.fingerprint] = class_statistics(dataset, "train")
+        return self._counted[dataset.fingerprint]
+
+    def num_with_boxes(self, trial: TrialSpec) -> int:
+        """Returns how many training images have boxes: the trainer leaves the others out before it samples."""
+        return sum(1 for classes in self.training(trial).image_class_sets if classes)
 
     @cached_property
-    def image_classes(self) -> list[frozenset[int]]:
-        """The classes in each training image that has boxes: the trainer leaves the others out before it samples."""
-        return [classes for classes in self.training.image_class_sets if classes]
+    def _counted(self) -> dict[str, ClassStatistics]:
+        return {}
 
 
 # Settings that a trial meets only mid-way or after its training: at the first evaluation, or at the test.

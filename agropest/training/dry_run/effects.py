@@ -44,6 +44,7 @@ READ_WHILE_RUNNING = (
     "TEST.DETECTIONS_PER_IMAGE",
     "TEST.DEPLOYED_SCORE_THRESH",
 )
+NOT_BUILT = ("SEED", "DATASETS.TRAIN")  # the latter names what the records are
 _DEPTH = 8  # of what is described; a mapper's augmentation's sizes are 5 deep
 _OF_THE_DATA = ("_records", "_boxes", "classes", "reader")
 _OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
@@ -81,7 +82,7 @@ def find_effects(trials: Sequence[TrialSpec], baseline: TrialSpec, split: Split)
             changed = ", ".join(trial.overrides) or ", ".join(_named_in(str(error), trial.config)) or "config"
             faults += [f"{trial.label}: {changed}: {text}" for text in error.faults]
             continue
-        keys = [key for key in trial.overrides if key in baseline.config and key != "SEED"]
+        keys = [key for key in trial.overrides if key in baseline.config and key not in NOT_BUILT]
         found = [key for key in keys if builds.is_idle(trial, key, baseline.config[key])]
         if found:
             idle[trial.label] = found

@@ -61,7 +61,8 @@ class Probe:
         self._trainer = TrialTrainer(self._cfg, context.device, lean=context.lean)
         _load_initial_weights(self._trainer.model, self._cfg)
         self._splits = {name: load_records(name, *paths) for name, paths in context.splits.items()}
-        records, place = self._splits["train"].dicts, ("train", context.splits["train"][1])
+        annotations, images = context.splits["train"]
+        records, place = self._splits["train"].dicts, (annotations.stem, images)  # as the trial names it
         cache = open_split_cache(context.image_cache, trial.data, place, records, self._cfg.INPUT.FORMAT)
         self._stream = BatchStream(records, self._cfg, trial.seed, cache=cache)
         self._start_s = time.perf_counter() - self._started

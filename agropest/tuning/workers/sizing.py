@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agropest.data.dataset import Dataset
+from agropest.data.training_sets.opened import TrainingSets
 from agropest.errors import EnvironmentFault, fault
 from agropest.machine import Machine, this_machine
 from agropest.planning import packing
@@ -40,6 +40,7 @@ class Sizing:
         say: is told what is being measured.
         ask: runs probes; another one than this machine's for a cluster.
         num_nodes: machines like this one that the trials are spread over.
+        training: what trials train on beside the whole training split, by its words.
     """
 
     store: Store
@@ -49,6 +50,7 @@ class Sizing:
     ask: Ask = run_together
     num_nodes: int = 1
     remarks: list[str] = field(default_factory=list)
+    training: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._shelf = MeasurementCache(self.store)
@@ -192,13 +194,13 @@ class Sizing:
         """Returns measurements of ``concurrent`` processes: kept ones (their mean, so often), or new ones."""
         from agropest.training.run_context import RunContext
 
-        device = self.machine.device_name(on_gpu)
+        device, train = self.machine.device_name(on_gpu), self.training.get(trial.config["DATASETS.TRAIN"][0])
         kept = self._shelf.find(trial, device, resources.num_threads, resources.loader_workers, concurrent)
         if kept is not None:
             return [kept] * concurrent
         self.say(f"measuring {trial.label}: {_together(concurrent)}, {resources.num_threads} threads each")
         context = RunContext(
-            splits=self.splits,
+            splits={**self.splits, **({"train": train} if train else {})},
             device="cuda" if on_gpu else "cpu",
             num_threads=resources.num_threads,
             loader_workers=resources.loader_workers,
@@ -217,14 +219,14 @@ class Sizing:
         return [mean] * concurrent
 
 
-def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], cluster: bool = False) -> Sizing:
+def sizing_here(sets: TrainingSets, store: Store, say: Callable[[str], None], cluster: bool = False) -> Sizing:
     """Returns what turns ``auto`` into numbers here, or on the cluster Ray is connected to.
 
     There it is the node with the most cards, then cores: a head that only directs has none. The others that have as
     much are taken to be like it.
     """
     if not cluster:
-        return Sizing(store, dataset.paths, this_machine(), say)
+        return Sizing(store, sets.base.paths, this_machine(), say, training=sets.train_paths)
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -250,7 +252,7 @@ def sizing_here(dataset: Dataset, store: Store, say: Callable[[str], None], clus
             raise ProbeError(str(error.cause)) from None
         return found
 
-    return Sizing(store, dataset.paths, machine, say, ask, num_nodes)
+    return Sizing(store, sets.base.paths, machine, say, ask, num_nodes, training=sets.train_paths)
 
 
 class _NotMeasured(Exception):
