@@ -74,7 +74,9 @@ def find_places(
 
 
 def _usual_folder(split: str, file: Path, root: Path, findings: list[Finding]) -> tuple[Path, ...]:
-    folders = [real_folder(root, [word, "images"]) for word in SPLIT_WORDS[split]]
+    folders = [
+        real_folder(root, parts) for word in SPLIT_WORDS[split] for parts in ([word, "images"], ["images", word])
+    ]
     folder = next((folder for folder in folders if folder), None)
     if folder is None and split == "test":
         return ()  # a set needs none

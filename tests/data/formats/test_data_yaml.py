@@ -129,6 +129,16 @@ def test_a_set_needs_no_test_split(folder: Fixture) -> None:
     assert read(folder("train: train/images\nnames: [A]\n"))[2] == ["split-not-in-yaml"]  # valid's folder is used
 
 
+def test_a_split_without_a_key_is_read_where_it_usually_is(write_set: Fixture) -> None:
+    root = write_set({"train/a": BOX}, "train: images/train\nnames: [A]\n").resolve()
+    for split in ("train", "val"):
+        (root / "images" / split).mkdir(parents=True)
+    assert read(root / "data.yaml")[1:] == (
+        {"train": ["images/train"], "valid": ["images/val"]},
+        ["split-not-in-yaml"],
+    )
+
+
 def test_two_keys_for_one_split(folder: Fixture) -> None:
     _, folders, rules = read(folder(f"{SPLITS}valid: elsewhere\nnames: [A]\n"))
     assert folders["valid"] == ["valid/images"]
