@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ START = 2
 COMMON = 1.2  # points by which images move all variants alike
 
 
-def judge(bank: Bank, targets: Targets, counts: Mapping[str, int], looks: int) -> Comparison:
+def judge(bank: Bank, targets: Targets, counts: Mapping[str, int], looks: Sequence[int] = ()) -> Comparison:
     """Returns the comparison of the first seeds of each variant."""
     candidates = [
         Candidate(f"v{i}", TrialState.FINISHED, drawn(row[: counts[f"v{i}"]], 42)) for i, row in enumerate(bank)
@@ -68,7 +68,7 @@ def normal_bank(
 
 def until_decided(bank: Bank, targets: Targets, most: int) -> tuple[Comparison, int]:
     """Returns the last comparison and the trainings it took."""
-    counts, looks = {f"v{i}": START for i in range(len(bank))}, len(levels(START, most))
+    counts, looks = {f"v{i}": START for i in range(len(bank))}, levels(START, most)
     while True:
         comparison = judge(bank, targets, counts, looks)
         wanted = next_seeds(questions(comparison), seed_counts(comparison), START, most, {})
@@ -103,7 +103,7 @@ def simulate(population: Population, spread: float, better: float, arguments: ar
             shifts = spread / AP_PER_SHIFT * random.normal(size=(VARIANTS, arguments.most))
             shifts[-1] += better / AP_PER_SHIFT
             bank, targets = draw_bank(population, shifts, chosen, arguments.resamples, number, random)
-        uniform = judge(bank, targets, {f"v{i}": arguments.most for i in range(VARIANTS)}, 1)
+        uniform = judge(bank, targets, {f"v{i}": arguments.most for i in range(VARIANTS)})
         adaptive, trainings = until_decided(bank, targets, arguments.most)
         for way, counts in (
             ("uniform", outcome(uniform, VARIANTS * arguments.most, better)),
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--spread", type=float, nargs="+", default=[0.0, 0.3, 0.6, 1.2], help="of seeds, points of AP")
     parser.add_argument("--better", type=float, nargs="+", default=[0.0, 2.0], help="the last variant, points of AP")
     parser.add_argument("--most", type=int, default=8)
-    parser.add_argument("--resamples", type=int, default=200)
+    parser.add_argument("--resamples", type=int, default=1000, help="with 200 no p is below 0.005")
     parser.add_argument("--normal", type=float, default=0.0, metavar="POINTS")
     arguments = parser.parse_args()
     population = draw_population(np.random.default_rng(0))

@@ -27,6 +27,7 @@ from agropest.analysis.guards import check_guard
 from agropest.analysis.sentences import sentence
 from agropest.statistics.accuracy.average_precision import CLASS_PREFIX
 from agropest.statistics.accuracy.metric import AP_WORST, missing_classes, num_boxes_behind
+from agropest.statistics.alpha_spending import Looks
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.detections.matching import Targets
 from agropest.statistics.inference import (
@@ -57,7 +58,7 @@ def compare_candidates(
     design: str = "",
     borrowed: Borrowed | None = None,
     is_of_checkpoints: bool = False,
-    looks: int = 1,
+    looks: Sequence[int] = (),
     indifference: float = 0.0,
 ) -> Comparison:
     """Returns what can be said of candidates whose replicates are drawn alike.
@@ -66,13 +67,13 @@ def compare_candidates(
         design: of their factors.
         borrowed: for what a seed does, where the candidates show nothing of it.
         is_of_checkpoints: prediction files are compared, not variants.
-        looks: how often this may be looked at while seeds are added.
+        looks: with how many seeds this is looked at while seeds are added; empty: once.
         indifference: differences that are smaller do not matter.
     """
     bench = Bench(candidates, borrowed, is_of_checkpoints)
     base = next((one for one in candidates if one.label == baseline), None)
-    differences = _differences(bench, base, metric, looks, indifference)
-    near_best, behind = _near_best(bench, metric, looks)
+    differences = _differences(bench, base, metric, Looks(tuple(looks)), indifference)
+    near_best, behind = _near_best(bench, metric, Looks(tuple(looks)), indifference)
     variants = [_compared(bench, one, base, metric, differences.get(one.label), guards) for one in candidates]
     variants.sort(key=lambda one: (one.status != TrialState.FINISHED, -_known(one.estimate.value)))
     ranked = [
@@ -122,7 +123,7 @@ def _sides(one: Candidate, base: Candidate) -> tuple[Drawn, Drawn] | None:
 
 
 def _differences(
-    bench: Bench, base: Candidate | None, metric: str, looks: int, indifference: float
+    bench: Bench, base: Candidate | None, metric: str, looks: Looks, indifference: float
 ) -> dict[str, Difference]:
     """Returns the difference of each to the baseline; those of what did not end on purpose get no verdict."""
     if base is None:
@@ -147,7 +148,7 @@ def _differences(
     }
 
 
-def _near_best(bench: Bench, metric: str, looks: int) -> tuple[set[str], dict[str, Difference]]:
+def _near_best(bench: Bench, metric: str, looks: Looks, indifference: float) -> tuple[set[str], dict[str, Difference]]:
     """Returns the labels of the finished candidates that are not distinguishable from the best, and the others' lag."""
     evidence = bench.of(metric)
     values = {one.label: (one, evidence.mean(one.label, one.shown)) for one in bench.candidates}
@@ -159,7 +160,7 @@ def _near_best(bench: Bench, metric: str, looks: int) -> tuple[set[str], dict[st
     known = [sampled for sampled in lags if sampled is not None]
     near = {one.label for (one, _), is_near in zip(finished, ties(known, looks), strict=True) if is_near}
     others = {one.label: lag for (one, _), lag in zip(finished, known, strict=True) if one is not best and lag.is_known}
-    return near, dict(zip(others, compare(list(others.values()), FARTHEST, looks), strict=True))
+    return near, dict(zip(others, compare(list(others.values()), FARTHEST, looks, indifference), strict=True))
 
 
 def _compared(

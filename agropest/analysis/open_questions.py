@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.statistics.inference import ALIKE, BETTER, UNFINISHED, WORSE, Difference
@@ -15,8 +16,12 @@ def questions(comparison: Comparison) -> list[Question]:
     base = next((one for one in ranked if one.label == comparison.baseline), None)
     first = ranked[0] if ranked else None
     found = [*_against(ranked, base), *_behind(ranked, first)]
-    unique = {frozenset((one.one, one.other)): one for one in reversed(found)}  # against the baseline before the first
-    return [one for one in found if unique[frozenset((one.one, one.other))] is one]
+    unique: dict[frozenset[str], Question] = {}
+    for one in found:
+        # A pair that is asked about twice is judged against the baseline, and still decides who is first.
+        pair = frozenset((one.one, one.other))
+        unique[pair] = replace(unique[pair], is_of_first=True) if pair in unique else one
+    return list(unique.values())
 
 
 def seed_counts(comparison: Comparison) -> dict[str, int]:
@@ -28,16 +33,19 @@ def _against(ranked: list[ComparedVariant], base: ComparedVariant | None) -> Ite
     for one in ranked:
         difference = one.difference
         if base is not None and difference is not None and difference.verdict != UNFINISHED:
-            yield _question(one, base, difference, difference.verdict in (BETTER, WORSE, ALIKE))
+            yield _question(one, base, difference, difference.verdict in (BETTER, WORSE, ALIKE), False)
 
 
 def _behind(ranked: list[ComparedVariant], first: ComparedVariant | None) -> Iterator[Question]:
     for one in ranked:
         if first is not None and one.behind is not None:
-            yield _question(first, one, one.behind, not one.ties_with_best)
+            is_decided = not one.ties_with_best or one.behind.verdict == ALIKE
+            yield _question(first, one, one.behind, is_decided, True)
 
 
-def _question(one: ComparedVariant, other: ComparedVariant, difference: Difference, is_decided: bool) -> Question:
+def _question(
+    one: ComparedVariant, other: ComparedVariant, difference: Difference, is_decided: bool, is_of_first: bool
+) -> Question:
     return Question(
         one.label,
         other.label,
@@ -45,5 +53,7 @@ def _question(one: ComparedVariant, other: ComparedVariant, difference: Differen
         difference.error,
         difference.seeds_share,
         difference.critical,
+        difference.critical_at_end,
         is_decided,
+        is_of_first,
     )

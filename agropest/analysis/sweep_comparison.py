@@ -46,7 +46,7 @@ def compare_trials(
     guards: Sequence[Guard] = (),
     resamples: int = RESAMPLES,
     design: str = "",
-    looks: int = 1,
+    looks: Sequence[int] = (),
     indifference: float = 0.0,
 ) -> Comparison:
     """Returns what the sweep can say so far.
@@ -61,7 +61,7 @@ def compare_trials(
         guards: of the sweep.
         resamples: of the bootstrap.
         design: of the sweep's factors.
-        looks: how often the sweep may be looked at while seeds are added.
+        looks: with how many seeds the sweep is looked at while seeds are added; empty: once.
         indifference: differences that are smaller do not matter.
     """
     targets = {name: read_targets(truth) for name, truth in ground_truths.items()}

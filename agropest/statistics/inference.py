@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from agropest.statistics.seed_policy import level_of_looks
+from agropest.statistics.alpha_spending import NO_LOOKS, Looks
 
 Array = npt.NDArray[Any]
 
@@ -70,6 +70,7 @@ class Difference:
         error: the standard error.
         seeds_share: of the squared standard error, what is the seeds'; the rest is the images'.
         critical: how many standard errors away from 0 it is called.
+        critical_at_end: the same once every variant has the most seeds.
     """
 
     value: float
@@ -82,6 +83,7 @@ class Difference:
     error: float = 0.0
     seeds_share: float = 0.0
     critical: float = 0.0
+    critical_at_end: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Sampled:
         of_seeds: variance of the samples that is the seeds'.
         knows_seeds: whether anything is known of what another seed does; else the error is of images only, and the
             value that of these checkpoints.
+        seeds: how many of each variant in it.
     """
 
     value: float
@@ -108,6 +111,7 @@ class Sampled:
     hidden: float = 0.0
     of_seeds: float = 0.0
     knows_seeds: bool = True
+    seeds: tuple[int, ...] = ()
 
     @cached_property
     def is_known(self) -> bool:
@@ -124,7 +128,8 @@ class Sampled:
             return 0.0
         missed = self.sources / (self.sources - 1) if np.isfinite(self.sources) else 1.0
         shown = float(self.samples[np.isfinite(self.samples)].var(ddof=1)) * missed
-        return float(np.sqrt(shown + self.hidden))
+        found = float(np.sqrt(shown + self.hidden))
+        return found if found > ROUNDING else 0.0
 
     @property
     def all_freedom(self) -> float:
@@ -195,7 +200,7 @@ def student_quantile(freedom: float) -> float:
 
 
 def compare(
-    differences: Sequence[Sampled], farthest: float = 100.0, looks: int = 1, indifference: float = 0.0
+    differences: Sequence[Sampled], farthest: float = 100.0, looks: Looks = NO_LOOKS, indifference: float = 0.0
 ) -> list[Difference]:
     """Returns the differences of one table, judged together; each must be known (:attr:`Sampled.is_known`).
 
@@ -203,7 +208,7 @@ def compare(
 
     Args:
         farthest: that a difference can be; intervals are cut to it.
-        looks: how often the table may be looked at while seeds are added: the level is that of each look.
+        looks: at which the table is judged while seeds are added: each difference has the level of its look.
         indifference: differences that are smaller do not matter; 0: all do.
     """
     if not differences:
@@ -217,30 +222,47 @@ def compare(
     p = np.maximum(p, np.array([one.smallest_p for one in differences]))
     equivalent = np.where(p > 0, -ndtri(np.maximum(p, 1e-300) / 2), 38.0)  # the same p, as of a normal statistic
     null = np.abs(null)
-    level = level_of_looks(looks)
+    largest = null.max(axis=0)
+    level = np.array([looks.level(one.spread, one.of_seeds, one.seeds) for one in differences])
     adjusted = np.minimum(np.maximum(_step_down(null, equivalent), p) * (1 - CONFIDENCE) / level, 1.0)
-    critical = max(float(np.quantile(null.max(axis=0), 1 - level)), float(-ndtri(level / 2)))
     found = []
     for i, one in enumerate(differences):
         interval = estimate(one, -farthest, farthest).interval
+        now = _critical(largest, float(level[i]), one.all_freedom)
+        at_end = looks.level_at_end(one.spread, one.of_seeds, one.seeds)
+        freedom_at_end = max(min(one.freedom * looks.growth(one.seeds), one.sources - 1), 1.0)
+        critical = now, _critical(largest, at_end, freedom_at_end)
         difference = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
-        half = float(-ndtri(level / 2)) * student_quantile(one.all_freedom) / student_quantile(np.inf) * one.spread
+        half = float(-ndtri(level[i] / 2)) * student_quantile(one.all_freedom) / student_quantile(np.inf) * one.spread
         if difference.verdict == INCONCLUSIVE and one.can_tell and 0 < abs(one.value) + half < indifference:
             difference = replace(difference, verdict=ALIKE)
         found.append(difference)
     return found
 
 
-def _judged(one: Sampled, ps: tuple[float, float], critical: float, interval: Interval | None) -> Difference:
+def _critical(largest: Array, level: float, freedom: float, sides: int = 2) -> float:
+    """Returns beyond how many standard errors the largest of several differences is by chance at this level.
+
+    Args:
+        largest: of all on every resample, in standard errors.
+        freedom: of the standard error.
+        sides: 1: only in one direction.
+    """
+    wider = 1.0 if np.isinf(freedom) else float(stdtrit(freedom, level / 2) / ndtri(level / 2))
+    return max(float(np.quantile(largest, 1 - level)), float(-ndtri(level / sides))) * wider
+
+
+def _judged(
+    one: Sampled, ps: tuple[float, float], critical: tuple[float, float], interval: Interval | None
+) -> Difference:
     on_images = "" if ps[1] >= 1 - CONFIDENCE else HIGHER if one.value > 0 else LOWER
     verdict = {HIGHER: BETTER, LOWER: WORSE, "": INCONCLUSIVE}[on_images] if one.knows_seeds else UNKNOWN
-    wider = student_quantile(one.all_freedom) / student_quantile(np.inf)
     can_call = one.can_tell and one.knows_seeds and one.spread > 0
-    detectable = float((critical * wider + ndtri(POWER)) * one.spread) if can_call else None
+    detectable = float((critical[0] + ndtri(POWER)) * one.spread) if can_call else None
     share = one.of_seeds / one.spread**2 if one.spread > 0 else 0.0
     interval = interval or Interval(one.value, one.value)
     error, share = one.spread, min(share, 1.0)
-    return Difference(one.value, interval, *ps, verdict, detectable, on_images, error, share, critical * wider)
+    return Difference(one.value, interval, *ps, verdict, detectable, on_images, error, share, *critical)
 
 
 def _noise(sampled: Sequence[Sampled]) -> tuple[Array, Array]:
@@ -265,7 +287,7 @@ def _step_down(null: Array, t: Array) -> Array:
     return adjusted
 
 
-def ties(behind: Sequence[Sampled], looks: int = 1) -> list[bool]:
+def ties(behind: Sequence[Sampled], looks: Looks = NO_LOOKS) -> list[bool]:
     """Returns which of several are not distinguishable from the one with the highest value (itself included).
 
     The true best is among them with 95 % probability, whichever it is. So few sources that they establish no
@@ -278,13 +300,10 @@ def ties(behind: Sequence[Sampled], looks: int = 1) -> list[bool]:
     if not behind:
         return []
     null, spread = _noise(behind)
-    level = level_of_looks(looks)
-    critical = max(float(np.quantile(null.max(axis=0), 1 - level)), float(-ndtri(level)))
-    wider = [student_quantile(one.all_freedom) / student_quantile(np.inf) for one in behind]
+    largest = null.max(axis=0)
+    levels = [looks.level(one.spread, one.of_seeds, one.seeds) for one in behind]
+    critical = [_critical(largest, level, one.all_freedom, 1) for level, one in zip(levels, behind, strict=True)]
     return [
-        not one.is_known
-        or not one.can_tell
-        or not one.knows_seeds
-        or bool(one.value <= critical * wider[i] * spread[i])
+        not one.is_known or not one.can_tell or not one.knows_seeds or bool(one.value <= critical[i] * spread[i])
         for i, one in enumerate(behind)
     ]

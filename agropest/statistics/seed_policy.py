@@ -5,9 +5,11 @@ variants that are compared have the same seeds. A question is open while it is n
 to the most seeds may still decide it: given what is seen now, the difference at the end is normal around it, with the
 variance of the seeds still to come (the predictive power of Spiegelhalter, Freedman and Blackburn 1986, Controlled
 Clinical Trials 7). Ending without a decision is never an error, so this needs no correction; deciding early does, and
-the level of every look is that of Pocock's design (Pocock 1977, Biometrika 64): as strict at the first look as at the
-last.
-The images are the same at every look, so the true error is smaller than the design's.
+so every look has a level of its own (:mod:`agropest.statistics.alpha_spending`).
+
+Which variant is first is to be right, too, even where nothing will be called: the first and another one get seeds as
+long as these may still exchange them. So the variants at the top are trained most (optimal computing budget allocation:
+Chen, Lin, Yucesan and Chick 2000, Discrete Event Dynamic Systems 10).
 
 Everything is a function of what has been trained: neither the order in which trainings end nor a launch that was killed
 in between changes what is decided.
@@ -23,10 +25,10 @@ from scipy.special import ndtr
 
 from agropest.sweep.sections.seed_rule import levels
 
-# Nominal two-sided levels of each of so many looks, 5 % over all (Jennison and Turnbull 2000, table 2.1).
-POCOCK_LEVELS = (0.05, 0.0294, 0.0221, 0.0182, 0.0158, 0.0142, 0.0130, 0.0120, 0.0112, 0.0106)
 # A question that the remaining seeds would settle with less than this probability is not asked further.
 LEAST_CHANCE = 0.2
+# Nor is who is first, where the remaining seeds exchange the two with less than this probability.
+LEAST_EXCHANGE = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Question:
         error: its standard error.
         seeds_share: of the squared error, the seeds'; the rest stays, whatever is trained.
         critical: how many standard errors a difference must be away from 0 to be called.
+        critical_at_end: the same once every variant has the most seeds.
         is_decided: whether it has been.
+        is_of_first: whether one of the two is the first of the ranking: which of them is first is to be right, even
+            where the difference will not be called.
     """
 
     one: str
@@ -48,12 +53,9 @@ class Question:
     error: float
     seeds_share: float
     critical: float
+    critical_at_end: float
     is_decided: bool = False
-
-
-def level_of_looks(looks: int) -> float:
-    """Returns the level of each of several looks, so that a false verdict at any of them has 5 %."""
-    return POCOCK_LEVELS[looks - 1] if looks <= len(POCOCK_LEVELS) else 0.05 / looks
+    is_of_first: bool = False
 
 
 def chance_of_call(question: Question, seeds: int, most: int) -> float:
@@ -65,11 +67,17 @@ def chance_of_call(question: Question, seeds: int, most: int) -> float:
     of_seeds = question.error**2 * question.seeds_share
     final = sqrt(question.error**2 - of_seeds * (1 - seeds / most))
     to_come = sqrt(of_seeds * (1 - seeds / most))
-    distance = question.critical * final
+    distance = question.critical_at_end * final
     if to_come == 0:
         return float(abs(question.value) > distance)
     size = abs(question.value)
     return float(ndtr((size - distance) / to_come) + ndtr((-size - distance) / to_come))
+
+
+def chance_of_exchange(question: Question, seeds: int, most: int) -> float:
+    """Returns the probability that the other of the two is ahead when both sides have the most seeds."""
+    to_come = sqrt(question.error**2 * question.seeds_share * (1 - seeds / most))
+    return float(ndtr(-abs(question.value) / to_come)) if to_come > 0 else 0.0
 
 
 def seeds_needed(question: Question, seeds: int) -> float:
@@ -105,11 +113,17 @@ def next_seeds(
     goal = next((level for level in levels(start, most) if level > max(seeds.values(), default=most)), 0)
     gains: dict[str, float] = {}
     for question in questions if goal else ():
-        now = min(seeds[question.one], seeds[question.other])
-        if question.is_decided or chance_of_call(question, now, most) < LEAST_CHANCE:
+        if not _is_open(question, min(seeds[question.one], seeds[question.other]), most):
             continue
         for name in (question.one, question.other):
             # Of the squared error, what the new seeds of this side take away, for each training.
             gain = question.seeds_share / 2 * (1 - seeds[name] / goal) / (goal - seeds[name])
             gains[name] = gains.get(name, 0.0) + gain / costs.get(name, 1.0)
     return dict.fromkeys(sorted(gains, key=lambda name: (-gains[name], name)), goal)
+
+
+def _is_open(question: Question, seeds: int, most: int) -> bool:
+    if question.is_decided:
+        return False
+    may_exchange = question.is_of_first and chance_of_exchange(question, seeds, most) >= LEAST_EXCHANGE
+    return may_exchange or chance_of_call(question, seeds, most) >= LEAST_CHANCE

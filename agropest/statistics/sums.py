@@ -54,7 +54,7 @@ def weighted_sum(parts: Sequence[Part], noise: SeedNoise | None) -> Sampled | No
     of_seeds = float(np.var(drawn))
     total: Array = samples + drawn
     freedom = _freedom(total, extra, [*of_classes, *noise.parts(seeds)])
-    return Sampled(value, total, bias, freedom, sources, extra, of_seeds)
+    return Sampled(value, total, bias, freedom, sources, extra, of_seeds, seeds=tuple(len(group) for group, _ in parts))
 
 
 def _over_images(parts: Sequence[Part]) -> tuple[Array, float, list[tuple[float, float]]]:

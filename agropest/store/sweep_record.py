@@ -51,7 +51,7 @@ class SweepRecord:
         launched: when, in ISO 8601, UTC.
         environment: versions and devices, for people.
         reference: published figures to show beside the measured ones.
-        looks: how often the results may be looked at while seeds are added; 1: once, at the end.
+        looks: with how many seeds the results are looked at while seeds are added; empty: once, at the end.
         indifference: differences that are smaller do not matter.
     """
 
@@ -70,7 +70,7 @@ class SweepRecord:
     launched: str
     environment: Mapping[str, str] = field(default_factory=dict)
     reference: Reference = field(default_factory=Reference)
-    looks: int = 1
+    looks: tuple[int, ...] = ()
     indifference: float = 0.0
 
     @property
@@ -145,7 +145,7 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
         **{key: getattr(record, key) for key in ("name", "question", "baseline", "metric", "design", "stop")},
         "guards": [asdict(guard) for guard in record.guards],
         "launched": record.launched,
-        "looks": record.looks,
+        "looks": list(record.looks),
         "indifference": record.indifference,
         "data": {
             "name": record.data_name,
@@ -230,7 +230,7 @@ def _record(content: Mapping[str, Any], root: Path) -> SweepRecord:
         },
         environment={str(key): str(value) for key, value in content["environment"].items()},
         reference=Reference(**content["reference"]),
-        looks=int(content.get("looks", 1)),
+        looks=tuple(looks) if isinstance(looks := content.get("looks"), list) else (),  # once it was their number
         indifference=float(content.get("indifference", 0.0)),
     )
 

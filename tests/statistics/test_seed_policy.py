@@ -7,21 +7,23 @@ from math import inf
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtrit
 
+from agropest.statistics.alpha_spending import Looks
 from agropest.statistics.inference import ALIKE, BETTER, INCONCLUSIVE, Sampled, compare, ties
 from agropest.statistics.seed_policy import (
     Question,
     chance_of_call,
+    chance_of_exchange,
     images_factor,
-    level_of_looks,
     next_seeds,
     seeds_needed,
 )
 from agropest.sweep.sections.seed_rule import levels
 
 # Squared error 4 with two seeds: 3 of seeds, 1 of images; called from 2 errors on.
-OPEN = Question("a", "base", 4.0, 2.0, 0.75, 2.0)
+OPEN = Question("a", "base", 4.0, 2.0, 0.75, 2.0, 2.0)
+LOOKS = Looks((2, 3, 5, 8))
 NOISE = np.random.default_rng(0).normal(size=4000)
 
 
@@ -53,8 +55,8 @@ def test_how_much_more_would_settle_what_is_seen() -> None:
 
 
 def test_both_sides_of_an_open_question_get_the_next_seeds() -> None:
-    far = Question("b", "base", 30.0, 2.0, 0.75, 2.0, is_decided=True)
-    hopeless = Question("c", "base", 0.0, 2.0, 0.05, 2.0)
+    far = Question("b", "base", 30.0, 2.0, 0.75, 2.0, 2.0, is_decided=True)
+    hopeless = Question("c", "base", 0.0, 2.0, 0.05, 2.0, 2.0)
     counts = {"base": 2, "a": 2, "b": 2, "c": 2}
     assert next_seeds([OPEN, far, hopeless], counts, 2, 8, {}) == {"a": 3, "base": 3}
     assert next_seeds([far, hopeless], counts, 2, 8, {}) == {}
@@ -72,27 +74,41 @@ def test_what_tells_most_per_cost_comes_first() -> None:
     assert next_seeds([OPEN, two], counts, 2, 8, {}) == next_seeds([two, OPEN], counts, 2, 8, {})
 
 
-def test_looking_often_makes_every_look_stricter() -> None:
-    """2.2 errors are p = 0.028: enough for one look, not for each of four (Pocock: 0.0182)."""
-    sampled = Sampled(2.2, 2.2 + (NOISE - NOISE.mean()) / NOISE.std(ddof=1))
+def test_who_is_first_is_asked_as_long_as_the_rest_of_the_seeds_may_exchange_them() -> None:
+    """2.25 of the squared error is still to come: a difference of 1 changes its sign with a chance of 25 %."""
+    close = replace(OPEN, value=1.0, critical=9.0, critical_at_end=9.0)
+    assert chance_of_exchange(close, 2, 8) == pytest.approx(ndtr(-1 / 1.5))
+    assert chance_of_exchange(close, 8, 8) == 0.0
+    assert next_seeds([close], {"base": 2, "a": 2}, 2, 8, {}) == {}
+    first = replace(close, is_of_first=True)
+    assert next_seeds([first], {"base": 2, "a": 2}, 2, 8, {}) == {"a": 3, "base": 3}
+    assert next_seeds([replace(first, value=3.0)], {"base": 2, "a": 2}, 2, 8, {}) == {}  # 2.3 %
+    assert next_seeds([replace(first, is_decided=True)], {"base": 2, "a": 2}, 2, 8, {}) == {}
+
+
+def test_looking_often_makes_early_looks_stricter() -> None:
+    """2.2 errors are p = 0.028. Half of the squared error is the seeds', so that of eight seeds the first look has 5/8
+    of the information: 0.05 * (5/8)^2 = 0.0195 is spent there."""
+    half = (NOISE - NOISE.mean()) / NOISE.std(ddof=1)
+    sampled = Sampled(2.2, 2.2 + half, of_seeds=0.5, seeds=(2, 2))
     assert compare([sampled])[0].verdict == BETTER
-    [told] = compare([sampled], looks=4)
-    assert told.verdict == INCONCLUSIVE
-    assert told.p == pytest.approx(0.0278, abs=1e-4)
-    assert told.p_adjusted >= 0.0278 * 0.05 / 0.0182
-    behind = [Sampled(0.0, np.zeros(4000)), Sampled(1.9, sampled.samples)]
-    assert (ties(behind), ties(behind, looks=4)) == ([True, False], [True, True])
-    assert level_of_looks(12) == pytest.approx(0.05 / 12)
+    [difference] = compare([sampled], looks=LOOKS)
+    assert difference.verdict == INCONCLUSIVE
+    assert difference.p == pytest.approx(0.0278, abs=1e-4)
+    assert difference.p_adjusted >= 0.0278 * 0.05 / 0.0196
+    assert difference.critical > difference.critical_at_end > 1.96
+    assert compare([replace(sampled, of_seeds=0.0)], looks=LOOKS)[0].verdict == BETTER  # all looks see the same images
+    behind = [Sampled(0.0, np.zeros(4000), seeds=(2, 2)), replace(sampled, value=1.9)]
+    assert (ties(behind), ties(behind, looks=LOOKS)) == ([True, False], [True, True])
 
 
-@pytest.mark.parametrize(("looks", "seeds"), [(4, (2, 3, 5, 8)), (3, (2, 3, 5))])
-def test_five_percent_over_all_looks(looks: int, seeds: tuple[int, ...]) -> None:
-    """Nothing but seed noise, which is the worst case: the error of all looks at means of the first seeds."""
-    random = np.random.default_rng(1)
-    values = random.normal(size=(20_000, max(seeds)))
-    z = np.stack([values[:, :n].mean(axis=1) * n**0.5 for n in seeds])
-    called = (2 * ndtr(-np.abs(z)) < level_of_looks(looks)).any(axis=0)
-    assert called.mean() < 0.053
+def test_what_is_called_at_a_strict_look_has_few_seeds_behind_it() -> None:
+    """Student's t at the level of the look, not at 5 %: 0.0195 of four degrees of freedom is 3.7 errors, not 2.3."""
+    sampled = Sampled(3.0, 3.0 + NOISE, freedom=4.0, of_seeds=0.5 * float(NOISE.var(ddof=1)), seeds=(2, 2))
+    [difference] = compare([sampled], looks=LOOKS)
+    level = 0.05 * 0.625**2
+    assert difference.critical == pytest.approx(-stdtrit(4, level / 2), rel=0.08)
+    assert difference.critical_at_end < 2.6  # with seven times as many degrees of freedom
 
 
 def test_a_difference_that_does_not_matter() -> None:

@@ -73,7 +73,7 @@ def test_seeds_are_added_where_a_question_is_open(tmp_path: Path) -> None:
     rounds = sweep.train_to_the_end()
     assert rounds.is_complete
     assert rounds.counts["baseline"] > 2
-    assert rounds.counts["far"] < rounds.counts["baseline"]  # it is far better after three seeds
+    assert max(rounds.counts.values()) == 5  # of eight: all is settled
     assert rounds.in_words().startswith("seeds until decided, at most 8: ")
     assert sorted(sweep.trained) == sorted(trial.name for trial in sweep.expand(rounds.sweep()))
 
@@ -87,7 +87,7 @@ def test_the_next_round_of_a_launch_has_the_new_seeds(tmp_path: Path) -> None:
     following = launch.next_round()
     assert following is not None
     added = {trial.name for trial in following.trials} - {trial.name for trial in launch.trials}
-    assert added == {"baseline/s44", "far/s44"}
+    assert added == {f"{name}/s44" for name in QUALITIES}
 
 
 def test_a_launch_that_was_killed_decides_the_same(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ class SeedRule:
         return self.most > 0
 
     @property
-    def looks(self) -> int:
-        """How often the results are looked at to decide."""
-        return len(levels(self.start, self.most)) if self.is_adaptive else 1
+    def looks(self) -> tuple[int, ...]:
+        """With how many seeds the results are looked at to decide; empty: once, with all there are."""
+        return tuple(levels(self.start, self.most)) if self.is_adaptive else ()
 
     def seeds(self, number: int) -> tuple[int, ...]:
         """Returns the first so many seeds, which are the same for every variant."""
