@@ -31,7 +31,7 @@ def print_summary(
     """
     console.print(comparison_table(comparison, rows, spec.question or spec.name, console.width))
     if comparison.effects:
-        console.print(effects_table(comparison))
+        console.print(effects_table(comparison, console.width))
     for line in (comparison.sentence, *remarks(comparison)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if spec.reference.runs:

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.ranking import RankedTrial
 from agropest.durations import duration
+from agropest.report.columns.column import RECORD
+from agropest.report.columns.trials import METRICS
+from agropest.report.columns.variants import VARIANT_COLUMNS, variant_rows, variant_words
+from agropest.report.columns.writing import text_table
 from agropest.report.markdown import code, plain, table
 from agropest.report.observations import class_counts, observations
 from agropest.report.tables.changes import config_changes, in_words
 from agropest.report.tables.cost import SweepCost
-from agropest.report.tables.trials import METRICS
-from agropest.report.verdicts import estimate_text, interval_text, number, remarks, signed, verdict_rows
+from agropest.report.verdicts import estimate_text, interval_text, number, remarks, signed
 from agropest.store.sweep_record import SweepRecord
 
 # What a reader wants to know of a run first; the whole configuration is in the trial's folder.
@@ -55,9 +58,7 @@ def training_record(record: SweepRecord, comparison: Comparison, trials: Sequenc
         plain(comparison.sentence),
         _facts(record, cost),
         "## Ranking",
-        table(list(verdict_rows(comparison)[0]), [list(row.values()) for row in verdict_rows(comparison)])
-        if comparison.variants
-        else "(no trials)",
+        _ranking(comparison, trials),
         "\n".join(f"- {plain(line)}" for line in remarks(comparison)),
         f"## Configuration of {plain(record.baseline)}",
         _configuration(record),
@@ -66,6 +67,12 @@ def training_record(record: SweepRecord, comparison: Comparison, trials: Sequenc
         own = [trial for trial in trials if trial.label == variant.label]
         parts += _variant(record, variant, comparison, own)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _ranking(comparison: Comparison, trials: Sequence[RankedTrial]) -> str:
+    rows, words = variant_rows(comparison, trials), variant_words(comparison)
+    content = text_table(VARIANT_COLUMNS, rows, RECORD, words)
+    return table(content.headings, content.rows) if rows else "(no trials)"
 
 
 def _facts(record: SweepRecord, cost: SweepCost) -> str:

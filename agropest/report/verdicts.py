@@ -1,14 +1,8 @@
-"""A comparison as rows: every variant against the baseline with intervals, p values and verdicts.
-
-The rows go to the console, into files and onto the page; numbers are in percent points of the metric.
-"""
+"""What is said of a comparison beside its tables, and how values, intervals and p values are written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Callable, Sequence
 
 from agropest.analysis.compared import ComparedVariant, Comparison
 from agropest.analysis.sentences import close, groups, judged_variants
@@ -18,23 +12,6 @@ from agropest.statistics.inference import INCONCLUSIVE, Estimate, Interval
 NOTHING = "-"
 MOST_NAMED = 6  # in a sentence
 EvaluationKey = tuple[str, int, int | None]  # label, seed, iteration
-
-
-def verdict_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """Returns what people read of each variant, in words and rounded numbers; equal keys in every row."""
-    return [_row(variant, comparison) for variant in comparison.variants]
-
-
-def verdict_table(comparison: Comparison, heading: str = "variant") -> Table:
-    """Returns the comparison for a console."""
-    table = Table()
-    rows = verdict_rows(comparison)
-    for name in rows[0] if rows else ():
-        shown = heading if name == "label" else name
-        table.add_column(Text(shown), justify="left" if name in ("label", "verdict") else "right")
-    for row in rows:
-        table.add_row(*(Text(value) for value in row.values()))
-    return table
 
 
 def remarks(comparison: Comparison) -> list[str]:
@@ -105,34 +82,6 @@ def tie_group(variants: Sequence[ComparedVariant]) -> list[str]:
     return [variant.label for variant in variants if variant.ties_with_best]
 
 
-def _row(variant: ComparedVariant, comparison: Comparison) -> dict[str, str]:
-    difference = variant.difference
-    row = {
-        "#": NOTHING if variant.rank is None else str(variant.rank),
-        "label": variant.label,
-        comparison.metric: number(variant.estimate.value),
-        "95 %": interval_text(variant.estimate.interval),
-        "AP deployed": NOTHING if variant.ap_deployed is None else number(variant.ap_deployed),
-        f"vs {comparison.baseline}": NOTHING,
-        "95 % of it": NOTHING,
-        "p": NOTHING,
-        "p adjusted": NOTHING,
-        "detectable": NOTHING,
-        "verdict": "baseline" if variant.label == comparison.baseline else NOTHING,
-        "tied with best": "yes" if variant.ties_with_best else NOTHING,
-    }
-    if difference is not None:
-        row |= {
-            f"vs {comparison.baseline}": signed(difference.value),
-            "95 % of it": interval_text(difference.interval, True),
-            "p": probability(difference.p),
-            "p adjusted": probability(difference.p_adjusted),
-            "detectable": NOTHING if difference.detectable is None else f"{difference.detectable:.1f}",
-            "verdict": difference.verdict,
-        }
-    return row
-
-
 def seed_intervals(comparison: Comparison) -> dict[EvaluationKey, Interval]:
     """Returns the interval of each seed's metric on validation, of the evaluations that were compared.
 
@@ -158,9 +107,11 @@ def signed(value: float | None) -> str:
 
 def interval_text(interval: Interval | None, is_difference: bool = False) -> str:
     """Returns ``1.2 to 3.4``; with signs for a difference."""
-    if interval is None:
-        return NOTHING
-    write = signed if is_difference else number
+    return NOTHING if interval is None else from_to(interval, signed if is_difference else number)
+
+
+def from_to(interval: Interval, write: Callable[[float], str]) -> str:
+    """Returns an interval, its ends written as told."""
     return f"{write(interval.low)} to {write(interval.high)}"
 
 

@@ -20,7 +20,8 @@ from agropest.analysis.guards import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNC
 from agropest.analysis.prediction_comparison import compare_detectors
 from agropest.analysis.ranking import DAMAGED, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
-from agropest.report.tables.variants import comparison_rows, table_texts, verdict
+from agropest.report.columns.variants import verdict
+from agropest.report.tables.variants import comparison_rows, table_texts
 from agropest.report.verdicts import remarks
 from agropest.statistics.accuracy.average_precision import AP, evaluate
 from agropest.statistics.accuracy.metric import BASES, F1_DEPLOYED

@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from agropest.analysis.prediction_comparison import compare_detectors
     from agropest.errors import DataError, fault, nearest
-    from agropest.report.verdicts import remarks, verdict_table
+    from agropest.report.tables.variants import comparison_table
+    from agropest.report.verdicts import remarks
     from agropest.statistics.accuracy.metric import require_metric
     from agropest.statistics.detections.doubts import read_ground_truth, read_predictions
 
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for note in notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(comparison.sentence, style="bold", markup=False, highlight=False)
-    console.print(verdict_table(comparison, "detector"))
+    console.print(comparison_table(comparison, [], "", console.width, "detector"))
     for line in remarks(comparison):
         console.print(line, markup=False, highlight=False)
     return 0

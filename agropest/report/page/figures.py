@@ -49,7 +49,7 @@ def difference_chart(comparison: Comparison) -> str:
 def effects_chart(comparison: Comparison) -> str:
     """Returns what each factor does; empty where the sweep has no factors, or their variants have not finished."""
     rows = [
-        difference_row(" × ".join(effect.factors), effect.difference, f" ({effect.kind})")
+        difference_row(" x ".join(effect.factors), effect.difference, f" ({effect.kind})")
         for effect in comparison.effects
     ]
     return (

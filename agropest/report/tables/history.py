@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agropest.csv_text import to_csv
+from agropest.report.columns.column import Cell
 from agropest.report.markdown import plain
-from agropest.report.tables.trials import Cell, Rows, to_markdown
+from agropest.report.tables.trials import Rows, to_markdown
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec

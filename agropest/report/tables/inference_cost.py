@@ -5,55 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from agropest.analysis.models.inference_cost import CostedVariant, CostRecord, cheapest_of_tie, unsteady
+from agropest.report.columns.column import CONSOLE
+from agropest.report.columns.inference import inference_columns
+from agropest.report.columns.writing import console_table, file_rows, text_table
 from agropest.report.tables.trials import Rows
-from agropest.report.verdicts import estimate_text
 
 
 def cost_rows(costed: Sequence[CostedVariant], record: CostRecord, metric: str) -> Rows:
     """Returns one row for each measured variant, the fastest first."""
-    return [
-        {
-            "label": one.variant.label,
-            "seed": one.cost.seed,
-            "metric": metric,
-            "val": round(one.variant.estimate.value or 0.0, 2),
-            "val_low": round(one.variant.estimate.interval.low, 2) if one.variant.estimate.interval else None,
-            "val_high": round(one.variant.estimate.interval.high, 2) if one.variant.estimate.interval else None,
-            "latency_ms": round(one.cost.latency_ms, 2),
-            "latency_quartile_1_ms": round(one.cost.fast_ms, 2),
-            "latency_quartile_3_ms": round(one.cost.slow_ms, 2),
-            "gflops": round(one.cost.gflops, 2),
-            "parameters": one.cost.parameters,
-            "memory_mib": round(one.cost.memory_mib, 1),
-            "on_front": int(one.on_front),
-            "ties_with_best": int(one.variant.ties_with_best),
-            "hardware": record.hardware,
-        }
-        for one in costed
-    ]
+    return file_rows(inference_columns(metric, record.hardware), costed)
 
 
 def cost_table(costed: Sequence[CostedVariant], metric: str) -> Table:
     """Returns the same for a console."""
-    table = Table()
-    for heading in ("variant", f"val {metric} (95 %)", "ms", "GFLOPs", "M parameters", "MiB", "on the front", "tied"):
-        table.add_column(Text(heading), justify="left" if heading == "variant" else "right")
-    for one in costed:
-        cells = (
-            one.variant.label,
-            estimate_text(one.variant.estimate),
-            f"{one.cost.latency_ms:.1f} ({one.cost.fast_ms:.1f} to {one.cost.slow_ms:.1f})",
-            f"{one.cost.gflops:.1f}",
-            f"{one.cost.parameters / 1e6:.2f}",
-            f"{one.cost.memory_mib:.0f}",
-            "yes" if one.on_front else "-",
-            "yes" if one.variant.ties_with_best else "-",
-        )
-        table.add_row(*map(Text, cells))
-    return table
+    return console_table(text_table(inference_columns(metric), costed, CONSOLE, {"metric": metric}))
 
 
 def how_measured(record: CostRecord) -> str:

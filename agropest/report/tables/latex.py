@@ -9,14 +9,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from agropest.analysis.compared import ComparedVariant, Comparison
+from agropest.analysis.compared import Comparison
 from agropest.analysis.guards import BROKEN
+from agropest.report.columns.column import LATEX, LATEX_DIFFERENCES, Column, View
+from agropest.report.columns.variants import VARIANT_COLUMNS, VariantRow, variant_rows, variant_words
+from agropest.report.columns.writing import shown_columns
 from agropest.report.long_names import broken, pieces
 from agropest.report.tables.classes import ClassTable
-from agropest.report.tables.variants import verdict
-from agropest.report.verdicts import number, probability
-from agropest.statistics.inference import Interval
-from agropest.store.records import TrialState
+from agropest.report.verdicts import number
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -45,6 +45,7 @@ LETTERS = "ßæøåÆØÅœŒłŁ"
 ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
 NOTHING = "--"
 NAME, VERDICT, HEADING, CLASS = 19, 17, 12, 18  # letters in a line of these columns
+DETECTABLE = r"the smallest true difference that would have been called with 80\,\% probability"
 LINES = 36  # of a table, caption and headings apart
 VARIANTS_ACROSS = 4
 
@@ -56,13 +57,11 @@ def escaped(text: str) -> str:
 
 def ranking_latex(comparison: Comparison, title: str) -> str:
     """Returns the ranking by the metric with intervals, and the differences to the baseline with p values, verdicts."""
-    heights = [_height(one.label, NAME) for one in comparison.variants]
-    parts = [[comparison.variants[i] for i in part] for part in _parts(heights)]
-    tables = [_ranking(comparison, part, title, number) for number, part in enumerate(parts)]
-    heights = [max(_height(one.label, NAME), _height(verdict(one, comparison), VERDICT)) for one in comparison.variants]
-    parts = [[comparison.variants[i] for i in part if comparison.variants[i].difference] for part in _parts(heights)]
-    parts = [part for part in parts if part]
-    return "\n".join([*tables, *(_differences(comparison, part, title, number) for number, part in enumerate(parts))])
+    rows = variant_rows(comparison)
+    differing = [row for row in rows if row.variant.difference is not None]
+    ranking = _parted(LATEX, rows, f"{_flowing(title)} {'; '.join(_ranking_notes(comparison))}.", "ranking")
+    notes = "; ".join(_difference_notes(comparison))
+    return "\n".join([*ranking, *_parted(LATEX_DIFFERENCES, differing, f"{_flowing(title)} {notes}.", "differences")])
 
 
 def per_class_latex(tables: Sequence[ClassTable], baseline: str, title: str) -> str:
@@ -92,29 +91,66 @@ def per_class_latex(tables: Sequence[ClassTable], baseline: str, title: str) -> 
     return "\n".join(printed)
 
 
-def _ranking(comparison: Comparison, variants: Sequence[ComparedVariant], title: str, part: int) -> str:
-    """Returns the variants with metric, interval, AP at the deployed threshold, seeds and test."""
+def _parted(view: View, rows: Sequence[VariantRow], caption: str, key: str) -> list[str]:
+    """Returns the columns of a view as tables of so many rows as a page holds."""
+    columns = [
+        column
+        for column in shown_columns(VARIANT_COLUMNS, view)
+        if column.always or any(column.in_words(row, "") for row in rows)
+    ]
+    words = [column for column in columns if not column.format.is_number]
+    heights = [max(_height(column.in_words(row, ""), _letters(column)) for column in words) for row in rows]
+    alignment = "".join("r" if column.format.is_number else "l" for column in columns)
+    return [
+        _table(
+            [_heading(column, view, rows[0].comparison) for column in columns],
+            [[_cell(column, rows[i], view) for column in columns] for i in part],
+            alignment,
+            caption,
+            key,
+            number_of_part,
+        )
+        for number_of_part, part in enumerate(_parts(heights))
+    ]
+
+
+def _letters(column: Column[VariantRow]) -> int:
+    return NAME if column.key == "label" else VERDICT
+
+
+def _heading(column: Column[VariantRow], view: View, comparison: Comparison) -> str:
+    short = escaped(comparison.metric) if len(comparison.metric) <= NAME else "Metric"
+    if column.latex:
+        told = column.latex.replace("{short_metric}", short)
+    else:
+        text = column.heading.format_map(variant_words(comparison))
+        told = _lines(text[:1].upper() + text[1:], HEADING, "br")
+    return told + (r" (95\,\%)" if column.spread and view not in column.bare else "")
+
+
+def _cell(column: Column[VariantRow], row: VariantRow, view: View) -> str:
+    if not column.format.is_number:
+        tied = column.key == "label" and row.variant.ties_with_best
+        mark = r"$^{\dagger}$" if tied and view == LATEX else ""
+        return _lines(column.in_words(row, NOTHING), _letters(column), mark=mark)
+    value, interval = _mathematical(column.in_words(row, NOTHING)), column.interval(row)
+    if interval is None or view in column.bare:
+        return value
+    low, high = (_mathematical(column.format.text(edge)) for edge in (interval.low, interval.high))
+    return f"{value} ({low} to {high})"
+
+
+def _mathematical(text: str) -> str:
+    """Returns a number whose sign is a minus or plus, no hyphen."""
+    return f"${text}$" if text[:1] in "+-" and text != NOTHING else text if text == NOTHING else escaped(text)
+
+
+def _ranking_notes(comparison: Comparison) -> list[str]:
     tested = any(one.test for one in comparison.variants)
-    unfinished = any(one.status != TrialState.FINISHED for one in comparison.variants)
     several = any(len(one.seeds) > 1 for one in comparison.variants)
-    metric = escaped(comparison.metric) if len(comparison.metric) <= NAME else "Metric"
-    headings = [r"\#", "Variant", f"{metric} (95\\,\\%)", _lines("AP deployed", HEADING, "br")]
-    headings += (["Seeds: sd"] if several else []) + (["Test"] if tested else []) + (["Status"] if unfinished else [])
-    rows = []
-    for one in variants:
-        spread = "" if one.seed_spread is None else f": {number(one.seed_spread)}"
-        cells = [
-            str(one.rank) if one.rank else NOTHING,
-            _lines(one.label, NAME, mark=r"$^{\dagger}$" if one.ties_with_best else ""),
-            _estimate(one.estimate.value, one.estimate.interval),
-            NOTHING if one.ap_deployed is None else number(one.ap_deployed),
-        ]
-        cells += [f"{len(one.seeds)}{spread}"] if several else []
-        cells += [number(one.test.value) if one.test else NOTHING] if tested else []
-        rows.append(cells + ([one.status] if unfinished else []))
     sources = f" of {comparison.num_sources} sources" if comparison.num_sources < comparison.num_images else ""
     sample = f"{comparison.num_images} images{sources} with {comparison.num_boxes} boxes"
-    notes = [
+    return [
         f"{_flowing(comparison.metric)} on validation ({sample}), percent",
         f"intervals from a bootstrap of the images with {comparison.resamples} resamples",
         "AP deployed: of the boxes that would be shown",
@@ -123,35 +159,19 @@ def _ranking(comparison: Comparison, variants: Sequence[ComparedVariant], title:
         *([f"Test: {_flowing(comparison.metric)} of the same checkpoints on the test split"] if tested else []),
         r"$\dagger$: not distinguishable from the best",
     ]
-    alignment = "rlrr" + "r" * (several + tested) + "l" * unfinished
-    return _table(headings, rows, alignment, f"{_flowing(title)} {'; '.join(notes)}.", "ranking", part)
 
 
-def _differences(comparison: Comparison, variants: Sequence[ComparedVariant], title: str, part: int) -> str:
-    """Returns the variants with their difference to the baseline, its p values and the verdict."""
-    headings = ["Variant", r"$\Delta$ (95\,\%)", "$p$", "$p$ adj.", "Det.", "Verdict"]
-    rows = [
-        [
-            _lines(one.label, NAME),
-            f"{_signed(difference.value)} ({_signed(difference.interval.low)} to {_signed(difference.interval.high)})",
-            escaped(probability(difference.p)),
-            escaped(probability(difference.p_adjusted)),
-            NOTHING if difference.detectable is None else f"{difference.detectable:.1f}",
-            _lines(verdict(one, comparison), VERDICT),
-        ]
-        for one in variants
-        if (difference := one.difference) is not None
-    ]
-    has_broken_guard = any(guard.state == BROKEN for one in comparison.variants for guard in one.guards)
-    notes = [
+def _difference_notes(comparison: Comparison) -> list[str]:
+    guarded = any(guard.state == BROKEN for one in comparison.variants for guard in one.guards)
+    detectable = any(one.difference and one.difference.detectable is not None for one in comparison.variants)
+    return [
         f"{_flowing(comparison.metric)} on validation minus that of {_flowing(comparison.baseline)}, percentage points",
         f"paired bootstrap with {comparison.resamples} resamples, each interval of its comparison alone",
         "$p$ adj.: adjusted for all comparisons, which the verdict goes by",
-        r"Det.: the smallest true difference that would have been called with 80\,\% probability",
-        *(["loses: a class drops by more than its guard allows"] if has_broken_guard else []),
+        *([f"Det.: {DETECTABLE}"] if detectable else []),
+        *(["loses: a class drops by more than its guard allows"] if guarded else []),
         *_on_seeds(comparison),
     ]
-    return _table(headings, rows, "lrrrrl", f"{_flowing(title)} {'; '.join(notes)}.", "differences", part)
 
 
 def _on_seeds(comparison: Comparison) -> list[str]:
@@ -225,13 +245,6 @@ def _table(
 
 def _escaped(text: str) -> str:
     return "".join(SPECIAL.get(letter, letter) for letter in text)
-
-
-def _estimate(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return "n/a"
-    ends = [f"${edge:.2f}$" if edge < 0 else number(edge) for edge in (interval.low, interval.high)] if interval else []
-    return number(value) + (f" ({ends[0]} to {ends[1]})" if ends else "")
 
 
 def _change(table: ClassTable, label: str, name: str) -> str:

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv
+from agropest.report.columns.column import Cell
 from agropest.report.markdown import plain
-from agropest.report.tables.trials import Cell, Rows, percent, shown, to_markdown
+from agropest.report.tables.trials import Rows, percent, shown, to_markdown
 from agropest.statistics.accuracy.average_precision import AP, AP50, AP75, deployed_name
 from agropest.store.records import TrialState
 from agropest.sweep.sections.reference import Reference

@@ -8,25 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agropest.analysis.ranking import RankedTrial
+from agropest.report.columns.column import Cell
+from agropest.report.columns.trials import SPLITS, measured, trial_columns, trial_rows
+from agropest.report.columns.writing import file_rows
 from agropest.report.markdown import plain
 from agropest.report.verdicts import EvaluationKey, probability
-from agropest.statistics.accuracy.average_precision import (
-    AP,
-    AP50_DEPLOYED,
-    AP75_DEPLOYED,
-    AP_DEPLOYED,
-    AP_NAMES,
-    CLASS_PREFIX,
-    deployed_name,
-)
-from agropest.statistics.accuracy.metric import metric_value
+from agropest.statistics.accuracy.average_precision import AP, CLASS_PREFIX, deployed_name
 from agropest.statistics.inference import Interval
 
-Cell = str | int | float | None
 Rows = list[dict[str, Cell]]
-SPLITS = (("val", "valid"), ("test", "test"))
-# What tables show of every trial.
-METRICS = (*AP_NAMES, AP_DEPLOYED, AP50_DEPLOYED, AP75_DEPLOYED)
 P_VALUES = ("_p", "_p_adjusted")  # ends of the columns that hold some
 
 
@@ -39,26 +29,7 @@ def ranking_rows(
         metric: that validation ranks by.
         intervals: of it, where known: see :func:`agropest.report.verdicts.seed_intervals`.
     """
-    known = intervals or {}
-    return [
-        {
-            "rank": trial.rank,
-            "label": trial.label,
-            "seed": trial.seed,
-            "status": trial.status,
-            "iteration": trial.iteration,
-            **{f"{short}_{name}": percent(getattr(trial, split), name) for short, split in SPLITS for name in METRICS},
-            "metric": metric,
-            "val": _metric(trial, metric),
-            **_edges(known.get((trial.label, trial.seed, trial.val_iteration))),
-            "val_iteration": trial.val_iteration,
-            "time_s": round(trial.time_s, 1),
-            "signature": trial.signature,
-            "folder": trial.folder,
-            "checkpoint": trial.checkpoint,
-        }
-        for trial in trials
-    ]
+    return file_rows(trial_columns(metric), trial_rows(trials, metric, intervals))
 
 
 def per_class_rows(trials: Sequence[RankedTrial]) -> Rows:
@@ -99,10 +70,8 @@ def trial_remarks(trial: RankedTrial) -> list[str]:
 
 def percent(metrics: Mapping[str, float | None], name: str) -> Cell:
     """Returns a metric to two decimals: None where it was not computed, "n/a" where there is no ground truth."""
-    if name not in metrics:
-        return None
-    value = metrics[name]
-    return "n/a" if value is None else round(value, 2)
+    value = measured(metrics, name)
+    return round(value, 2) if isinstance(value, float) else value
 
 
 def shown(value: Cell, column: str = "") -> str:
@@ -110,17 +79,3 @@ def shown(value: Cell, column: str = "") -> str:
     if isinstance(value, float):
         return probability(value) if column.endswith(P_VALUES) else f"{value:.2f}"
     return "" if value is None else str(value)
-
-
-def _metric(trial: RankedTrial, metric: str) -> Cell:
-    if not trial.valid:
-        return None
-    value = metric_value(trial.valid, metric)
-    return "n/a" if value is None else round(value, 2)
-
-
-def _edges(interval: Interval | None) -> dict[str, Cell]:
-    return {
-        "val_low": round(interval.low, 2) if interval else None,
-        "val_high": round(interval.high, 2) if interval else None,
-    }

@@ -11,8 +11,10 @@ import pytest
 from agropest.analysis.compared import ComparedVariant, Comparison, Effect
 from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.page.figures import difference_chart, difference_row, effects_chart
-from agropest.report.page.sections import confusion_table, effect_table, heat_map
 from agropest.report.page.svg import Axis, axis_around, tick_text
+from agropest.report.page.tables.boxes import confusion_table
+from agropest.report.page.tables.classes import heat_map
+from agropest.report.page.tables.sweep import effect_table
 from agropest.statistics.diagnosis.confusion import ConfusionMatrix
 from agropest.statistics.inference import BETTER, INCONCLUSIVE, WORSE, Difference, Estimate, Interval
 
@@ -56,12 +58,12 @@ def test_every_effect_of_a_factor_is_drawn() -> None:
     drawing = effects_chart(replace(BASE, effects=effects))
     texts = [node.text for node in parsed(drawing).iter("text")]
     assert texts.count("better (main effect)") == texts.count("worse (interaction)") == 1
-    assert {"anchors", "anchors × loss"} <= set(texts)
+    assert {"anchors", "anchors x loss"} <= set(texts)
     table = effect_table(replace(BASE, effects=effects))
     assert table is not None
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["main effect", "anchors", "+2.00", "+1.00 to +3.00", "0.010", "0.020", "better", "2.0", "+1.50"],
-        ["interaction", "anchors × loss", "-3.00", "-4.00 to -2.00", "0.010", "0.020", "worse", "2.0", "–"],
+        ["interaction", "anchors x loss", "-3.00", "-4.00 to -2.00", "0.010", "0.020", "worse", "2.0", "–"],
     ]
     assert effects_chart(BASE) == ""
     assert effect_table(BASE) is None

@@ -10,8 +10,9 @@ from rich.console import Console
 from agropest.analysis.compared import ComparedVariant, Comparison, Effect, SeedFacts
 from agropest.analysis.ranking import RankedTrial
 from agropest.csv_text import to_csv
+from agropest.report.columns.variants import verdict
 from agropest.report.observations import observations
-from agropest.report.page.sections import effect_table, variant_table
+from agropest.report.page.tables.sweep import effect_table, variant_table
 from agropest.report.tables.latex import ranking_latex
 from agropest.report.tables.variants import (
     comparison_rows,
@@ -19,7 +20,6 @@ from agropest.report.tables.variants import (
     effect_rows,
     effects_table,
     table_texts,
-    verdict,
 )
 from agropest.report.verdicts import headline, remarks, seed_intervals
 from agropest.statistics.inference import (
@@ -158,7 +158,8 @@ def test_where_nothing_could_have_been_detected_every_table_says_nothing() -> No
     comparison = replace(COMPARISON, variants=(replace(GOOD, difference=told), BASE), effects=effects)
     assert comparison_rows(comparison)[0]["detectable"] is None
     assert effect_rows(comparison)[0]["detectable"] is None
-    assert "& -- &" in ranking_latex(comparison, "t")
+    assert "Det." not in ranking_latex(comparison, "t")
+    assert r"& -- \\" in ranking_latex(replace(comparison, variants=(*comparison.variants, SLOW)), "t")
     for table in (variant_table(comparison), effect_table(comparison)):
         assert table is not None
         if "detectable" in table.headings:

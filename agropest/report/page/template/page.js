@@ -23,7 +23,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 // Columns that do not fit fold away, those that matter less first; a chooser above the table brings them back. On paper all are there.
-const FOLDS_FIRST = [/AP[sml]$/, /AP75_?deployed/, /AP50_?deployed/, /AP75/, /^of$/, /^(quartiles|95 % of it)$/, /^p$/, /^val − test$/, /^detectable$/, /^seed sd$/, /AP50/, /^remark$/, /^time$/, /deployed/, /^at$/, /^test /];
 const headingText = (cell) => cell.textContent.replaceAll("\u200b", "").trim();
 for (const box of document.querySelectorAll(".scroll.folds")) {
   const table = box.querySelector("table");
@@ -53,7 +52,8 @@ for (const box of document.querySelectorAll(".scroll.folds")) {
     const away = boxes.filter((check) => !check.checked).length;
     summary.textContent = away ? `${away} of ${names.length} columns are folded away` : "Columns";
   };
-  const order = FOLDS_FIRST.flatMap((wanted) => names.flatMap((name, column) => (column > 1 && wanted.test(name) ? [column] : [])));
+  const folds = (column) => Number(cells[column].dataset.folds ?? 0);
+  const order = cells.map((_, column) => column).filter(folds).sort((a, b) => folds(a) - folds(b));
   const fit = () => {
     const free = order.filter((column) => boxes[column].dataset.chosen !== "yes");
     for (const column of free) fold(column, false);

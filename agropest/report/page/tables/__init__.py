@@ -1,0 +1,1 @@
+"""The tables of the page: cells with what they are sorted and coloured by."""
