@@ -21,7 +21,8 @@ from agropest.statistics.race.entrant import Entrant, Stop
 from agropest.statistics.race.racing import RaceRule, race
 from agropest.statistics.race.training_noise import NoiseVariance, SeenVariance, assumed_seed_noise
 from agropest.sweep.learning_rate import decay_to_come
-from agropest.sweep.sections.stop_rule import SEED_NOISE, StopRule
+from agropest.sweep.sections.stop_rule import StopRule
+from agropest.sweep.stopping.race import SEED_NOISE
 from benchmarks.simulated_sweeps import (
     END,
     EQUAL,

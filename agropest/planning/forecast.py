@@ -10,14 +10,9 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agropest.sweep.sections.stop_rule import ASHA, HYPERBAND, MEDIAN, NONE, RACE, StopRule
+from agropest.sweep.sections.stop_rule import StopRule
+from agropest.sweep.stopping import rule_named
 from agropest.sweep.trial import TrialSpec
-
-# Share of trials that the median rule is taken to stop, each at the first evaluation it may be stopped at.
-MEDIAN_STOPS = 0.5
-# Share of the iterations that these train in the simulated sweeps of benchmarks/bench_stopping.py (docs/stopping.md),
-# of 8 variants, the baseline among them, which goes to its end.
-SIMULATED, SIMULATED_VARIANTS = {RACE: 0.87, HYPERBAND: 0.42}, 8
 
 
 @dataclass(frozen=True)
@@ -106,42 +101,15 @@ def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> floa
         rule: of early stopping.
         trial: one of the sweep's.
         baseline: label of the sweep's, which goes to its end unless the rule lets it go.
-
-    ASHA: at each rung 1 / reduction factor continues (Li et al. 2020, section 3). The median rule: half the trials are
-    stopped at the first evaluation at which they may be. Race and HyperBand: as simulated.
     """
     if rule.keep_baseline and trial.label == baseline:
         return 1.0
-    end = trial.max_iter
-    grace = min(rule.grace_period_iters or max(trial.eval_period_iters, end // 4), end)
-    if rule.method == MEDIAN:
-        return (MEDIAN_STOPS * grace + (1 - MEDIAN_STOPS) * end) / end
-    if rule.method in SIMULATED:
-        return _share_of_others(rule)
-    if rule.method != ASHA:
-        return 1.0
-    trained, alive, rung, before = 0.0, 1.0, float(grace), 0.0
-    while rung < end:
-        trained += alive * (rung - before)
-        alive, before, rung = alive / rule.reduction_factor, rung, rung * rule.reduction_factor
-    return (trained + alive * (end - before)) / end
-
-
-def _share_of_others(rule: StopRule) -> float:
-    """Returns the share of its iterations that a variant trained in the simulation, the baseline left out."""
-    return (SIMULATED[rule.method] * SIMULATED_VARIANTS - 1) / (SIMULATED_VARIANTS - 1)
+    return rule_named(rule.method).expected_share(rule, trial)
 
 
 def assumption(rule: StopRule) -> str:
     """Returns what the forecast takes early stopping to do, in words; empty without early stopping."""
-    if rule.method == NONE:
-        return ""
-    if rule.method == ASHA:
-        return f"asha lets 1 in {rule.reduction_factor:g} continue at each rung"
-    if rule.method == MEDIAN:
-        return "the median rule stops half the trials as soon as it may"
-    which = "every variant but the baseline" if rule.keep_baseline else "every variant"
-    return f"{rule.method} trains {_share_of_others(rule):.0%} of {which}, as in the simulation of docs/stopping.md"
+    return rule_named(rule.method).assumption(rule)
 
 
 def makespan(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> float:

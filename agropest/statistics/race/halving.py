@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from agropest.statistics.race.entrant import Entrant, Stop
-from agropest.sweep.sections.stop_rule import most_rungs, rung_iteration
+from agropest.sweep.stopping.halving_options import most_rungs, rung_iteration
 
 
 def halving(entrants: Sequence[Entrant], reduction_factor: float) -> dict[str, Stop]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from agropest.statistics.bootstrap import variance_of_seed
 from agropest.statistics.race.entrant import Sample
-from agropest.sweep.sections.stop_rule import SEED_NOISE
+from agropest.sweep.stopping.race import SEED_NOISE
 
 # Percent points, until the curves say it.
 ASSUMED_CHECKPOINT_SD = 0.3

@@ -9,7 +9,8 @@ from typing import Any
 from agropest.sweep.detectron2_keys import default_config
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.sections.search import PBT, is_drawn
-from agropest.sweep.sections.stop_rule import HYPERBAND, NONE, most_rungs, rung_iteration
+from agropest.sweep.sections.stop_rule import HYPERBAND, NONE
+from agropest.sweep.stopping.halving_options import most_rungs, rung_iteration
 from agropest.sweep.trial import TrialSpec
 
 BATCH, RATE = "SOLVER.IMS_PER_BATCH", "SOLVER.BASE_LR"

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
-from agropest.sweep.sections.stop_rule import ASHA, MEDIAN, StopRule
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.stopping.rules import decision_of
 from agropest.tuning.stopping.stopping_state import record_stop
 from agropest.tuning.workers.trainable import ITERATION, flat_metrics
 
@@ -39,7 +40,7 @@ def build_scheduler(
         history: what earlier launches evaluated, in that order: the scheduler decides as if it had run all the time.
         stays: names of trials that are never stopped: those of the baseline.
     """
-    if rule.method not in (ASHA, MEDIAN):
+    if not hasattr(decision_of(rule.method), "tune_scheduler"):
         return FIFOScheduler()
     inner = tune_scheduler(rule, metric, max_iter, eval_period_iters)
     recorded = Recorded(inner, folders, rule.method, stopper, stays)
@@ -48,13 +49,13 @@ def build_scheduler(
 
 
 def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters: int) -> TrialScheduler:
-    """Returns Ray Tune's own ASHA or median rule; see :func:`build_scheduler`."""
-    grace = min(rule.grace_period_iters or max(eval_period_iters, max_iter // 4), max_iter)
+    """Returns Ray Tune's own scheduler for a rule that asks one trial after another; see :func:`build_scheduler`."""
+    grace = rule.grace_iters(eval_period_iters, max_iter)
     common: dict[str, Any] = {"time_attr": ITERATION, "metric": metric, "mode": "max", "grace_period": grace}
-    if rule.method == ASHA:
-        # A scheduler ends trials that reach its max_t; ours end by themselves, after the test evaluation.
-        return AsyncHyperBandScheduler(max_t=max_iter + 1, reduction_factor=rule.reduction_factor, **common)
-    return MedianStoppingRule(min_samples_required=2, hard_stop=True, **common)
+    decision = decision_of(rule.method)
+    assert decision is not None, rule.method
+    scheduler: TrialScheduler = decision.tune_scheduler(rule, max_iter, common)
+    return scheduler
 
 
 def ask(scheduler: TrialScheduler, controller: Any, trial: Any, result: dict[str, Any]) -> str:

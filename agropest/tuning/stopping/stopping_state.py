@@ -6,34 +6,32 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from agropest.data.dataset import Dataset
 from agropest.planning.early_stopping import why_nothing_stops
 from agropest.statistics.detections.boxes import GroundTruth
 from agropest.statistics.detections.matching import Targets, read_targets
 from agropest.statistics.race.entrant import Entrant, Sample, Stop
-from agropest.statistics.race.halving import halving
-from agropest.statistics.race.racing import Known, RaceRule, race
+from agropest.statistics.race.racing import Known
 from agropest.statistics.race.training_noise import NoiseVariance
 from agropest.store.records import OUT_OF_MEMORY, TrialState
 from agropest.store.seeds.stored_samples import StoredSamples
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.learning_rate import curve_key, decay_to_come, start_key
-from agropest.sweep.sections.stop_rule import HYPERBAND, RACE, StopRule
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.stopping import rules
 from agropest.tuning.stopping.race_noise import seed_noise_at_start
-
-RESAMPLES = 1000
-METHODS = (RACE, HYPERBAND)
 
 
 class StoppingState:
     """Reads what the trials have stored; each evaluation's boxes are read and resampled once.
 
     Args:
-        spec: with a rule of ``METHODS``.
+        spec: with a rule that looks at all variants at once.
         trials: of the whole sweep.
         left_out: names of those that this launch does not run: nobody waits for them.
     """
@@ -47,6 +45,7 @@ class StoppingState:
         store: Store,
     ) -> None:
         self.rule, self.metric, self.stopper = spec.stop, spec.metric, spec.stopper
+        self._rule: Any = rules.decision_of(spec.stop.method)
         self.left_out, self.store, self._spec, self._trials = left_out, store, spec, trials
         self._folders = {trial.name: store.folder(trial) for trial in trials}
         self._annotations = dataset.splits["valid"].annotations
@@ -99,18 +98,10 @@ class StoppingState:
     def decide(self) -> Mapping[str, Stop]:
         """Returns who is out, by label."""
         entrants = [self._entrant(label, trials) for label, trials in self._by_label.items()]
-        if self.rule.method == HYPERBAND:
-            return halving(entrants, self.rule.reduction_factor)
-        race_rule = RaceRule(
-            level=self.rule.level,
-            num_entrants=len(entrants),
-            num_sources=self.num_sources,
-            allowance=self.rule.allowance,
-            equal_allowance=self.rule.equal_allowance,
-            indifference=self.rule.indifference,
-            seed_noise=self._seed_noise,
+        decided: Mapping[str, Stop] = self._rule.decide(
+            entrants, self.rule, self._known, lambda: self.num_sources, lambda: self._seed_noise
         )
-        return race(entrants, race_rule, self._known)
+        return decided
 
     @property
     def num_sources(self) -> int:
@@ -123,8 +114,7 @@ class StoppingState:
 
     @cached_property
     def _read(self) -> StoredSamples:
-        resamples = RESAMPLES if self.rule.method == RACE else 1  # HyperBand looks at the metric alone
-        return StoredSamples(self.store, self._targets, self.metric, resamples)
+        return StoredSamples(self.store, self._targets, self.metric, self._rule.RESAMPLES)
 
     @cached_property
     def _targets(self) -> Targets:
@@ -153,8 +143,10 @@ def open_stopping_state(
     spec: SweepSpec, trials: Sequence[TrialSpec], left_out: set[str], dataset: Dataset, store: Store
 ) -> StoppingState | None:
     """Returns the stopping of a sweep that is stopped by them; None where another rule stops, or nothing can be."""
+    if not rules.looks_at_all(spec.stop.method):
+        return None
     outlines = {trial.label: _outline(trial.label, trial, spec.stop) for trial in reversed(trials)}
-    if spec.stop.method not in METHODS or not any(one.looks for one in outlines.values()):
+    if not any(one.looks for one in outlines.values()):
         return None
     is_idle = bool(why_nothing_stops(spec.stop, trials, dataset))
     return None if is_idle else StoppingState(spec, trials, left_out, dataset, store)
@@ -181,8 +173,6 @@ def record_stop(folder: TrialFolder, iteration: int, reason: str, stopper: str) 
 def _outline(label: str, trial: TrialSpec, rule: StopRule) -> Entrant:
     """Returns a variant without its evaluations."""
     looks = trial.evaluation_iters
-    first_look = rule.grace_period_iters
-    if not first_look and rule.method == RACE:
-        first_look = max(int(trial.config["SOLVER.WARMUP_ITERS"]), trial.max_iter // 10)
+    first_look = rules.decision_of(rule.method).first_look(rule, trial)  # type: ignore[union-attr]
     to_come = {t: decay_to_come(trial.config, t) for t in looks}
     return Entrant(label, looks, {}, first_look, to_come, curve_key(trial.config), start_key(trial.config))
