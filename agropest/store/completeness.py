@@ -51,8 +51,8 @@ def lacks_its_end(trial: TrialSpec, folder: TrialFolder) -> bool:
 
 
 def still_stopped(status: Status, reason: str) -> Status:
-    """Returns the status of a stopped trial that could not be made whole, for this reason."""
-    note = f"could not be made whole again: {reason}"
+    """Returns the status of a stopped trial that could not be repaired, for this reason."""
+    note = f"could not be repaired: {reason}"
     return status if note in status.notes else replace(status, notes=(*status.notes, note))
 
 
@@ -64,6 +64,11 @@ def is_stopped(status: Status, stopper: str) -> bool:
     if not status.stopped_for:
         return status.status == TrialState.STOPPED
     return stopper in status.stopped_for and status.status != TrialState.FINISHED
+
+
+def has_ended_for(status: Status, stopper: str) -> bool:
+    """Returns whether a trial has ended for a sweep: finished, failed, or stopped early by this sweep itself."""
+    return status.status in (TrialState.FINISHED, TrialState.FAILED) or is_stopped(status, stopper)
 
 
 def is_intact(

@@ -26,6 +26,7 @@ from agropest.planning.measurable import require_ground_truth
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.statistics.accuracy.metric import require_metric
 from agropest.store.completeness import is_done
+from agropest.store.records import TrialState
 from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
@@ -122,10 +123,21 @@ class Launch:
         """The rule of early stopping that a forecast may count on."""
         return StopRule() if self.why_nothing_stops else self.spec.stop
 
-    @cached_property
-    def unplaceable(self) -> list[str]:
-        """A fault for every demand of pending trials that this machine cannot meet; nothing is known of a cluster."""
-        return [] if self.ray.cluster else unplaceable(self.pending, [node_of(this_machine())])
+    def unplaceable(self, fresh: bool, retry_failed: bool) -> list[str]:
+        """Returns a fault for every demand of trials to be run that this machine cannot meet.
+
+        Nothing is known of a cluster.
+
+        Args:
+            fresh: whether ``--fresh`` sets aside what is stored before: then every trial is run.
+            retry_failed: whether ``--retry-failed`` takes the failed trials up before.
+        """
+        if self.ray.cluster:
+            return []
+        statuses = {trial.name: self.store.folder(trial).status().status for trial in self.trials}
+        failed = [trial for trial in self.trials if statuses[trial.name] == TrialState.FAILED]
+        trials = self.trials if fresh else [*self.pending, *(failed if retry_failed else [])]
+        return unplaceable(trials, [node_of(this_machine())])
 
     def lint(self, build_silenced: bool = False) -> list[Remark]:
         """Returns the linter's remarks.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from agropest import files
 from agropest.data.dataset import Dataset
+from agropest.store.checksummed import checksummed
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.seed_rule import SeedRule
+from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.launch import Launch
@@ -36,6 +40,7 @@ class Sweep:
         rule = SeedRule(2, most)
         content |= {"variants": tuple(Variant(name, {}) for name in QUALITIES), "baseline": "baseline", "metric": "AP"}
         content |= {"seeds": rule.seeds(2), "seed_rule": rule, "indifference": indifference}
+        content |= {"name": "sweep", "stop": StopRule()}
         self.spec = SweepSpec(**content)
         self.trained: list[str] = []
 
@@ -63,6 +68,18 @@ class Sweep:
             self.train(self.expand(rounds.sweep()))
             if not rounds.next_round():
                 return rounds
+
+
+def test_a_trial_that_only_another_sweep_has_stopped_has_not_ended(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    trials = sweep.expand(sweep.rounds().sweep())
+    sweep.train(trials)
+    folder = sweep.store.folder(trials[-1]).claim()
+    for stoppers, is_next in ((("another",), False), (("another", sweep.spec.stopper), True)):
+        status = replace(folder.status(), status=TrialState.STOPPED, stopped_for=stoppers)
+        for copy in folder.path.glob("status*.json"):
+            files.write_json(copy, checksummed(asdict(status)))
+        assert (sweep.rounds().counts != dict.fromkeys(QUALITIES, 2)) == is_next
 
 
 def test_seeds_are_added_where_a_question_is_open(tmp_path: Path) -> None:

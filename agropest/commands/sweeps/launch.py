@@ -58,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
         return exit_codes.OK
     print_remarks(launch.lint(), console)
-    if launch.unplaceable:
-        raise EnvironmentFault(*launch.unplaceable)  # before the page of an earlier launch is written over
+    if lacking := launch.unplaceable(arguments.fresh, arguments.retry_failed):
+        raise EnvironmentFault(*lacking)  # before the page of an earlier launch is written over
     with only_launch(launch.store.root, str(arguments.sweep)):
         launch = _changed_store(launch, arguments.fresh, arguments.retry_failed)
         return _run_rounds(launch.next_round() or launch, console)

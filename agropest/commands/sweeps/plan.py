@@ -62,7 +62,7 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
         show(launch.why_nothing_stops)
     for line in _answer_cost(launch, forecast):
         show(line)
-    for line in launch.unplaceable:
+    for line in launch.unplaceable(fresh, retry_failed):
         show(f"a launch here would stop: {line}")
     if fresh:
         show(describe_fresh(launch.all_trials, store, spec.name))

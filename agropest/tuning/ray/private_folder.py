@@ -40,12 +40,14 @@ def private_folder(say: Callable[[str], None]) -> Iterator[Path]:
     usual = tempfile.gettempdir()
     base = _short_base(usual)
     folder = Path(tempfile.mkdtemp(prefix="agropest-", dir=base))
-    changes = _home_for(folder)
-    if base != usual:
-        say(f"TMPDIR ({usual}) is too long for a socket's path: temporary files of this launch go to {folder}")
-        changes["TMPDIR"] = str(folder)
-    before = {name: os.environ.get(name) for name in changes}
+    changes: dict[str, str] = {}
+    before: dict[str, str | None] = {}
     try:
+        changes |= _home_for(folder)  # writes there, which fails where the disk is full
+        if base != usual:
+            say(f"TMPDIR ({usual}) is too long for a socket's path: temporary files of this launch go to {folder}")
+            changes["TMPDIR"] = str(folder)
+        before |= {name: os.environ.get(name) for name in changes}
         os.environ.update(changes)
         tempfile.tempdir = None  # it is found anew
         yield folder

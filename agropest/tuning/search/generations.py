@@ -20,6 +20,7 @@ from typing import Any
 from agropest.errors import SweepFileError, fault
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.checksummed import copy_of, read_either, write_twice
+from agropest.store.completeness import has_ended_for
 from agropest.store.store import Store
 from agropest.sweep.history import HISTORY_KEY, read_history
 from agropest.sweep.sections.population import Member, first_generation, next_generation
@@ -116,8 +117,8 @@ class Population:
             self._write()
             return True
         newest = self.generations[-1]
-        statuses = [self.store.folder(trial).status().status for trial in self._trials_of(newest)]
-        if not all(status.has_ended for status in statuses):
+        statuses = [self.store.folder(trial).status() for trial in self._trials_of(newest)]
+        if not all(has_ended_for(status, self.spec.stopper) for status in statuses):
             return False
         newest.values = self._values(newest)
         number = len(self.generations)

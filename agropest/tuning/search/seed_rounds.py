@@ -17,6 +17,7 @@ from agropest.analysis.sweep_comparison import compare_trials
 from agropest.data.dataset import Dataset
 from agropest.statistics.detections.boxes import GroundTruth
 from agropest.statistics.seed_policy import next_seeds
+from agropest.store.completeness import has_ended_for
 from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
@@ -88,7 +89,7 @@ class SeedRounds:
     def _add_seeds(self) -> bool:
         trials = self.expand(self.sweep())
         statuses = {trial.name: self.store.folder(trial).status() for trial in trials}
-        if not all(status.status.has_ended for status in statuses.values()):
+        if not all(has_ended_for(status, self.spec.stopper) for status in statuses.values()):
             return False
         spec, rule = self.spec, self.spec.seed_rule
         truth = {"valid": GroundTruth.from_coco(self._annotations)}

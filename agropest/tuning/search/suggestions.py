@@ -26,6 +26,7 @@ from agropest.errors import EnvironmentFault, StoreError, fault
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.checksummed import copy_of, read_checksummed, read_either, write_twice
 from agropest.store.chosen import best_evaluation
+from agropest.store.completeness import has_ended_for
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -111,7 +112,7 @@ class Suggestions:
         """
         rule = self.spec.search
         trials = self.expand(self.sweep())
-        ended = all(self.store.folder(t).status().status.has_ended for t in trials)
+        ended = all(has_ended_for(self.store.folder(t).status(), self.spec.stopper) for t in trials)
         size = min(rule.at_once, rule.num_variants - self.num_suggested)
         if size <= 0 or (self.rounds and not ended):
             return False

@@ -9,7 +9,7 @@ began.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from agropest.statistics.race.entrant import Sample
 from agropest.statistics.race.training_noise import NoiseVariance, assumed_seed_noise, seen_over_seeds
@@ -30,7 +30,10 @@ def seed_noise_at_start(spec: SweepSpec, trials: Sequence[TrialSpec], samples: S
         samples: of the sweep's metric.
     """
     path = samples.store.sweep_folder(spec.name) / FILE
-    asked = {"metric": spec.metric, "data": trials[0].data, "assumed_sd": spec.stop.seed_noise}
+    base = next((trial for trial in trials if trial.label == spec.baseline), trials[0])
+    # Trainings are borrowed from sweeps with this baseline: its config, weights and code, whatever the seed.
+    identity = replace(base, seed=0, config={**base.config, "SEED": 0}).signature
+    asked = {"metric": spec.metric, "data": base.data, "baseline": identity, "assumed_sd": spec.stop.seed_noise}
     kept = read_either(path, (*asked, "variance", "freedom", "source"))
     if kept is not None and asked.items() <= kept.items():
         return NoiseVariance(float(kept["variance"]), float(kept["freedom"]), str(kept["source"]))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agropest.tuning.ray import private_folder as private_folder_module
 from agropest.tuning.ray.private_folder import private_folder, token_path
 
 
@@ -72,3 +73,16 @@ def test_a_home_that_cannot_be_written_to_gets_a_token_elsewhere(tmp: Path, monk
     with private_folder(lambda text: pytest.fail(text)) as folder:
         assert token_path() == folder / "auth_token"
         assert os.environ["HOME"] == "/proc"
+
+
+def test_it_is_removed_where_nothing_can_be_written_to_it(tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+
+    def full(folder: Path) -> dict[str, str]:
+        made.append(folder)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(private_folder_module, "_home_for", full)
+    with pytest.raises(OSError, match="No space left"), private_folder(lambda text: pytest.fail(text)):
+        pass
+    assert [folder.exists() for folder in made] == [False]

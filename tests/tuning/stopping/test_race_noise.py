@@ -90,6 +90,9 @@ def test_the_race_begins_with_what_other_sweeps_show_of_seeds(images: Dataset, t
     # Another baseline: its seeds say nothing of these.
     faster, variants = sweep(tmp_path, "faster", images, OWN.replace("baseline: {}", "baseline: {SOLVER.BASE_LR: 0.1}"))
     assert noise(faster, variants, store, images).source == "assumed"
+    # So it is of a sweep of the same name whose baseline was changed since.
+    changed, variants = sweep(tmp_path, "own", images, OWN.replace("baseline: {}", "baseline: {SOLVER.BASE_LR: 0.1}"))
+    assert noise(changed, variants, store, images).source == "assumed"
     # A rule that takes seeds to do something else begins anew.
     spec, own = sweep(tmp_path, "own", images, OWN + "stop: {method: race, seed_noise: 0.5}\n")
     assert noise(spec, own, Store(tmp_path / "empty"), images).sd == pytest.approx(0.5)
