@@ -157,6 +157,7 @@ def main() -> None:
         results, log = Path(scratch) / "results", Path(scratch) / "log.txt"
         command = [sys.executable, str(ROOT / "launch.py"), str(sweep), "--results", str(results)]
         command += ["--data", str(arguments.data)] if arguments.data else []
+        command += ["--name", load_sweep(sweep, arguments.settings).name]
         command += [word for setting in arguments.settings for word in ("--set", setting)]
         with open(log, "wb") as file:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)

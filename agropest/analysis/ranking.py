@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.chosen import chosen_evaluation
@@ -101,7 +102,7 @@ def _row(trial: TrialSpec, store: Store, metric: str, damaged: Collection[str]) 
         reason=status.reason,
         notes=status.notes,
         deployed_threshold=float(trial.config.get("TEST.DEPLOYED_SCORE_THRESH", 0.5)),
-        folder=folder.path.relative_to(store.root).as_posix(),
+        folder=_below(folder.path, store),
         checkpoint=_checkpoint(folder, best, store),
     )
 
@@ -110,7 +111,12 @@ def _checkpoint(folder: TrialFolder, evaluation: EvaluationRecord | None, store:
     """Returns where the checkpoint of an evaluation is, relative to the results folder; empty where it is not kept."""
     if evaluation is None or evaluation.iteration not in folder.checkpointed():
         return ""
-    return (folder.checkpoints / f"{evaluation.iteration:08d}.pth").relative_to(store.root).as_posix()
+    return _below(folder.checkpoints / f"{evaluation.iteration:08d}.pth", store)
+
+
+def _below(path: Path, store: Store) -> str:
+    """Returns a path relative to the results folder; as it is where it lies in another one."""
+    return path.relative_to(store.root).as_posix() if path.is_relative_to(store.root) else path.as_posix()
 
 
 def _key(row: RankedTrial, metric: str) -> tuple[int, float, str, int]:

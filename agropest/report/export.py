@@ -42,24 +42,26 @@ from agropest.report.tables.variants import table_texts
 from agropest.statistics.accuracy.average_precision import DEPLOYED_CLASS_PREFIX
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, read_sweep_record
+from agropest.store.upkeep.results_root import results_root
 
 SUFFIXES = {"csv": ".csv", "md": ".md", "latex": ".tex", "json": ".json", "html": ".html"}
 FORMATS = tuple(SUFFIXES)
 
 
-def export_sweep(folder: Path, formats: Sequence[str] = FORMATS) -> list[str]:
+def export_sweep(folder: Path, formats: Sequence[str] = FORMATS, results: Path | None = None) -> list[str]:
     """Writes what a sweep's folder is asked for, each file atomically; returns the names of the files.
 
     Args:
-        folder: results/<sweep>.
+        folder: results/<sweep>, or wherever that was moved to; it is written to.
         formats: of ``FORMATS``.
+        results: the results folder; None: see :func:`agropest.store.upkeep.results_root.results_root`.
 
     Raises:
         StoreError: the folder is not that of a sweep.
         DataError: the ground truth is not there any more.
     """
-    record = read_sweep_record(folder)
-    store = Store(Path(folder).resolve().parent)
+    root = results_root(folder, results)
+    record, store = read_sweep_record(folder, root), Store(root)
     comparison = compare_trials(
         record.trials,
         store,
@@ -72,7 +74,7 @@ def export_sweep(folder: Path, formats: Sequence[str] = FORMATS) -> list[str]:
         indifference=record.indifference,
     )
     trials = rank_trials(record.trials, store, record.metric, comparison.damaged)
-    return write_exports(record, store, comparison, trials, formats)
+    return write_exports(record, store, comparison, trials, formats, folder)
 
 
 def write_exports(
@@ -81,9 +83,10 @@ def write_exports(
     comparison: Comparison,
     trials: Sequence[RankedTrial],
     formats: Sequence[str] = FORMATS,
+    folder: Path | None = None,
 ) -> list[str]:
     """Writes the files of :func:`export_sweep` from what is known already; returns their names."""
-    folder = store.sweep_folder(record.name)
+    folder = folder or store.sweep_folder(record.name)
     classes = class_tables(comparison, trials)
     evaluated, forecast = with_evaluations(record, store, trials), against_actual(read_forecast(folder))
     texts = {
@@ -104,7 +107,10 @@ def write_exports(
         files.write_text(folder / name, text)
     if "html" not in formats:
         return list(wanted)
-    pages = [write_page(record, store, comparison).name, *([PICTURES] if (folder / PICTURES).is_file() else [])]
+    pages = [
+        write_page(record, store, comparison, folder=folder).name,
+        *([PICTURES] if (folder / PICTURES).is_file() else []),
+    ]
     return [*wanted, *pages]
 
 

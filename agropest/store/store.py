@@ -40,6 +40,10 @@ class Store:
         path = self._by_signature.setdefault(trial.signature, self.trials / trial.folder_name)
         return TrialFolder(path)
 
+    def read_also(self, other: Store) -> None:
+        """Finds trials that this folder lacks in another results folder."""
+        self._by_signature = {**other._by_signature, **self._by_signature}
+
     def stands_at(self, trial: TrialSpec) -> Status:
         """Returns the trial's status, with at least its ancestor's iterations and seconds, which its own begin from."""
         status = self.folder(trial).status()

@@ -21,6 +21,7 @@ from agropest.machine import this_machine
 from agropest.statistics.detections.boxes import GroundTruth
 from agropest.store.checksummed import checksummed, verified
 from agropest.store.store import Store
+from agropest.store.upkeep.results_root import results_root
 from agropest.sweep.history import SEGMENT_END_KEY, read_history, stored_history
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.sections.reference import Reference
@@ -53,6 +54,7 @@ class SweepRecord:
         reference: published figures to show beside the measured ones.
         looks: with how many seeds the results are looked at while seeds are added; empty: once, at the end.
         indifference: differences that are smaller do not matter.
+        changes: what this launch changed in its sweep file's question (:mod:`agropest.sweep.command_line.run`).
     """
 
     name: str
@@ -72,6 +74,7 @@ class SweepRecord:
     reference: Reference = field(default_factory=Reference)
     looks: tuple[int, ...] = ()
     indifference: float = 0.0
+    changes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -93,12 +96,17 @@ class SweepRecord:
 
 
 def describe_sweep(
-    spec: SweepSpec, trials: Sequence[TrialSpec], dataset: Dataset, others: Mapping[str, Split] | None = None
+    spec: SweepSpec,
+    trials: Sequence[TrialSpec],
+    dataset: Dataset,
+    others: Mapping[str, Split] | None = None,
+    changes: Sequence[str] = (),
 ) -> SweepRecord:
     """Returns the record of a sweep that is about to be launched on this machine.
 
     Args:
         others: training splits beside the data set's own, by their words.
+        changes: of the command line.
     """
     return SweepRecord(
         name=spec.name,
@@ -121,6 +129,7 @@ def describe_sweep(
         reference=spec.reference,
         looks=spec.seed_rule.looks,
         indifference=spec.indifference,
+        changes=tuple(changes),
     )
 
 
@@ -147,13 +156,15 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
         "launched": record.launched,
         "looks": list(record.looks),
         "indifference": record.indifference,
+        "changes": list(record.changes),
+        "results": str(store.root),
         "data": {
             "name": record.data_name,
             "class_names": list(record.class_names),
             "splits": {
                 name: {
                     "annotations": _relative(split.annotations, store.root),
-                    "image_root": str(split.image_root),
+                    "image_root": _relative(split.image_root, store.root),
                     "num_images": split.num_images,
                     "num_boxes": split.num_boxes,
                 }
@@ -170,8 +181,12 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
     return path
 
 
-def read_sweep_record(folder: Path) -> SweepRecord:
+def read_sweep_record(folder: Path, results: Path | None = None) -> SweepRecord:
     """Returns the record in results/<sweep>.
+
+    Args:
+        folder: of the sweep.
+        results: that its trials and annotations are in; None: see :func:`agropest.store.upkeep.results_root.results_root`.
 
     Raises:
         StoreError: there is none, or it is damaged.
@@ -183,7 +198,7 @@ def read_sweep_record(folder: Path) -> SweepRecord:
         content = verified(files.read_json(path))
         if content["format"] != FORMAT:
             raise StoreError(fault(str(path), f"expected format {FORMAT}", content["format"], fix))
-        return _record(content, path.resolve().parent.parent)
+        return _record(content, results or results_root(folder))
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -224,7 +239,7 @@ def _record(content: Mapping[str, Any], root: Path) -> SweepRecord:
         class_names=tuple(data["class_names"]),
         splits={
             name: SplitRecord(
-                root / split["annotations"], Path(split["image_root"]), split["num_images"], split["num_boxes"]
+                root / split["annotations"], root / split["image_root"], split["num_images"], split["num_boxes"]
             )
             for name, split in data["splits"].items()
         },
@@ -232,6 +247,7 @@ def _record(content: Mapping[str, Any], root: Path) -> SweepRecord:
         reference=Reference(**content["reference"]),
         looks=tuple(looks) if isinstance(looks := content.get("looks"), list) else (),  # once it was their number
         indifference=float(content.get("indifference", 0.0)),
+        changes=tuple(content.get("changes", ())),
     )
 
 

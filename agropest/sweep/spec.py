@@ -44,6 +44,7 @@ from agropest.data.set_apart import SetApart
 from agropest.data.training_sets.selection import WHOLE, TrainingSelection
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.readable import readable
+from agropest.sweep.command_line.settings import apply_settings
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
 from agropest.sweep.history import Segment
@@ -57,7 +58,6 @@ from agropest.sweep.sections.seed_rule import SeedRule, read_seeds
 from agropest.sweep.sections.stop_rule import ASHA, NONE, RACE, StopRule, read_stop
 from agropest.sweep.sections.tracking import Tracker, read_trackers
 from agropest.sweep.sections.training_data import DATA_FRACTION, crossed, read_data, read_fraction, read_split
-from agropest.sweep.settings import apply_settings
 from agropest.sweep.yaml_file import read_yaml
 
 KEEP_BEST_AND_LAST, KEEP_EVALUATED, KEEP_NONE = "best_and_last", "evaluated", "none"

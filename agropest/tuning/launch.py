@@ -30,6 +30,7 @@ from agropest.store.records import TrialState
 from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
+from agropest.sweep.command_line.run import Run, run_of
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
 from agropest.sweep.lint.subject import MOST_BUILT, first_seeds, may_fail_late
@@ -44,6 +45,7 @@ from agropest.tuning.search.seed_rounds import SeedRounds
 from agropest.tuning.search.suggestions import Suggestions, open_search
 
 DEFAULT_RAY = RayOptions()
+AS_IT_IS = Run("")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class LaunchOptions:
         data: the data set's folder, over the file's ``data:``.
         results: the results folder.
         settings: ``KEY=VALUE``, over the file's.
+        name: of the folder in the results folder; empty: that of the run (:mod:`agropest.sweep.command_line.run`).
         ray: how the launch gets its Ray.
     """
 
@@ -62,6 +65,7 @@ class LaunchOptions:
     data: Path | None = None
     results: Path = Path("results")
     settings: Sequence[str] = ()
+    name: str = ""
     ray: RayOptions = DEFAULT_RAY
 
 
@@ -77,6 +81,7 @@ class Launch:
         ray: the cluster to use, or how to start one on this machine.
         search: what suggests trials, or adds seeds; None where the file enumerates them.
         others: what variants train on beside the data set's whole training split, by its words.
+        run: which launch of the sweep file it is.
     """
 
     spec: SweepSpec
@@ -86,6 +91,7 @@ class Launch:
     ray: RayOptions = DEFAULT_RAY
     search: Suggestions | Population | SeedRounds | None = None
     others: Mapping[str, Dataset] = field(default_factory=dict)
+    run: Run = AS_IT_IS
 
     @property
     def training_sets(self) -> TrainingSets:
@@ -217,7 +223,9 @@ def open_launch(options: LaunchOptions) -> Launch:
     Raises:
         AgropestError: the sweep file, the data set or the results folder is at fault.
     """
-    spec = load_sweep(options.sweep, options.settings)
+    named = (f"name={options.name}",) if options.name else ()  # checked as the file's own is
+    spec = load_sweep(options.sweep, [*options.settings, *named])
+    spec, run = run_of(spec, options.settings, options.data, options.name)
     root = options.data or spec.data
     if options.data and len(spec.versions) > 1:
         fix = "leave --data out, or --set data=DIR for one of them"
@@ -246,7 +254,7 @@ def open_launch(options: LaunchOptions) -> Launch:
         SeedRounds(spec, expand, store, dataset) if spec.seed_rule.is_adaptive else open_search(spec, expand, store)
     )
     spec = search.sweep() if search else spec
-    return Launch(spec, expand(spec), dataset, store, options.ray, search, sets.others)
+    return Launch(spec, expand(spec), dataset, store, options.ray, search, sets.others, run)
 
 
 def _open_training_sets(spec: SweepSpec, dataset: Dataset, store: Store) -> TrainingSets:

@@ -62,7 +62,7 @@ def runnable(text: str) -> str:
     text = text.replace("[", "").replace("]", "")  # a synopsis: with everything that may be given
     words = words_of(text)
     if "sweeps/demo.yaml" in words:
-        words += [word for setting in TINY_DEMO for word in ("--set", setting)] + ["--no-dashboard"]
+        words += [word for setting in TINY_DEMO for word in ("--set", setting)] + ["--name", "demo", "--no-dashboard"]
     elif " -m benchmarks." in text:
         words = [*words[:3], "--help"]  # a measurement takes its time
     elif words[1] == "launch.py" and "--plan" not in words:

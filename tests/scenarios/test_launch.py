@@ -51,7 +51,7 @@ def launch(*words: object, cwd: Path, **environment: str) -> subprocess.Complete
 
 # Without building every variant first, which costs seconds and is not what a launch is tested for.
 UNCHECKED = "--set=silence=[no-effect]"
-LONGER = ("--set", "SOLVER.MAX_ITER=8", "--set", "TEST.EVAL_PERIOD=4", "--set", "seeds=[5]")
+LONGER = ("--name", "tiny", "--set", "SOLVER.MAX_ITER=8", "--set", "TEST.EVAL_PERIOD=4", "--set", "seeds=[5]")
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_ctrl_c_saves_checkpoints_and_the_next_launch_goes_on(
 ) -> None:
     results = tmp_path / "r"
     rare = [f"--set={key}=100000" for key in ("SOLVER.MAX_ITER", "TEST.EVAL_PERIOD", "SOLVER.CHECKPOINT_PERIOD")]
-    rare.append(UNCHECKED)
+    rare += [UNCHECKED, "--name=tiny"]
     process = start(tiny_sweep, "--results", results, *rare, cwd=tmp_path)
     with ended_at_last(process):
         wait_for(process, results, lambda folder: folder.heartbeat() is not None)  # both have trained an iteration

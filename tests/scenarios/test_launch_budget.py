@@ -22,6 +22,8 @@ def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path
         tiny_sweep,
         "--results",
         "r",
+        "--name",
+        "tiny",
         "--set",
         "stop=none",
         "--set",
@@ -54,7 +56,7 @@ def test_max_trials_then_max_iterations_then_the_rest(tiny_sweep: Path, tmp_path
 def test_max_hours_ends_a_launch_whose_trials_save_a_checkpoint(tiny_sweep: Path, tmp_path: Path) -> None:
     endless = ("SOLVER.MAX_ITER=1000000", "TEST.EVAL_PERIOD=2", "stop=none", "silence=[no-effect]")
     settings = [word for one in (*endless, "budget.max_hours=0.002") for word in ("--set", one)]  # seven seconds
-    ended = launch(tiny_sweep, "--results", "r", *settings, cwd=tmp_path)
+    ended = launch(tiny_sweep, "--results", "r", "--name", "tiny", *settings, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "budget: max_hours 0.002 is spent; 2 trials are left" in ended.stdout
     rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")

@@ -1,35 +1,78 @@
-"""``python -m agropest compare GT.json A.json B.json``: detectors of any framework, and what a difference is worth."""
+"""``python -m agropest compare``: prediction files on one ground truth, or the variants of several sweeps."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-HELP = "compare COCO results files on one ground truth: intervals, paired differences, verdicts, ties"
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from agropest.analysis.compared import Comparison
+
+HELP = "compare COCO results files on one ground truth, or sweeps: intervals, paired differences, verdicts, ties"
+SWEEP_RECORD = "sweep.json"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ground_truth", type=Path, metavar="GT.json", help="COCO annotations")
-    parser.add_argument("predictions", type=Path, nargs="+", metavar="A.json", help="COCO results files, two or more")
+    parser.add_argument(
+        "ground_truth", type=Path, metavar="GT.json", help="COCO annotations; or a sweep's folder or name"
+    )
+    what = "COCO results files, two or more; or other sweeps"
+    parser.add_argument("predictions", type=Path, nargs="+", metavar="A.json", help=what)
     parser.add_argument("--baseline", metavar="A.json", help="what the others are compared with (the first)")
     parser.add_argument(
-        "--metric", default="AP", help="AP, AP50, AP75, APs, APm, APl, AP-<class>, F1_deployed, ... (AP)"
+        "--metric", help="AP, AP50, AP75, APs, APm, APl, AP-<class>, F1_deployed, ... (AP; a sweep's own)"
     )
     parser.add_argument("--threshold", type=float, default=0.5, metavar="T", help="deployed score threshold (0.5)")
     parser.add_argument("--resamples", type=int, default=2000, metavar="N", help="of the bootstrap (2000)")
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", default=Path("results"), help="of sweeps' names (results)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import json
-    from dataclasses import asdict
+    sweeps = [_sweep_folder(path, arguments.results) for path in (arguments.ground_truth, *arguments.predictions)]
+    if any(sweeps):
+        return _run_sweeps(arguments, sweeps)
+    return _run_files(arguments)
 
-    from rich.console import Console
 
+def _sweep_folder(path: Path, results: Path) -> Path | None:
+    """Returns the sweep's folder that an argument means; None where it means none."""
+    return next((place for place in (path, results / path) if (place / SWEEP_RECORD).is_file()), None)
+
+
+def _run_sweeps(arguments: argparse.Namespace, sweeps: list[Path | None]) -> int:
+    from agropest.analysis.several_sweeps import compare_sweeps
+    from agropest.errors import StoreError, fault, nearest
+    from agropest.report.console import new_console
+    from agropest.report.tables.variants import comparison_table
+
+    paths = (arguments.ground_truth, *arguments.predictions)
+    known = sorted(one.parent.name for one in arguments.results.glob(f"*/{SWEEP_RECORD}"))
+    rule = "expected the folder of a sweep, or its name in the results folder, beside another one"
+    missing = [path for path, folder in zip(paths, sweeps, strict=True) if folder is None]
+    if missing:
+        raise StoreError(*(fault("compare", rule, str(path), nearest(path.name, known)) for path in missing))
+    folders = [folder for folder in sweeps if folder is not None]
+    told = compare_sweeps(folders, arguments.metric or "", arguments.baseline or "", arguments.resamples)
+    if arguments.json:
+        _print_json(told.comparison, list(told.notes))
+        return 0
+    console = new_console()
+    _print_comparison(told.comparison, told.notes, comparison_table(told.comparison, told.trials, "", console.width))
+    return 0
+
+
+def _run_files(arguments: argparse.Namespace) -> int:
     from agropest.analysis.prediction_comparison import compare_detectors
     from agropest.errors import DataError, fault, nearest
+    from agropest.report.console import new_console
     from agropest.report.tables.variants import comparison_table
-    from agropest.report.verdicts import remarks
     from agropest.statistics.accuracy.metric import require_metric
     from agropest.statistics.detections.doubts import read_ground_truth, read_predictions
 
@@ -50,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     if faults:
         raise DataError(*faults)
     ground_truth = read_ground_truth(arguments.ground_truth)
-    require_metric(arguments.metric, list(ground_truth.class_names.values()), "--metric")
+    metric = arguments.metric or "AP"
+    require_metric(metric, list(ground_truth.class_names.values()), "--metric")
     detectors = {}
     for name, path in names.items():
         detectors[name] = read_predictions(path, ground_truth)
@@ -58,25 +102,39 @@ def run(arguments: argparse.Namespace) -> int:
     comparison = compare_detectors(
         ground_truth,
         detectors,
-        arguments.metric,
+        metric,
         baseline or "",
         resamples=arguments.resamples,
         deployed_threshold=arguments.threshold,
     )
     if arguments.json:
-        content = {**asdict(comparison), "notes": notes}
-        print(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+        _print_json(comparison, notes)
         return 0
-    console = Console()
-    if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
-        console.width = 200
-    for note in notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-    console.print(comparison.sentence, style="bold", markup=False, highlight=False)
-    console.print(comparison_table(comparison, [], "", console.width, "detector"))
-    for line in remarks(comparison):
-        console.print(line, markup=False, highlight=False)
+    width = new_console().width
+    _print_comparison(
+        comparison, [f"note: {note}" for note in notes], comparison_table(comparison, [], "", width, "detector")
+    )
     return 0
+
+
+def _print_json(comparison: Comparison, notes: list[str]) -> None:
+    import json
+    from dataclasses import asdict
+
+    print(json.dumps({**asdict(comparison), "notes": notes}, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def _print_comparison(comparison: Comparison, notes: Sequence[str], table: Table) -> None:
+    from agropest.report.console import new_console
+    from agropest.report.verdicts import remarks
+
+    console = new_console()
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    console.print(comparison.sentence, style="bold", markup=False, highlight=False)
+    console.print(table)
+    for line in remarks(comparison):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:

@@ -33,12 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.report.tables.inference_cost import cheapest_sentence, cost_table, doubts, how_measured
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
+    from agropest.store.upkeep.results_root import results_root
 
     if arguments.runs < 4:
         raise StoreError(fault("--runs", "expected 4 or more", arguments.runs, "30 is usual"))
     address = parse_address(arguments.sweep, arguments.results)
-    record, folder = read_sweep_record(address.sweep), address.sweep
-    store, machine = Store(folder.resolve().parent), this_machine()
+    folder, root = address.sweep, results_root(address.sweep)
+    record = read_sweep_record(folder, root)
+    store, machine = Store(root), this_machine()
     comparison = compare_record(record, store)
     labels = [one.label for one in comparison.variants if one.rank is not None]
     pictures = [path for _, path in some_pictures(record.splits["valid"])]

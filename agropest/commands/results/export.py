@@ -11,6 +11,12 @@ HELP = "write a sweep's tables (CSV, Markdown, LaTeX, JSON), training record and
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", type=Path, metavar="results/SWEEP", help="the folder of a sweep that was launched")
     parser.add_argument("--format", metavar="csv,md,...", help="of csv, md, latex, json, html; several by commas (all)")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="where the sweep's trials are; default: beside it, or where they were",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,6 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown:
         rule = f"expected some of {', '.join(FORMATS)}"
         raise AgropestError(*(fault("--format", rule, word, nearest(word, FORMATS)) for word in unknown))
-    names = export_sweep(arguments.sweep, wanted)
+    names = export_sweep(arguments.sweep, wanted, arguments.results)
     print(f"written to {arguments.sweep}: {', '.join(names)}")
     return 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "list the sweeps of a results folder: when, how far, the best trial so far, the room they take"
+HELP = "list the sweeps and runs of a results folder: when, how far, the best trial so far, the room they take"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", nargs="?", metavar="SWEEP", help="show the launches of one sweep or run instead")
     parser.add_argument("--results", type=Path, metavar="DIR", default=Path("results"), help="default: results")
 
 
@@ -30,17 +31,35 @@ def run(arguments: argparse.Namespace) -> int:
     records, faults = read_records(store)
     for message in faults:
         print(f"left out: {message}", file=sys.stderr)
+    if arguments.sweep is not None:
+        return _list_launches(store.root, arguments.sweep, [record.name for record in records])
     table = Table()
-    for heading in ("sweep", "launched", "trials", "best so far", "MB", "question"):
+    headings = ["sweep", "launched", "trials", "best so far", "MB", "question"]
+    has_runs = any(record.changes for record in records)
+    for heading in [*headings, *(["changed on the command line"] if has_runs else [])]:
         table.add_column(heading, justify="right" if heading == "MB" else "left")
     for record in records:
         one = overview(record, store)
         best = f"{one.best[0]}/{one.best[1]}: {record.metric} {one.best[2]:.2f}" if one.best else "-"
         statuses = ", ".join(f"{count} {word}" for word, count in one.statuses.items())
-        cells = (record.name, record.launched[:16].replace("T", " "), statuses, best, f"{one.bytes / 1e6:.0f}")
-        table.add_row(*map(Text, (*cells, record.question)))
+        cells = [record.name, record.launched[:16].replace("T", " "), statuses, best, f"{one.bytes / 1e6:.0f}"]
+        cells += [record.question, *([", ".join(record.changes)] if has_runs else [])]
+        table.add_row(*map(Text, cells))
     console = Console()
     if not console.is_terminal:
         console.width = 200
     console.print(table if records else f"no sweep has been launched into {arguments.results}")
+    return 0
+
+
+def _list_launches(results: Path, name: str, names: list[str]) -> int:
+    """Prints when a sweep was launched, and how each launch ended."""
+    from agropest.errors import StoreError, fault, nearest
+    from agropest.store.upkeep.launch_history import read_launches
+
+    if name not in names:
+        raise StoreError(fault("SWEEP", "expected a sweep of the results folder", name, nearest(name, names)))
+    for one in read_launches(results / name):
+        ended = one.ended or "not ended: it runs, or was killed"
+        print(f"{one.launched[:19].replace('T', ' ')}  version {one.version}  {one.trials} trials: {ended}")
     return 0

@@ -26,10 +26,12 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.analysis.models.model_choice import choose_model, compare_record, model_estimates, parse_address
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
+    from agropest.store.upkeep.results_root import results_root
 
     address = parse_address(arguments.model, arguments.results)
-    record = read_sweep_record(address.sweep)
-    store = Store(address.sweep.resolve().parent)
+    root = results_root(address.sweep)
+    record = read_sweep_record(address.sweep, root)
+    store = Store(root)
     comparison = compare_record(record, store)
     chosen = choose_model(record, store, comparison, address)
     estimates = model_estimates(record, store, chosen)

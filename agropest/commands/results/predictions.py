@@ -22,10 +22,12 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.analysis.models.open_predictions import SCRIPT, write_predictions
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
+    from agropest.store.upkeep.results_root import results_root
 
     address = parse_address(arguments.sweep, arguments.results)
-    record = read_sweep_record(address.sweep)
-    store = Store(address.sweep.resolve().parent)
+    root = results_root(address.sweep)
+    record = read_sweep_record(address.sweep, root)
+    store = Store(root)
     written = write_predictions(record, store, trials_at(record, address), arguments.out, arguments.chosen)
     for name in written.damaged:
         print(f"left out: {name}: its boxes are damaged; the next launch evaluates it again", file=sys.stderr)

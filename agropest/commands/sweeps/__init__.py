@@ -55,6 +55,12 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
         help="override settings: Detectron2 keys (SOLVER.MAX_ITER=100) or ones of the sweep file (resources.cpus=2)",
     )
     parser.add_argument(
+        "--name",
+        metavar="NAME",
+        default="",
+        help="of the folder in results; default: the sweep's, with what --set and --data change in the question added",
+    )
+    parser.add_argument(
         "--address", metavar="ADDRESS", help="of a running Ray cluster (host:6379, or auto); default: RAY_ADDRESS"
     )
     parser.set_defaults(parser=parser)
@@ -69,4 +75,4 @@ def launch_options(arguments: argparse.Namespace) -> LaunchOptions:
         arguments.parser.error("the following arguments are required: SWEEP.yaml")
     host = getattr(arguments, "dashboard_host", LOOPBACK)
     ray = RayOptions(arguments.address, getattr(arguments, "dashboard", None), host)
-    return LaunchOptions(arguments.sweep, arguments.data, arguments.results, arguments.settings, ray)
+    return LaunchOptions(arguments.sweep, arguments.data, arguments.results, arguments.settings, arguments.name, ray)

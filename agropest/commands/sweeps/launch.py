@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agropest import exit_codes
+from agropest import __version__, exit_codes
 from agropest.commands.sweeps import add_sweep_options, launch_options
 from agropest.commands.sweeps.plan import show_plan
 from agropest.errors import AgropestError, EnvironmentFault
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = new_console()
     launch = open_launch(launch_options(arguments))
+    if told := launch.run.in_words(launch.folder):
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     if arguments.plan:
         show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
         return exit_codes.OK
@@ -82,14 +86,18 @@ def _changed_store(launch: Launch, fresh: bool, retry: bool) -> Launch:
 def _run_rounds(launch: Launch, console: Console) -> int:
     """Runs what is missing, round after round where a search suggests trials; then writes and shows the results."""
     from agropest.store.sweep_record import describe_sweep, write_sweep_record
+    from agropest.store.upkeep.launch_history import PastLaunch, note_launch
     from agropest.tuning.run import run_trials
     from agropest.tuning.spending import Spending
 
     spending = Spending(launch.spec.budget)
+    begun = datetime.now(UTC).isoformat(timespec="seconds")
+    note_launch(launch.folder, PastLaunch(begun, __version__, len(launch.trials)))
     while True:
         if launch.search:
             print(launch.search.in_words(), flush=True)
-        record = describe_sweep(launch.spec, launch.trials, launch.dataset, launch.training_sets.splits)
+        sets, changes = launch.training_sets.splits, launch.run.changes
+        record = describe_sweep(launch.spec, launch.trials, launch.dataset, sets, changes)
         write_sweep_record(record, launch.store)  # what export needs, were this launch killed
         with _written_meanwhile(launch, record) as onlookers:
             outcome = run_trials(launch, onlookers, spending)
@@ -133,6 +141,7 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
     from agropest.report.console_summary import print_summary
     from agropest.report.export import write_exports
     from agropest.store.records import TrialState
+    from agropest.store.upkeep.launch_history import note_end
 
     spec, store, truths = launch.spec, launch.store, record.ground_truths()
     comparison = compare_trials(
@@ -148,6 +157,8 @@ def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console
     )
     rows = rank_trials(launch.trials, store, spec.metric, comparison.damaged)
     write_exports(record, store, comparison, rows)
+    statuses = Counter(row.status for row in rows)
+    note_end(launch.folder, ", ".join(f"{count} {status}" for status, count in statuses.items()))
     print_summary(console, spec, rows, comparison, launch.folder)
     if outcome.interrupted:
         return exit_codes.of_signal(outcome.signal_number)

@@ -68,13 +68,13 @@ def write_page(
         truth = record.ground_truths()["valid"]
         details = _details(record, store, [row for row, _ in rows], truth)
         examples = _examples(record, store, [row for row, _ in rows], details, truth)
-    path = (folder or store.sweep_folder(record.name)) / NAME
+    sweep_folder = folder or store.sweep_folder(record.name)
+    path = sweep_folder / NAME
     gallery = write_gallery(record, details, truth, path.parent) if truth is not None else None
     reports: dict[str, WeightsReport] = {}
     for trial in record.trials:
         if trial.label not in reports and (found := read_weights_report(store.folder(trial))):
             reports[trial.label] = found
-    sweep_folder = store.sweep_folder(record.name)
     content = PageContent(
         record,
         rows,

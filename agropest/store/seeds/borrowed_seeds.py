@@ -35,7 +35,7 @@ def borrowed_trials(trials: Sequence[TrialSpec], store: Store, baseline: str) ->
     found: dict[str, list[TrialSpec]] = {}
     for path in sorted(store.root.glob("*/sweep.json")):
         try:
-            record = read_sweep_record(path.parent)
+            record = read_sweep_record(path.parent, store.root)
         except StoreError:  # damaged, or of another version: nothing to borrow
             continue
         base = next((trial for trial in record.trials if trial.label == record.baseline), None)

@@ -36,7 +36,7 @@ def read_records(store: Store) -> tuple[list[SweepRecord], list[str]]:
     faults: list[str] = []
     for path in sorted(store.root.glob("*/sweep.json")):
         try:
-            records.append(read_sweep_record(path.parent))
+            records.append(read_sweep_record(path.parent, store.root))
         except StoreError as error:
             faults += error.faults
     return sorted(records, key=lambda one: one.launched), faults

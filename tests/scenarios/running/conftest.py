@@ -69,7 +69,16 @@ def endless_sweep(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 def running(endless_sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A launch whose two trials both have an evaluation."""
     folder = tmp_path_factory.mktemp("running")
-    never = ["--set", "SOLVER.MAX_ITER=1000000", "--set", "TEST.EVAL_PERIOD=20", "--set", "silence=[no-effect]"]
+    never = [
+        "--name",
+        "endless",
+        "--set",
+        "SOLVER.MAX_ITER=1000000",
+        "--set",
+        "TEST.EVAL_PERIOD=20",
+        "--set",
+        "silence=[no-effect]",
+    ]
     command = [sys.executable, str(ROOT / "launch.py"), str(endless_sweep), "--results", str(folder / "r"), *never]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | SECRETS
     with open(folder / "log.txt", "wb") as log:

@@ -37,6 +37,7 @@ def test_a_signal_ends_a_launch_with_checkpoints_and_tables(
     code: int,
 ) -> None:
     command = [sys.executable, str(ROOT / "launch.py"), str(endless_sweep), "--results", "r", "--no-dashboard"]
+    command += ["--name", "endless"]
     for setting in ("SOLVER.MAX_ITER=1000000", "TEST.EVAL_PERIOD=20", "silence=[no-effect]"):
         command += ["--set", setting]
     with open(tmp_path / "log.txt", "wb") as log:

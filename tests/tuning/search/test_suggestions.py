@@ -238,7 +238,8 @@ def test_two_rounds_through_a_launch(tiny_sweep: Path, tmp_path: Path) -> None:
         tiny_sweep.read_text().split("variants:")[0] + "stop: none\nsearch:\n"
         "  {method: optuna, num_variants: 2, at_once: 1, space: {SOLVER.BASE_LR: {loguniform: [1e-4, 1e-2]}}}\n"
     )
-    words = [tiny_sweep, "--results", "r", "--no-dashboard", "--set", "TEST.EVAL_PERIOD=4", "--set=silence=[no-effect]"]
+    words = [tiny_sweep, "--results", "r", "--no-dashboard", "--name", "tiny"]
+    words += ["--set", "TEST.EVAL_PERIOD=4", "--set=silence=[no-effect]"]
     command = [sys.executable, str(ROOT / "launch.py"), *map(str, words)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -44,7 +44,7 @@ def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
     def words(sweep: Path) -> list[str]:
         # One trial at a time: of two side by side, one may be past a rung before the other has reached it.
         alone = (f"resources.cpus={os.cpu_count()}", "resources.threads=1")
-        settings = ("SOLVER.MAX_ITER=8", "silence=[no-effect]", *alone)
+        settings = ("SOLVER.MAX_ITER=8", "silence=[no-effect]", f"name={sweep.stem}", *alone)
         return [str(sweep), "--results", str(tmp_path / "r"), "--no-dashboard", *(f"--set={one}" for one in settings)]
 
     def launch(sweep: Path) -> str:
