@@ -186,7 +186,7 @@ def read_sweep_record(folder: Path, results: Path | None = None) -> SweepRecord:
 
     Args:
         folder: of the sweep.
-        results: that its trials and annotations are in; None: see :func:`agropest.store.upkeep.results_root.results_root`.
+        results: that its trials and annotations are in; None: as ``results_root`` finds it.
 
     Raises:
         StoreError: there is none, or it is damaged.

@@ -12,7 +12,7 @@
       evaluations/test-00000300.json, .npz
       referee.json                   what pycocotools says of the metrics that count
       checkpoints/00000300.pth
-      log.txt, events.out.tfevents.*
+      log.txt, losses.csv, events.out.tfevents.*
 
 Everything is written atomically, an evaluation's boxes before its metrics. Status and evaluations carry a hash of
 their content, an evaluation also that of its boxes. What is not as it was written is treated as not there, so that

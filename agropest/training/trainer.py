@@ -8,6 +8,7 @@ sampled) does not depend on whether the run was interrupted. Losses stay on the 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Collection, Iterator
@@ -27,11 +28,13 @@ from agropest.modeling.ema import Ema
 from agropest.modeling.lean.conversion import make_lean
 from agropest.modeling.lean.optimizer import make_lean_optimizer
 from agropest.modeling.optimizer import build_optimizer
+from agropest.store.losses import LossLog
 from agropest.sweep.trial import TRAINING_VERSION
 from agropest.training.accumulation import accumulate
 from agropest.training.learning_rate import build_scheduler, set_rates
 
 LOG_PERIOD_ITERS = 20
+logger = logging.getLogger(__name__)
 
 
 class TrialTrainer(TrainerBase):
@@ -78,6 +81,7 @@ class TrialTrainer(TrainerBase):
         self.averages = {decay: Ema(self.model, decay) for decay in dict.fromkeys([*own, *decays])}
         self.batches: Iterator[list[dict[str, Any]]] = iter(())
         self.writer: SummaryWriter | None = None
+        self.losses: LossLog | None = None
         self.images_per_s = 0.0
         self._recent: list[dict[str, torch.Tensor]] = []
         self._recent_since = time.perf_counter()
@@ -168,8 +172,9 @@ class TrialTrainer(TrainerBase):
         self.load_state({**state, "optimizer": self.optimizer.state_dict(), "averages": averages})
 
     def open_log(self, folder: Path, from_iteration: int) -> None:
-        """Starts TensorBoard events in ``folder``; events of a lost part are superseded (``purge_step``)."""
+        """Starts TensorBoard events and ``losses.csv`` in ``folder``; those of a lost part are superseded."""
         self.writer = SummaryWriter(str(folder), purge_step=from_iteration or None)
+        self.losses = LossLog(folder, from_iteration)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if not self.cfg.SOLVER.AMP.ENABLED:
@@ -202,12 +207,19 @@ class TrialTrainer(TrainerBase):
     def _write_losses(self) -> None:
         now = time.perf_counter()
         self.images_per_s = len(self._recent) * self.cfg.SOLVER.IMS_PER_BATCH / (now - self._recent_since)
-        if self.writer is not None:
-            for name in self._recent[-1]:
-                mean = float(torch.stack([losses[name] for losses in self._recent]).mean())
-                self.writer.add_scalar(f"train/{name}", mean, self.iter + 1)
-            self.writer.add_scalar("train/lr", self.optimizer.param_groups[0]["lr"], self.iter + 1)
-            self.writer.add_scalar("train/images_per_s", self.images_per_s, self.iter + 1)
+        if self.writer is not None and self.losses is not None:
+            iteration, rate = self.iter + 1, self.optimizer.param_groups[0]["lr"]
+            means = {
+                name: float(torch.stack([losses[name] for losses in self._recent]).mean()) for name in self._recent[-1]
+            }
+            for name, mean in means.items():
+                self.writer.add_scalar(f"train/{name}", mean, iteration)
+            self.writer.add_scalar("train/lr", rate, iteration)
+            self.writer.add_scalar("train/images_per_s", self.images_per_s, iteration)
+            self.losses.write(iteration, rate, means)
+            parts = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+            told = f"iteration {iteration}: loss {sum(means.values()):.3f} ({parts})"
+            logger.info("%s, learning rate %.3g, %.1f images/s", told, rate, self.images_per_s)
         self._recent, self._recent_since = [], now
 
 

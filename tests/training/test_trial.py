@@ -15,6 +15,7 @@ from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.modeling.build import build
 from agropest.statistics.detections.boxes import Boxes
+from agropest.store.losses import read_losses
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
@@ -22,7 +23,7 @@ from agropest.store.weights_report import read_weights_report
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.sweep.trial import TrialSpec
-from agropest.training import checkpoints
+from agropest.training import checkpoints, trainer
 from agropest.training.run_context import RunContext
 from agropest.training.start.weights import load_weights
 from agropest.training.trainer import TrialTrainer
@@ -76,6 +77,28 @@ def test_a_trial_leaves_everything(tiny_sweep: Path, tiny_dataset: Dataset, tmp_
     said = files.read_json(folder.path / "referee.json")
     assert [finding["split"] for finding in said] == ["valid", "test"]
     assert all(finding["difference"] <= 1e-9 for finding in said)
+
+
+def test_losses_are_in_the_log_and_in_a_file_of_their_own(
+    tiny_sweep: Path,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(trainer, "LOG_PERIOD_ITERS", 2)
+    with caplog.at_level("INFO", "agropest.training.trainer"):
+        _, folder = run(trial_of(tiny_sweep, tiny_dataset, "baseline"), tiny_dataset, tmp_path / "r")
+    lines = read_losses(folder.path)
+    assert [line.iteration for line in lines] == [2, 4]
+    assert {"loss_cls", "loss_box_reg", "loss_rpn_cls", "loss_rpn_loc"} == set(lines[0].parts)
+    assert lines[0].total == pytest.approx(sum(lines[0].parts.values()), rel=1e-4)
+    told = [record.getMessage() for record in caplog.records if record.name == "agropest.training.trainer"]
+    assert len(told) == 2
+    assert all(
+        text.startswith(f"iteration {line.iteration}: loss {line.total:.3f} (loss_")
+        for text, line in zip(told, lines, strict=True)
+    )
 
 
 def test_which_layers_the_initial_weights_filled_is_in_its_folder(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agropest.analysis.ranking import Metrics, RankedTrial
+from agropest.durations import duration
 from agropest.report.columns.column import COUNT, FILES, NO_TRUTH, PAGE, PERCENT, SECONDS, Column
 from agropest.report.verdicts import EvaluationKey
 from agropest.statistics.accuracy.average_precision import (
@@ -33,23 +34,31 @@ BOTH, ONLY_FILES, ONLY_PAGE = frozenset({FILES, PAGE}), frozenset({FILES}), froz
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial, the metric that it is ranked by, and that metric's interval where it is known."""
+    """A trial and the metric that it is ranked by; its interval, and the seconds it still trains, where known."""
 
     trial: RankedTrial
     metric: str
     interval: Interval | None = None
+    left_s: float | None = None
 
 
 def trial_rows(
-    trials: Sequence[RankedTrial], metric: str, intervals: Mapping[EvaluationKey, Interval] | None = None
+    trials: Sequence[RankedTrial],
+    metric: str,
+    intervals: Mapping[EvaluationKey, Interval] | None = None,
+    left_s: Mapping[str, float] | None = None,
 ) -> list[TrialRow]:
     """Returns a row for each trial.
 
     Args:
         intervals: see :func:`agropest.report.verdicts.seed_intervals`.
+        left_s: of the trials that run, by signature.
     """
-    known = intervals or {}
-    return [TrialRow(one, metric, known.get((one.label, one.seed, one.val_iteration))) for one in trials]
+    known, left = intervals or {}, left_s or {}
+    return [
+        TrialRow(one, metric, known.get((one.label, one.seed, one.val_iteration)), left.get(one.signature))
+        for one in trials
+    ]
 
 
 def trial_columns(metric: str) -> tuple[Column[TrialRow], ...]:
@@ -71,6 +80,7 @@ def trial_columns(metric: str) -> tuple[Column[TrialRow], ...]:
         Column("val", f"val {_quoted(metric)}", _ranked, PERCENT, BOTH, spread="95 %", always=True),
         Column("val_iteration", "at", lambda row: row.trial.val_iteration, COUNT, BOTH, always=True, folds=10),
         Column("time_s", "time", lambda row: row.trial.time_s, SECONDS, BOTH, always=True, folds=8),
+        Column("left", "left", _left, shown=ONLY_PAGE, style=lambda _: "number"),
         Column("remark", "remark", _remark, shown=ONLY_PAGE, style=lambda _: "remark", folds=7),
         Column("signature", "", lambda row: row.trial.signature, shown=ONLY_FILES),
         Column("folder", "", lambda row: row.trial.folder, shown=ONLY_FILES),
@@ -124,6 +134,10 @@ def _quoted(name: str) -> str:
 
 def _ranked(row: TrialRow) -> Estimate | None:
     return Estimate(metric_value(row.trial.valid, row.metric), row.interval) if row.trial.valid else None
+
+
+def _left(row: TrialRow) -> str | None:
+    return None if row.left_s is None else duration(row.left_s)
 
 
 def _remark(row: TrialRow) -> str:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from agropest.analysis.compared import Comparison
 from agropest.analysis.models.inference_cost import CostedVariant, CostRecord, costed_variants
 from agropest.analysis.models.model_choice import signatures_of
+from agropest.analysis.progress import TrialProgress, time_left_s
 from agropest.analysis.ranking import RankedTrial
 from agropest.durations import duration
 from agropest.report.page import figures
@@ -32,6 +33,7 @@ from agropest.report.tables.trials import Rows
 from agropest.report.verdicts import headline, remarks, seed_intervals, tie_sentence
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.chosen import best_evaluation
+from agropest.store.losses import LossLine
 from agropest.store.records import EvaluationRecord
 from agropest.store.sweep_record import SweepRecord
 from agropest.store.weights_report import WeightsReport
@@ -55,6 +57,8 @@ class PageContent:
         problem: what ended the launch before its time.
         gallery: the page of all pictures, beside this one.
         inference: what the variants cost at inference, where that was measured.
+        losses: of the trainings, by the signature of the trial.
+        progress: of the trials while the sweep runs.
     """
 
     record: SweepRecord
@@ -70,6 +74,8 @@ class PageContent:
     problem: str = ""
     gallery: Path | None = None
     inference: CostRecord | None = None
+    losses: Mapping[str, Sequence[LossLine]] = field(default_factory=dict)
+    progress: Sequence[TrialProgress] = ()
 
     @cached_property
     def trials(self) -> list[RankedTrial]:
@@ -98,7 +104,10 @@ def page_context(content: PageContent) -> Context:
 def _head(content: PageContent) -> Context:
     statuses = Counter(row.status for row in content.trials)
     compared = content.comparison
+    left = time_left_s(content.progress) if content.progress else None
     return {
+        "time_left": duration(left) if left else "",
+        "may_stop_early": content.record.stop not in ("", "none"),
         "problem": content.problem,
         "data_notes": data_notes(content.record),
         "refresh_s": content.refresh_s,
@@ -121,14 +130,22 @@ def _ranking(content: PageContent) -> Context:
         "effects": _svg(figures.effects_chart(compared)) if compared else "",
         "variants": sweep.variant_table(compared, trials) if compared else None,
         "effect_table": sweep.effect_table(compared) if compared else None,
-        "trials": sweep.trial_table(trials, content.record.metric, intervals),
+        "trials": sweep.trial_table(trials, content.record.metric, intervals, _seconds_left(content)),
         "published": sweep.published_table(published_rows(content.record.reference, trials)),
     }
 
 
+def _seconds_left(content: PageContent) -> dict[str, float]:
+    """Returns the seconds that running trials still train, by signature."""
+    return {one.trial.signature: one.left_s for one in content.progress if one.is_running and one.left_s is not None}
+
+
 def _curves(content: PageContent) -> Context:
     shown = [detail.label for detail in content.details] or _leading(content)
-    return {"curves": _svg(figures.learning_curves(content.rows, content.record.metric, shown))}
+    return {
+        "curves": _svg(figures.learning_curves(content.rows, content.record.metric, shown)),
+        "loss_curves": _svg(figures.loss_curves(content.trials, content.losses, shown)),
+    }
 
 
 def _classes(content: PageContent) -> Context:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from agropest import files
 from agropest.analysis.compared import Comparison
 from agropest.analysis.models.inference_cost import read_costs
+from agropest.analysis.progress import SweepProgress
 from agropest.analysis.ranking import RankedTrial, rank_trials
 from agropest.errors import DataError
 from agropest.planning.sweep_forecast import against_actual, read_forecast
@@ -25,6 +26,7 @@ from agropest.report.page.examples import Example, choose_images, draw_examples
 from agropest.report.page.gallery import write_gallery
 from agropest.report.tables.history import history_rows
 from agropest.statistics.detections.boxes import GroundTruth
+from agropest.store.losses import read_losses
 from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord
@@ -89,6 +91,8 @@ def write_page(
         problem=problem,
         gallery=gallery,
         inference=read_costs(sweep_folder) if comparison and not running else None,
+        progress=SweepProgress(record.trials, store, record.metric, record.baseline).read() if refresh_s else (),
+        losses={trial.signature: read_losses(store.folder(trial).path) for trial in record.trials},
     )
     files.write_text(path, render(content))
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agropest.analysis.compared import Comparison
 from agropest.analysis.ranking import RankedTrial
@@ -12,9 +12,11 @@ from agropest.statistics.accuracy.metric import metric_value
 from agropest.statistics.accuracy.weighted import RECALL_POINTS
 from agropest.statistics.diagnosis.curves import THRESHOLDS
 from agropest.statistics.inference import BETTER, WORSE, Difference
+from agropest.store.losses import LossLine
 from agropest.store.records import EvaluationRecord, TrialState
 
 VERDICT_MARKS = {BETTER: ("better", "up"), WORSE: ("worse", "down")}
+MOST_POINTS = 120  # of a loss curve
 NO_VERDICT_MARK = ("unclear", "circle")  # inconclusive, or nothing is known of seeds
 
 
@@ -82,6 +84,36 @@ def learning_curves(
     ]
     lines.sort(key=lambda line: (line.style is None, line.style or 0))
     return line_chart(lines, "iterations", f"validation {metric}") if lines else ""
+
+
+def loss_curves(rows: Sequence[RankedTrial], losses: Mapping[str, Sequence[LossLine]], shown: Sequence[str]) -> str:
+    """Returns the training loss over iterations; empty where none was stored.
+
+    Args:
+        losses: by the signature of the trial.
+        shown: as for :func:`learning_curves`.
+    """
+    styles = {label: number for number, label in enumerate(shown)}
+    several = len({row.seed for row in rows}) > 1
+    lines = [
+        Line(
+            f"{row.label} (seed {row.seed})" if several else row.label,
+            _thinned([(float(line.iteration), line.total) for line in losses[row.signature]]),
+            styles.get(row.label),
+            row.status == TrialState.STOPPED,
+        )
+        for row in rows
+        if losses.get(row.signature)
+    ]
+    lines.sort(key=lambda line: (line.style is None, line.style or 0))
+    return line_chart(lines, "iterations", "training loss", marks=False) if lines else ""
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float | None]]:
+    """Returns at most ``MOST_POINTS`` points, each the mean of its neighbours."""
+    step = -(-len(points) // MOST_POINTS) or 1
+    parts = [points[start : start + step] for start in range(0, len(points), step)]
+    return [(part[-1][0], sum(y for _, y in part) / len(part)) for part in parts]
 
 
 def precision_chart(details: Sequence[Detail]) -> str:

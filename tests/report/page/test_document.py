@@ -14,6 +14,8 @@ import pytest
 from agropest.analysis.sweep_comparison import compare_trials
 from agropest.report.export import export_sweep
 from agropest.report.page.document import write_page
+from agropest.store.losses import LossLog
+from agropest.store.records import Status, TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import read_sweep_record
 
@@ -48,6 +50,9 @@ class Checker(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if not self.open or self.open.pop() != tag:
             self.faults.append(f"</{tag}>")
+
+    def whole_text(self) -> str:
+        return " ".join("".join(self.text).split())
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
@@ -134,6 +139,24 @@ def test_while_it_runs_it_loads_itself_again_and_reads_no_boxes(
     assert 'http-equiv="refresh"' not in write_page(record, store, running=True, folder=tmp_path).read_text()
     broken = write_page(record, store, running=True, folder=tmp_path, problem="--address: <nobody>").read_text()
     assert "The launch ended with an error: --address: &lt;nobody&gt;" in broken
+
+
+def test_losses_are_drawn_and_the_time_left_is_said_while_it_runs(sweep: Path, tmp_path: Path) -> None:
+    shutil.copytree(sweep.parent, tmp_path / "r")
+    record, store = read_sweep_record(tmp_path / "r" / sweep.name), Store(tmp_path / "r")
+    base = store.folder(record.trials[0])
+    log = LossLog(base.path, 0)
+    for iteration in (10, 20, 30):
+        log.write(iteration, 0.01, {"loss_cls": 3.0 / iteration})
+    page = write_page(record, store, running=True, refresh_s=7).read_text(encoding="utf-8")
+    check(page)
+    assert "training loss over iterations" in page
+    assert "left, less where" not in check(page).whole_text()  # all have ended
+    slow = store.folder(record.trials[2]).claim()
+    slow.write_status(Status(TrialState.RUNNING, 10, 40.0))  # of 30: 4 s an iteration
+    page = write_page(record, store, running=True, refresh_s=7).read_text(encoding="utf-8")
+    assert "About 80 s left, less where trials are stopped early." in check(page).whole_text()
+    assert '<button type="button">left</button>' in page
 
 
 def test_a_sweep_in_which_nothing_has_begun(sweep: Path, tmp_path: Path) -> None:

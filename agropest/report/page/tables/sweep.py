@@ -34,10 +34,13 @@ def effect_table(comparison: Comparison) -> TableOf | None:
 
 
 def trial_table(
-    rows: Sequence[RankedTrial], metric: str, intervals: Mapping[EvaluationKey, Interval] | None = None
+    rows: Sequence[RankedTrial],
+    metric: str,
+    intervals: Mapping[EvaluationKey, Interval] | None = None,
+    left_s: Mapping[str, float] | None = None,
 ) -> TableOf:
-    """Returns every trial, each seed by itself; with the metric's intervals where there are some."""
-    return column_table(page_order(trial_columns(metric)), trial_rows(rows, metric, intervals), {})
+    """Returns every trial, each seed by itself; with the metric's intervals and the time left where they are known."""
+    return column_table(page_order(trial_columns(metric)), trial_rows(rows, metric, intervals, left_s), {})
 
 
 def cost_table(cost: SweepCost) -> TableOf:
