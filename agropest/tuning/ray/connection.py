@@ -25,6 +25,7 @@ from agropest import exit_codes
 from agropest.errors import EnvironmentFault, fault
 from agropest.tuning.ray.private_folder import token_path
 from agropest.tuning.ray.ray_watch import dead_process, gone, speaks_grpc
+from agropest.tuning.ray.rays_processes import kept_from_signals, shut_down_ray
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,11 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
             where = "--address" if options.address else "RAY_ADDRESS"
             _require_reachable(address, where)
             _require_ray(address, where)
-        with _agent_on_any_port() if own else contextlib.nullcontext(), _sigterm_stays_ours():
+        with contextlib.ExitStack() as around:
+            around.enter_context(_sigterm_stays_ours())
+            if own:
+                around.enter_context(_agent_on_any_port())
+                around.enter_context(kept_from_signals())
             context = ray.init(
                 address="local" if own else address,
                 **started,
@@ -188,7 +193,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         with _interrupt_ends_at_once():
-            ray.shutdown()
+            shut_down_ray()
 
 
 def _require_reachable(address: str, where: str) -> None:

@@ -38,6 +38,7 @@ from agropest.store.completeness import still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
 from agropest.store.trial_folder import LostClaim, TrialFolder
 from agropest.sweep.trial import TrialSpec
+from agropest.tuning.ray.rays_processes import KEPT_OUT, let_signals_in
 from agropest.tuning.workers.process_environment import ProcessEnvironment
 from agropest.tuning.workers.warm_server import warm_server, without_server
 
@@ -121,7 +122,9 @@ def _main(job: Job, connection: Connection) -> None:
     gc.freeze()  # what the server has loaded stays shared: a collection would write to every object of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = _Inbox(connection)
-    signal.signal(signal.SIGTERM, lambda *_: inbox.interrupt())
+    for number in KEPT_OUT:
+        signal.signal(number, lambda *_: inbox.interrupt())
+    let_signals_in()
     folder = TrialFolder(job.folder)
     end: tuple[str, str, int]
     try:

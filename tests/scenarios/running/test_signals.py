@@ -22,9 +22,7 @@ GRACE_S = 120  # a machine may be slow; what is waited for is the end
     ("send", "number", "code"),
     [
         pytest.param(os.kill, signal.SIGTERM, 143, id="docker's SIGTERM"),
-        # Known to fail now and then: where Ray's node ends at once, Ray's library may end the driver with exit code 1
-        # before the launch has written its tables (docs/troubleshooting.md).
-        pytest.param(os.killpg, signal.SIGTERM, 143, id="scancel's SIGTERM, to every process", marks=pytest.mark.slow),
+        pytest.param(os.killpg, signal.SIGTERM, 143, id="scancel's SIGTERM, to every process"),
         pytest.param(os.kill, signal.SIGUSR1, 143, id="SLURM's warning", marks=pytest.mark.slow),
         pytest.param(os.killpg, signal.SIGHUP, 130, id="a closed terminal", marks=pytest.mark.slow),
     ],
