@@ -40,6 +40,7 @@ class Candidate:
         levels: of the factors, where the variant is one of a design.
         is_apart: it has not finished, and nothing was evaluated at the same seed and iteration as the baseline.
         has_ended: every training has finished, or was stopped on purpose.
+        repeats: whether it evaluates the trainings of an earlier variant, so that it says no more of what a seed does.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Candidate:
     levels: Mapping[str, str] = field(default_factory=dict)
     is_apart: bool = False
     has_ended: bool = True
+    repeats: bool = False
 
 
 def mean_known(values: Sequence[float | None]) -> float | None:

@@ -39,7 +39,7 @@ class Evidence:
 
     Attributes:
         trainings: returns those of one candidate, by label and what was drawn of it.
-        finished: of the variants that have finished: what a seed does is estimated from them.
+        finished: of the variants that have finished, each training once: what a seed does is estimated from them.
         borrowed: where these show nothing.
         is_of_checkpoints: what is compared are files, not variants.
     """
@@ -120,6 +120,7 @@ class Bench:
             return [one.minus(other) for one, other in zip(ours, theirs, strict=True)] if ours and theirs else []
 
         if (kind, metric) not in self._known:
-            finished = [(one.label, one.shown) for one in self.candidates if one.status == TrialState.FINISHED]
+            ended = [one for one in self.candidates if one.status == TrialState.FINISHED and not one.repeats]
+            finished = [(one.label, one.shown) for one in ended]
             self._known[kind, metric] = Evidence(trainings, finished, self.borrowed, self.is_of_checkpoints)
         return self._known[kind, metric]

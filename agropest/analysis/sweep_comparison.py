@@ -24,6 +24,7 @@ from agropest.store.replicate_cache import TEST, read_replicates
 from agropest.store.seeds.borrowed_seeds import borrowed_trials
 from agropest.store.store import Store
 from agropest.sweep.sections.guard import Guard
+from agropest.sweep.stages.training import written_training
 from agropest.sweep.trial import TrialSpec
 
 APART = "nothing of it was evaluated at the same seed and iteration as the baseline: not compared"
@@ -75,6 +76,7 @@ def compare_trials(
         design=design,
         looks=looks,
         indifference=indifference,
+        is_of_checkpoints=bool(trials) and all((trial.source or trial).max_iter == 0 for trial in trials),
     )
     try:
         return _compare(trials, reader(doubts_boxes=False), baseline, judge)
@@ -90,11 +92,26 @@ def _compare(
     for one in read:
         by_label.setdefault(one.trial.label, []).append(one)
     base = by_label.get(baseline, [])
-    candidates = [reader.candidate(group, base if label != baseline else []) for label, group in by_label.items()]
+    repeats = _repeated(by_label)
+    candidates = [
+        replace(reader.candidate(group, base if label != baseline else []), repeats=label in repeats)
+        for label, group in by_label.items()
+    ]
     shows_seeds = any(one.status == TrialState.FINISHED and len(one.shown.seeds) > 1 for one in candidates)
     borrowed = Borrowed() if shows_seeds else reader.borrowed(trials, baseline)
     comparison = judge(candidates, borrowed=borrowed)
     return replace(comparison, damaged=tuple(one.trial.name for one in read if one.is_damaged))
+
+
+def _repeated(by_label: Mapping[str, Sequence[_Read]]) -> set[str]:
+    """Returns the labels of variants whose trainings are all those of variants before them."""
+    seen, found = set[str](), set[str]()
+    for label, group in by_label.items():
+        trainings = {written_training(one.trial) for one in group}
+        if trainings <= seen:
+            found.add(label)
+        seen |= trainings
+    return found
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,9 @@ def trial_seconds(
         share: of its iterations that it gets to train, (0, 1]; below 1 it is not tested.
         taken_over: iterations after ``done`` that another trial trains for it.
     """
+    if not trial.trains:
+        images = num_images.get("valid", 0) + _final_images(trial, num_images)
+        return speed.start_s + images * speed.evaluation_image_s
     last, done = round(trial.max_iter * share), max(done, trial.start_iter)
     iterations = max(0, last - done - taken_over)
     period = trial.eval_period_iters
@@ -102,7 +105,7 @@ def expected_share(rule: StopRule, trial: TrialSpec, baseline: str = "") -> floa
         trial: one of the sweep's.
         baseline: label of the sweep's, which goes to its end unless the rule lets it go.
     """
-    if rule.keep_baseline and trial.label == baseline:
+    if not trial.trains or (rule.keep_baseline and trial.label == baseline):
         return 1.0
     return rule_named(rule.method).expected_share(rule, trial)
 

@@ -52,7 +52,8 @@ class Measurement:
 
 
 def work_key(trial: TrialSpec) -> str:
-    """Returns 16 hex digits that trials with the same work have in common."""
+    """Returns 16 hex digits that trials with the same work have in common; what evaluates a training has its work."""
+    trial = trial.source or trial
     return _digest({key: value for key, value in trial.config.items() if _is_work(key)}, trial.data)
 
 

@@ -35,6 +35,7 @@ from agropest.store.checksummed import checksummed, verified
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
+from agropest.sweep.stages.forward import forward_key
 from agropest.sweep.stages.tree import StageTree, stage_tree
 from agropest.sweep.trial import TrialSpec
 
@@ -85,6 +86,7 @@ def forecast_sweep(
     device = machine.device_name(on_gpu)
     speeds = Speeds(store, device)
     found, whole, early = [], [], []
+    forwards = set[str]()  # passes of trials that train nothing, each of which is made once
     for trial in tree.in_order(trials):
         status = store.folder(trial).status()
         if status.status in (
@@ -101,6 +103,9 @@ def forecast_sweep(
         seconds = trial_seconds(trial, speed, num_images, status.iteration, taken_over=taken_over)
         share = expected_share(rule, trial, baseline)
         stopped_early_s = trial_seconds(trial, speed, num_images, status.iteration, share, taken_over)
+        if (forward := forward_key(trial)) and not trial.config["TEST.AUG.ENABLED"]:
+            seconds = stopped_early_s = speed.start_s if forward in forwards else seconds
+            forwards.add(forward)
         found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), speed.source))
         occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
         whole.append((seconds, *occupied))

@@ -19,6 +19,7 @@ from agropest.store.records import EvaluationRecord
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.history import SEGMENT_END_KEY, read_history
+from agropest.sweep.stages.forward import with_common_forward
 from agropest.sweep.stages.training import average_decay, training_key, validation_key
 from agropest.sweep.stages.tree import Stage, StageTree, num_shared, stage_tree
 from agropest.sweep.trial import TrialSpec
@@ -71,10 +72,14 @@ class Sharing:
     Attributes:
         stages: of its training, in order; empty: one of its own.
         sharers: in the order of the sweep.
+        decays: of averaged weights that trials evaluate which train nothing; its checkpoints hold them.
+        has_common_forward: of a trial that trains nothing, whether another one needs the same forward passes.
     """
 
     stages: tuple[Stage, ...] = ()
     sharers: tuple[Sharer, ...] = ()
+    decays: tuple[float, ...] = ()
+    has_common_forward: bool = False
 
     def still_needed(self, iterations: Collection[int]) -> set[int]:
         """Returns those of the iterations whose checkpoint somebody else has still to take over."""
@@ -133,13 +138,9 @@ class SharedWork:
         return [i for i in kept if i <= sharer.until and self._fits(sharer, i)]
 
     def _fits(self, sharer: Sharer, iteration: int) -> bool:
-        """Returns whether a checkpoint is there with the averaged weights that this trial evaluates."""
-        checksum_file = (sharer.folder / "checkpoints" / f"{iteration:08d}").with_suffix(".json")
-        if self._decay is None:
-            return checksum_file.with_suffix(".pth").is_file()
-        kept = (read_checksummed(checksum_file) or {}).get(AVERAGES)
-        # Before there were several, a checkpoint held that of its own config.
-        return self._decay in kept if isinstance(kept, list) else sharer.decay == self._decay
+        """Returns whether a checkpoint is there with the averaged weights that are evaluated of this trial."""
+        wanted = [self._decay, *self.sharing.decays]
+        return all(holds_average(sharer.folder, iteration, decay, sharer.decay) for decay in wanted)
 
     def _evaluated(self, now: int, end: int) -> dict[int, tuple[Sharer, EvaluationRecord]]:
         """Returns the evaluations of others that are this trial's, too, by iteration."""
@@ -153,6 +154,21 @@ class SharedWork:
         }
 
 
+def holds_average(folder: Path, iteration: int, decay: float | None, own: float | None) -> bool:
+    """Returns whether a trial's checkpoint is there and holds averaged weights with a decay.
+
+    Args:
+        decay: None: the weights themselves are enough.
+        own: decay of the trial's own config.
+    """
+    seal = folder / "checkpoints" / f"{iteration:08d}.json"
+    if decay is None:
+        return seal.with_suffix(".pth").is_file()
+    kept = (read_checksummed(seal) or {}).get(AVERAGES)
+    # Before there were several, a checkpoint held that of its own config.
+    return decay in kept if isinstance(kept, list) else own == decay
+
+
 def all_sharing(trials: Sequence[TrialSpec], store: Store, others: Iterable[TrialSpec] = ()) -> dict[str, Sharing]:
     """Returns what each of a sweep's trials shares, by its name.
 
@@ -160,6 +176,8 @@ def all_sharing(trials: Sequence[TrialSpec], store: Store, others: Iterable[Tria
         trials: of the sweep, which share with each other.
         others: trials of other sweeps, from which is taken what they have stored (:func:`with_checkpoints`).
     """
+    evaluations = [trial for trial in trials if not trial.trains]
+    trials = [trial for trial in trials if trial.trains]
     tree = stage_tree(trials)
     different = {trial.signature: trial for trial in reversed(trials)}
     keys = {training_key(trial) for trial in trials}
@@ -167,7 +185,20 @@ def all_sharing(trials: Sequence[TrialSpec], store: Store, others: Iterable[Tria
     for trial in others:
         if trial.signature not in different and (key := training_key(trial)) in keys:
             stored[key].append(trial)
-    return {trial.name: _sharing(trial, different, tree, stored[training_key(trial)], store) for trial in trials}
+    common, decays = with_common_forward(evaluations), _decays(evaluations)
+    alone = {one.name: Sharing(has_common_forward=one.name in common) for one in evaluations}
+    shared = {trial.name: _sharing(trial, different, tree, stored[training_key(trial)], store) for trial in trials}
+    kept = {trial.name: tuple(sorted(decays[trial.signature])) for trial in trials}
+    return {**alone, **{name: replace(one, decays=kept[name]) for name, one in shared.items()}}
+
+
+def _decays(evaluations: Iterable[TrialSpec]) -> defaultdict[str, set[float]]:
+    """Returns the averaged weights that are evaluated of each trial, by its signature."""
+    found: defaultdict[str, set[float]] = defaultdict(set)
+    for trial in evaluations:
+        if trial.source is not None and (decay := average_decay(trial)) is not None:
+            found[trial.source.signature].add(decay)
+    return found
 
 
 def reached(sharing: Mapping[str, Sharing], pending: Sequence[TrialSpec], store: Store, metric: str) -> dict[str, int]:
@@ -178,7 +209,7 @@ def reached(sharing: Mapping[str, Sharing], pending: Sequence[TrialSpec], store:
         metric: of the sweep.
     """
     found = {}
-    for trial in pending:
+    for trial in (trial for trial in pending if trial.trains):
         its, now = sharing[trial.name], store.folder(trial).status().iteration
         if its.sharers and (steps := SharedWork(trial, its, metric).done_by_others(now, trial.max_iter)):
             found[trial.name] = steps[-1].iteration

@@ -28,4 +28,5 @@ def _at_stored_version(trial: TrialSpec, store: Store) -> TrialSpec:
 
 
 def _is_stored(trial: TrialSpec, store: Store) -> bool:
+    trial = trial.source or trial
     return store.folder(trial).status().status is not TrialState.NEW

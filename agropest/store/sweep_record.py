@@ -26,7 +26,7 @@ from agropest.sweep.history import SEGMENT_END_KEY, read_history, stored_history
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.sections.reference import Reference
 from agropest.sweep.spec import SweepSpec
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.trial import EvaluatedCheckpoint, TrialSpec
 
 FORMAT = 1
 PACKAGES = ("torch", "torchvision", "detectron2", "pb1-detectron2", "ray", "numpy", "pillow", "hotcoco", "timm")
@@ -224,6 +224,7 @@ def _trial_content(trial: TrialSpec, base: Mapping[str, Any], resources: str) ->
         "levels": dict(trial.levels),
         "resources": resources,
         **(stored_history(trial.history, trial.segment_end) if trial.segment_end else {}),
+        **({"evaluates": asdict(trial.evaluates)} if trial.evaluates is not None else {}),
     }
 
 
@@ -265,6 +266,7 @@ def _trial(content: Mapping[str, Any], base: Mapping[str, Any]) -> TrialSpec:
         history=read_history(content),
         segment_end=content.get(SEGMENT_END_KEY, 0),
         code=content.get("code", ""),
+        evaluates=EvaluatedCheckpoint(**content["evaluates"]) if "evaluates" in content else None,
     )
     if trial.signature != content["signature"]:
         raise ValueError(f"trial {trial.name} has signature {trial.signature}, not {content['signature']}")

@@ -130,6 +130,8 @@ class TrialFolder:
             files.write_text(self.path / "config.yaml", text)
             content = {**asdict(trial), **stored_history(trial.history, trial.segment_end)}
             del content["history"], content["segment_end"]
+            if trial.evaluates is None:
+                del content["evaluates"]
             content |= {"signature": trial.signature, "sweep": sweep}
             files.write_json(self.path / "trial.json", checksummed(content))
 

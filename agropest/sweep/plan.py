@@ -9,9 +9,11 @@ from agropest import files
 from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
 from agropest.sweep.consistency import refuse_inconsistent
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
+from agropest.sweep.sections.derived.evaluations import BEST
+from agropest.sweep.sections.derived.extensions import not_prolonged
 from agropest.sweep.spec import SweepSpec, Variant
-from agropest.sweep.stages.training import training_version
-from agropest.sweep.trial import TrialSpec, weights_identity
+from agropest.sweep.stages.training import is_evaluation_key, training_version
+from agropest.sweep.trial import EvaluatedCheckpoint, TrialSpec, weights_identity
 from agropest.sweep.unsupported import refuse_not_done, refuse_replaced
 from agropest.sweep.user_code import code_identity
 
@@ -46,20 +48,30 @@ def expand_trials(
         EnvironmentFault: initial weights are named that are not there.
     """
     faults: list[str] = []
-    configs = {variant.name: effective_config(spec, variant, len(class_names)) for variant in spec.variants}
-    for variant in spec.variants:
+    trained = [variant for variant in spec.variants if not variant.source]
+    configs = {variant.name: effective_config(spec, variant, len(class_names)) for variant in trained}
+    for variant in trained:
         _refuse_contradictions(spec, variant, configs[variant.name], len(class_names), faults)
         _fit_anchors(configs[variant.name], f"{spec.path}: {variant.name}", fit_anchors, faults)
         _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
         processes = (variant.resources or spec.resources).processes
         refuse_inconsistent(configs[variant.name], processes, f"{spec.path}: {variant.name}", faults)
+    for variant in trained:
+        if variant.extends:
+            where = f"{spec.path}: extend.{variant.extends}"
+            faults += not_prolonged(configs[variant.extends], configs[variant.name], where)
     if faults:
         raise SweepFileError(*faults)
-    weights = {variant.name: _weights(spec, variant, configs[variant.name], faults) for variant in spec.variants}
+    weights = {variant.name: _weights(spec, variant, configs[variant.name], faults) for variant in trained}
     if faults:
         raise EnvironmentFault(*faults)
+    for variant in spec.variants:
+        if variant.source:
+            configs[variant.name] = _evaluated_config(spec, variant, configs[variant.source])
     baseline = configs[spec.baseline]
     fingerprints = other_fingerprints or {}
+    if faults := _without_checkpoint(spec, configs):
+        raise SweepFileError(*faults)
     ordered = sorted(spec.variants, key=lambda variant: variant.name != spec.baseline)
     return [
         TrialSpec(
@@ -67,17 +79,18 @@ def expand_trials(
             seed=seed,
             config={**configs[variant.name], "SEED": seed},
             data=fingerprints.get(variant.training.in_words(), fingerprint),
-            weights=weights[variant.name],
+            weights=weights[variant.source or variant.name],
             training_version=training_version(configs[variant.name]),
-            overrides=differences(baseline, configs[variant.name]),
+            overrides=_overrides(variant, baseline, configs[variant.name]),
             levels=variant.levels,
             resources=variant.resources or spec.resources,
             history=variant.history,
             segment_end=variant.segment_end,
             code=code_identity(configs[variant.name]),
+            evaluates=_evaluates(spec, variant, configs),
         )
         for variant in ordered
-        for seed in variant.seeds or spec.seeds
+        for seed in _seeds(spec, variant, configs[variant.name])
     ]
 
 
@@ -103,6 +116,47 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
 def differences(baseline: Mapping[str, Any], config: Mapping[str, Any]) -> FlatConfig:
     """Returns the keys of ``config`` whose value is not the baseline's."""
     return {key: value for key, value in config.items() if baseline.get(key) != value}
+
+
+def _seeds(spec: SweepSpec, variant: Variant, config: FlatConfig) -> Sequence[int]:
+    """Returns a variant's seeds; of weights that are not trained here one, because another changes nothing."""
+    seeds = variant.seeds or spec.seeds
+    return seeds if config["SOLVER.MAX_ITER"] else seeds[:1]
+
+
+def _evaluated_config(spec: SweepSpec, variant: Variant, source: FlatConfig) -> FlatConfig:
+    """Returns the source's config, which may hold fitted anchors, with the variant's settings of evaluation."""
+    changed = {key: value for key, value in variant.overrides.items() if is_evaluation_key(key)}
+    return {**source, **{key: value for key, value in changed.items() if key not in spec.pinned}}
+
+
+def _evaluates(spec: SweepSpec, variant: Variant, configs: Mapping[str, FlatConfig]) -> EvaluatedCheckpoint | None:
+    """Returns which checkpoint a variant evaluates; None for one that is trained."""
+    if not variant.source:
+        return None
+    choice = f"{BEST} {spec.metric}" if variant.checkpoint == BEST else variant.checkpoint
+    own, theirs = configs[variant.name], configs[variant.source]
+    return EvaluatedCheckpoint(variant.source, choice, {key: theirs[key] for key in own if own[key] != theirs[key]})
+
+
+def _without_checkpoint(spec: SweepSpec, configs: Mapping[str, FlatConfig]) -> list[str]:
+    """Returns a fault for every checkpoint that an evaluation names and its training will not have."""
+    faults = []
+    for variant in spec.variants:
+        if variant.checkpoint.isdecimal():
+            its = TrialSpec(variant.source, 0, configs[variant.source], "").evaluation_iters
+            if int(variant.checkpoint) not in its:
+                shown = ", ".join(map(str, its[:10])) + (", ..." if len(its) > 10 else "")
+                rule = f"expected an iteration at which {variant.source} is evaluated ({shown})"
+                where, fix = f"{spec.path}: {variant.name}: checkpoint", "name one of these, or last"
+                faults.append(fault(where, rule, variant.checkpoint, fix))
+    return faults
+
+
+def _overrides(variant: Variant, baseline: FlatConfig, config: FlatConfig) -> FlatConfig:
+    """Returns what differs from the baseline, for people; another checkpoint among it."""
+    choice = {"checkpoint": variant.checkpoint} if variant.checkpoint not in ("", BEST) else {}
+    return {**differences(baseline, config), **choice}
 
 
 def _refuse_contradictions(
@@ -158,7 +212,13 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
     def refuse(key: str, rule: str, fix: str) -> None:
         faults.append(fault(f"{where}: {key}", rule, config[key], fix))
 
-    for key in ("SOLVER.MAX_ITER", "SOLVER.CHECKPOINT_PERIOD", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
+    if config["SOLVER.MAX_ITER"] < 0:
+        refuse("SOLVER.MAX_ITER", "expected 0 (MODEL.WEIGHTS as they are) or more", "give a positive number")
+    if config["SOLVER.MAX_ITER"] == 0 and not config["MODEL.WEIGHTS"]:
+        refuse("MODEL.WEIGHTS", "expected weights to evaluate with SOLVER.MAX_ITER 0", "give a checkpoint file")
+    if config["SOLVER.MAX_ITER"] == 0 and config["SOLVER.EMA.ENABLED"]:
+        refuse("SOLVER.EMA.ENABLED", "expected false with SOLVER.MAX_ITER 0", "no average is trained; set it to false")
+    for key in ("SOLVER.CHECKPOINT_PERIOD", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
         if config[key] < 1:
             refuse(key, "expected at least 1", "give a positive number")
     if not config["INPUT.MIN_SIZE_TRAIN"]:

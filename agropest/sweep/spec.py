@@ -11,6 +11,9 @@
       baseline: {}
       focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}
       tenth: {data_fraction: 0.1}                      # of the training pictures
+    evaluate:                                          # of finished trainings: sections/derived/evaluations.py
+      nms0.3: {MODEL.ROI_HEADS.NMS_THRESH_TEST: 0.3}
+    extend: {focal: 600}                               # sections/derived/extensions.py
     factors:                                           # instead of, or beside, variants (see agropest.sweep.factors)
       anchors: {MODEL.ANCHOR_GENERATOR.SIZES: [[8], [16], [32], [64], [128]]}
     design: full                                       # full: every combination; ablation: alone, all, all but one
@@ -49,6 +52,7 @@ from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folde
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
 from agropest.sweep.history import Segment
 from agropest.sweep.sections.budget import Budget, read_budget
+from agropest.sweep.sections.derived.variants import check_derived, with_derived
 from agropest.sweep.sections.guard import Guard, read_guards
 from agropest.sweep.sections.reference import Reference, read_reference
 from agropest.sweep.sections.resources import Resources, read_resources
@@ -84,6 +88,9 @@ class Variant:
         seeds: where they differ from the sweep's; empty: the sweep's.
         base: a Detectron2 config in place of the sweep's; None: the sweep's.
         training: which training pictures.
+        source: name of the variant whose trained weights it evaluates; empty: it is trained.
+        checkpoint: of that variant, ``best``, ``last`` or an iteration.
+        extends: name of the variant whose training it goes on from; empty: it starts from the initial weights.
     """
 
     name: str
@@ -95,6 +102,9 @@ class Variant:
     seeds: tuple[int, ...] = ()
     base: FlatConfig | None = None
     training: TrainingSelection = WHOLE
+    source: str = ""
+    checkpoint: str = ""
+    extends: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,12 +169,16 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     variants = _variants(top, path, search, faults)
     folders, draws_demo = read_data(top, path)
     versions = {} if "" in folders else folders
+    baseline = ""
     if len(versions) > 1:
         _check_versions(search, top)
-    baseline = _baseline(top, variants)
-    variants = crossed(variants, list(versions), baseline, bool(search.method))
-    _check_crossed(variants, top)
-    seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT), not search.method and len(variants) > 1)
+        baseline = _baseline(top, variants)
+        variants = crossed(variants, list(versions), baseline, bool(search.method))
+        _check_crossed(variants, top)
+    is_enumerated = not search.method and len(variants) > 1
+    variants = with_derived(top, variants, search)
+    _check_names([variant for variant in variants if variant.source], top.section("evaluate"), top)
+    seeds, seed_rule = read_seeds(top, search.method in (OPTUNA, PBT), is_enumerated)
     spec = SweepSpec(
         path=path,
         name=_label(top, "name", path.stem),
@@ -177,7 +191,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         config=_overrides(top, "config", faults),
         pinned=checked(pinned, "--set", faults),
         variants=variants,
-        baseline=baseline,
+        baseline=baseline or _baseline(top, variants),
         seeds=seeds,
         seed_rule=seed_rule,
         indifference=top.number("indifference", 0.0),
@@ -197,6 +211,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     top.refuse_unknown()
     if search.method == PBT:
         _check_population(spec, top)
+    check_derived(spec, top, (KEEP_NONE, KEEP_EVALUATED))
     if faults:
         raise SweepFileError(*faults)
     return spec

@@ -39,8 +39,23 @@ NOT_IDENTITY = frozenset(
 
 
 @dataclass(frozen=True)
+class EvaluatedCheckpoint:
+    """What a trial that trains nothing evaluates: a checkpoint of another trial, its source.
+
+    Attributes:
+        label: the source's.
+        choice: ``best`` and the metric by which the source's validation chose it, or ``last``, or an iteration.
+        settings: Detectron2 keys of evaluation with the values that the source has, where they differ.
+    """
+
+    label: str
+    choice: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrialSpec:
-    """One training run.
+    """One training run, or the evaluation of what another one has trained.
 
     Attributes:
         label: the variant's name; with ``seed`` it names the trial within its sweep.
@@ -55,6 +70,7 @@ class TrialSpec:
             of them ended, with ``config`` from there on.
         segment_end: iteration that the trial ends at; 0: the end of the schedule, as any other trial.
         code: the user's loss and backbone files that the trial computes with, by content (``sweep.user_code``).
+        evaluates: the checkpoint that the trial evaluates; None: it trains.
     """
 
     label: str
@@ -69,6 +85,7 @@ class TrialSpec:
     history: tuple[Segment, ...] = ()
     segment_end: int = 0
     code: str = ""
+    evaluates: EvaluatedCheckpoint | None = None
 
     @cached_property
     def signature(self) -> str:
@@ -84,6 +101,8 @@ class TrialSpec:
         if self.segment_end:
             value[HISTORY_KEY] = [[segment.end, dict(segment.settings)] for segment in self.history]
             value[SEGMENT_END_KEY] = self.segment_end
+        if self.evaluates is not None and self.source is not None:
+            value["evaluates"] = [self.evaluates.choice, self.source.signature]
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -109,7 +128,9 @@ class TrialSpec:
 
     @property
     def start_iter(self) -> int:
-        """Iterations that its ancestor has trained; 0 without one."""
+        """Iterations that its ancestor has trained, 0 without one; those of its source, where it trains nothing."""
+        if self.evaluates is not None:
+            return self.max_iter
         return self.history[-1].end if self.history else 0
 
     @property
@@ -127,9 +148,22 @@ class TrialSpec:
         return replace(self, config=config, overrides={}, history=tuple(before), segment_end=last.end)
 
     @property
+    def trains(self) -> bool:
+        """Whether iterations are trained; else a checkpoint of another trial, or MODEL.WEIGHTS, is evaluated."""
+        return self.evaluates is None and self.max_iter > 0
+
+    @cached_property
+    def source(self) -> TrialSpec | None:
+        """The trial whose checkpoint this one evaluates; None: this one trains."""
+        if self.evaluates is None:
+            return None
+        config = {**self.config, **self.evaluates.settings}
+        return replace(self, label=self.evaluates.label, config=config, overrides={}, evaluates=None)
+
+    @property
     def eval_period_iters(self) -> int:
         """Iterations between evaluations; the last iteration is always evaluated."""
-        return int(self.config["TEST.EVAL_PERIOD"]) or self.max_iter
+        return int(self.config["TEST.EVAL_PERIOD"]) or max(1, self.max_iter)
 
     @property
     def evaluation_iters(self) -> tuple[int, ...]:
@@ -138,6 +172,8 @@ class TrialSpec:
 
     def is_evaluation(self, iteration: int) -> bool:
         """Returns whether validation follows an iteration (counted from 1): every period, and after the last."""
+        if self.evaluates is None and self.max_iter == 0:
+            return iteration == 0
         return self.start_iter < iteration <= self.max_iter and (
             iteration % self.eval_period_iters == 0 or iteration == self.max_iter
         )

@@ -22,7 +22,7 @@ from agropest.store.replicate_cache import keep_replicates
 from agropest.store.shared_work import TAKEN_FROM, Sharer
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
-from agropest.training.evaluation import IMAGES_PER_BATCH, detect
+from agropest.training.evaluation import IMAGES_PER_BATCH, Detections, detect
 from agropest.training.input.image_cache import ImageCache, open_split_cache
 from agropest.training.input.mapper import CACHE_BYTES, ImageReader, TestMapper
 from agropest.training.input.records import SplitRecords, load_records
@@ -80,10 +80,31 @@ class Evaluator:
         Raises:
             Interrupted: ``should_stop`` said so.
         """
+        found = self.detect(split, model)
+        return self.store(found, split, iteration, name, images_per_s, then, taken_from)
+
+    def detect(self, split: str, model: Any) -> Detections:
+        """Returns what a model finds in a split; nothing is stored.
+
+        Raises:
+            Interrupted: ``should_stop`` said so.
+        """
         records = self.records[split]
         ahead = 2 * IMAGES_PER_BATCH if self.context.device == "cuda" else 0
-        found = detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop, ahead)
-        metrics = evaluate_all(records.ground_truth, found.boxes, self.context.metric, *self._limits)
+        return detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop, ahead)
+
+    def store(
+        self,
+        found: Detections,
+        split: str,
+        iteration: int,
+        name: str = "",
+        images_per_s: float = 0.0,
+        then: float | None = None,
+        taken_from: str = "",
+    ) -> EvaluationRecord:
+        """Stores boxes and the metrics they come to; the arguments are those of :meth:`evaluate`."""
+        metrics = evaluate_all(self.records[split].ground_truth, found.boxes, self.context.metric, *self._limits)
         ran_on = {DEVICE: self.context.device_name, THREADS: self.context.num_threads}
         record = EvaluationRecord(
             split=name or split,

@@ -56,7 +56,8 @@ class SharedTraining:
 
     def decays(self) -> list[float]:
         """Returns the decays of the averages that others will evaluate."""
-        return sorted({s.decay for s in self.sharing.sharers if s.decay is not None and s.wanted and not s.has_ended})
+        wanted = {s.decay for s in self.sharing.sharers if s.decay is not None and s.wanted and not s.has_ended}
+        return sorted({*wanted, *self.sharing.decays})
 
     def is_wanted(self, iteration: int) -> bool:
         """Returns whether somebody else needs the weights of an iteration."""

@@ -39,6 +39,7 @@ from agropest.training.run_context import RunContext
 from agropest.training.shared_training import SharedTraining
 from agropest.training.start.weights import load_weights, require_timm_as_planned
 from agropest.training.trainer import TrialTrainer
+from agropest.training.weights_evaluation.evaluation_trial import EvaluationTrial
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +73,14 @@ def run_trial(
     if context.device == "cuda":
         take_share(context.gpu_memory_fraction or 1.0)
     folder.write_spec(trial, context.sweep)
-    run = _Run(trial, folder, context, on_evaluation, should_stop)
+    run: _Run | EvaluationTrial
+    if trial.trains:
+        run = _Run(trial, folder, context, on_evaluation, should_stop)
+    else:
+        cfg = detectron2_config(trial, context.device)
+        run = EvaluationTrial(trial, folder, context, cfg, on_evaluation, should_stop)
     try:
-        status = run.train()
+        status = run.run()
     except TrialError as error:
         status = run.ends_as(TrialState.FAILED, run.status.iteration, str(error))
     except (OSError, StoreError):
@@ -130,7 +136,7 @@ class _Run:
         self.repair = Repair(trial, folder, self.evaluator, self.before, self)
         self.retention = Retention(trial, folder, context, self.evaluator, self.shared)
 
-    def train(self) -> Status:
+    def run(self) -> Status:
         self.folder.remove_leftovers()
         trainer = self.new_trainer()
         try:

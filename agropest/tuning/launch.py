@@ -24,8 +24,10 @@ from agropest.planning.capacity import node_of, unplaceable
 from agropest.planning.early_stopping import why_nothing_stops
 from agropest.planning.measurable import require_ground_truth
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
+from agropest.report.tables.stages import extensions_in_words
 from agropest.statistics.accuracy.metric import require_metric
 from agropest.store.completeness import is_done
+from agropest.store.evaluated_checkpoint import missing_checkpoint
 from agropest.store.records import TrialState
 from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
@@ -109,6 +111,11 @@ class Launch:
         return [*(self.search.earlier_trials() if self.search else []), *self.trials]
 
     @cached_property
+    def trained(self) -> list[TrialSpec]:
+        """The trials that train, without those that only evaluate weights."""
+        return [trial for trial in self.trials if trial.trains]
+
+    @cached_property
     def pending(self) -> list[TrialSpec]:
         """The trials that are not done: what a launch has to run or to complete."""
         spec = self.spec
@@ -122,7 +129,7 @@ class Launch:
     @cached_property
     def why_nothing_stops(self) -> str:
         """Why early stopping stops nothing although the sweep asks for it; empty where it may."""
-        return why_nothing_stops(self.spec.stop, self.trials, self.dataset)
+        return why_nothing_stops(self.spec.stop, self.trained, self.dataset)
 
     @property
     def planned_stop(self) -> StopRule:
@@ -144,6 +151,16 @@ class Launch:
         failed = [trial for trial in self.trials if statuses[trial.name] == TrialState.FAILED]
         trials = self.trials if fresh else [*self.pending, *(failed if retry_failed else [])]
         return unplaceable(trials, [node_of(this_machine())])
+
+    @cached_property
+    def missing_checkpoints(self) -> list[str]:
+        """A fault for every pending evaluation whose training is done and has not kept what is to be evaluated."""
+        trained = {trial.signature for trial in self.pending if trial.evaluates is None}
+        faults = []
+        for trial in self.pending:
+            if trial.source is not None and trial.source.signature not in trained:
+                faults.append(missing_checkpoint(trial, self.store.folder(trial.source)))
+        return [fault for fault in faults if fault]
 
     def lint(self, build_silenced: bool = False) -> list[Remark]:
         """Returns the linter's remarks.
@@ -180,9 +197,17 @@ class Launch:
 
     def forecast_on(self, machine: Machine, pending: Sequence[TrialSpec]) -> SweepForecast:
         """Returns what sized trials that are not done are expected to take on a machine."""
-        spec, num_images = self.spec, self.dataset.num_images
-        known = reached(self.sharing, pending, self.store, spec.metric)
+        spec, num_images, known = self.spec, self.dataset.num_images, self.reached(pending)
         return forecast_sweep(self.planned_stop, pending, self.store, machine, num_images, spec.baseline, known)
+
+    def reached(self, pending: Sequence[TrialSpec]) -> dict[str, int]:
+        """Returns up to which iteration pending trials take over what others have stored, where that is any."""
+        return reached(self.sharing, pending, self.store, self.spec.metric)
+
+    def extensions_in_words(self) -> list[str]:
+        """Returns where each pending trial of ``extend:`` goes on from."""
+        sources = {variant.name: variant.extends for variant in self.spec.variants if variant.extends}
+        return extensions_in_words(sources, self.trials, self.reached(self.pending), self.store) if sources else []
 
     def next_round(self) -> Launch | None:
         """Returns the launch of the next round that the search suggests; None where there is none."""
@@ -199,8 +224,8 @@ class Launch:
         from agropest.training.dry_run.remembered_effects import idle_overrides
 
         is_silent = NO_EFFECT in self.spec.silence
-        variants = first_seeds(self.trials)
-        baseline = next(trial for trial in variants if trial.label == self.spec.baseline)
+        variants = first_seeds(self.trained)
+        baseline = next(trial for trial in self.trials if trial.label == self.spec.baseline)
         if is_silent and not build_silenced:
             variants = [trial for trial in variants if may_fail_late(trial)]
         variants = variants[:MOST_BUILT]

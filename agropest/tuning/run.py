@@ -27,6 +27,7 @@ from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 from agropest.training.input import handover
+from agropest.tuning.evaluations import evaluable
 from agropest.tuning.fit import fit
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import connected
@@ -129,7 +130,7 @@ def _run_missing(
         return Outcome(False, False, spending.spent)
     continued = continue_stopped(admitted, store, spec.stopper)
     remarks = [f"stopped early in other sweeps, continued here: {', '.join(continued)}"] if continued else []
-    stopping = open_stopping_state(spec, launch.trials, left_out, launch.dataset, store)
+    stopping = open_stopping_state(spec, launch.trained, left_out, launch.dataset, store)
     if stopping is not None:
         admitted = stopping.still_in(admitted)
         if not admitted:
@@ -216,9 +217,18 @@ def _forecast_beside_actual(session: Session, pending: Sequence[TrialSpec]) -> I
 
 
 def _run_pending(session: Session, pending: list[TrialSpec]) -> None:
-    """Runs what is pending; then again what ran out of GPU memory, with larger shares."""
+    """Runs what is pending: what trains, then what evaluates initial weights, then what evaluates either."""
+    launch = session.launch
+    _run_and_repeat(session, [trial for trial in pending if trial.trains])
+    _run_and_repeat(session, [trial for trial in pending if not trial.trains and trial.evaluates is None])
+    if not (session.shutdown or session.spending.ended_launch):
+        _run_and_repeat(session, evaluable(pending, launch.store, launch.spec.stopper))
+
+
+def _run_and_repeat(session: Session, pending: list[TrialSpec]) -> None:
+    """Runs trials; then again those that ran out of GPU memory, with larger shares."""
     store, shutdown = session.launch.store, session.shutdown
-    while pending:
+    while pending and not (shutdown or session.spending.ended_launch):
         scheduler = _scheduler(session, pending)
         if not session.is_repair:  # a launch that was killed may have left an evaluation whose stop is decided only now
             pending = [trial for trial in pending if not _is_left(store.folder(trial).status().status)]
@@ -240,10 +250,14 @@ def _is_left(state: TrialState) -> bool:
 
 
 def _scheduler(session: Session, pending: Sequence[TrialSpec]) -> Any:
+    from ray.tune.schedulers import FIFOScheduler
+
     from agropest.tuning.stopping.lockstep import Lockstep
     from agropest.tuning.stopping.schedulers import build_scheduler, read_history
 
-    spec, trials, store = session.launch.spec, session.launch.trials, session.launch.store
+    spec, trials, store = session.launch.spec, session.launch.trained, session.launch.store
+    if not pending[0].trains:
+        return FIFOScheduler()
     if session.stopping is not None:
         return Lockstep(pending, session.stopping)
     folders = {trial.name: store.folder(trial) for trial in trials}
@@ -256,7 +270,8 @@ def _scheduler(session: Session, pending: Sequence[TrialSpec]) -> Any:
 def _require_weights(trials: Sequence[TrialSpec]) -> None:
     from agropest.training.start.weights import require_weights  # imports torch, which takes seconds
 
-    for weights in sorted({trial.config[key] for trial in trials for key in WEIGHTS} - {""}):
+    first = [trial for trial in trials if trial.evaluates is None]
+    for weights in sorted({trial.config[key] for trial in first for key in WEIGHTS} - {""}):
         require_weights(weights)
 
 

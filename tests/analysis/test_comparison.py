@@ -43,7 +43,7 @@ from agropest.store import replicate_cache as kept_replicates
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.guard import Guard
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.trial import EvaluatedCheckpoint, TrialSpec
 
 NUM_IMAGES, SIDE = 40, 100.0
 
@@ -169,11 +169,17 @@ def test_one_image_tells_nothing_about_others() -> None:
 
 
 def put(
-    store: Store, label: str, seed: int, status: str, by_iteration: Mapping[int, float], **levels: str
+    store: Store, label: str, seed: int, status: str, by_iteration: Mapping[int, float], of: str = "", **levels: str
 ) -> TrialSpec:
-    """Stores a trial with detectors of some quality at some iterations; a finished one is tested, too."""
-    config = {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10, "LABEL": label, "SEED": seed}
+    """Stores a trial with detectors of some quality at some iterations; a finished one is tested, too.
+
+    ``of`` names the variant whose training it evaluates.
+    """
+    config = {"SOLVER.MAX_ITER": 100, "TEST.EVAL_PERIOD": 10, "LABEL": of or label, "SEED": seed}
     trial = TrialSpec(label=label, seed=seed, config=config, data="d", levels=levels)
+    if of:
+        config = {**config, "TEST.SETTING": label}
+        trial = replace(trial, config=config, evaluates=EvaluatedCheckpoint(of, "last", {"TEST.SETTING": ""}))
     folder = store.folder(trial).claim()
     splits = ["valid", "test"] if status == TrialState.FINISHED else ["valid"]
     for iteration, quality in by_iteration.items():
@@ -286,6 +292,30 @@ def test_several_seeds(tmp_path: Path) -> None:
     assert found["same"].difference.p == 1.0  # seed by seed the same detector
     assert found["partly"].seed_spread is None
     assert "1 of 2 seeds have finished" in found["partly"].notes
+
+
+def test_one_training_evaluated_in_many_ways_says_no_more_of_seeds(tmp_path: Path) -> None:
+    """As trainings of their own they would make the noise of a seed look common to all, and every difference sure."""
+    store, finished = Store(tmp_path), TrialState.FINISHED
+    qualities = {"baseline": (0.5, 0.8, 0.65), "other": (0.8, 0.55, 0.9)}
+    trials = [
+        put(store, label, seed, finished, {100: quality})
+        for label, its in qualities.items()
+        for seed, quality in enumerate(its, start=1)
+    ]
+    alone = compared(trials, store)
+    trials += [
+        put(store, f"baseline+{number}", seed, finished, {100: quality}, of="baseline")
+        for number in range(5)
+        for seed, quality in enumerate(qualities["baseline"], start=1)
+    ]
+    together = compared(trials, store)
+    assert alone.seeds is not None
+    assert (alone.seeds.trainings, alone.seeds.variants) == (6, 2)
+    assert together.seeds == alone.seeds
+    ours, theirs = variants(together)["other"].difference, variants(alone)["other"].difference
+    assert (ours.value, ours.interval) == (theirs.value, theirs.interval)
+    assert variants(together)["baseline+3"].difference.value == 0.0
 
 
 def test_the_seeds_that_finish_do_not_speak_for_those_that_were_stopped(tmp_path: Path) -> None:

@@ -93,6 +93,34 @@ def test_a_rule_speaks_and_is_silent_and_can_be_silenced(rule: str, tmp_path: Pa
     assert of(tmp_path, bad + f"silence: [{rule}]\n", agropest) == set()
 
 
+def test_what_a_longer_training_means_for_the_comparison(tmp_path: Path, agropest: Dataset) -> None:
+    def told(extend: str) -> list[str]:
+        path = tmp_path / "a.yaml"
+        schedule = "SOLVER: {WARMUP_ITERS: 100, MAX_ITER: 40000, STEPS: [30000]}, TEST.EVAL_PERIOD: 5000"
+        variants = "variants: {baseline: {}, slow: {SOLVER.BASE_LR: 0.0005}}"
+        path.write_text(f"config: {{{schedule}}}\n{variants}\nextend: {extend}\n")
+        spec = load_sweep(path)
+        found = lint(spec, expand_trials(spec, "f", agropest.class_names), agropest)
+        return [remark.text for remark in found if remark.rule == "unequal-iterations"]
+
+    at = "for 10000 iterations, at 0.1 times SOLVER.BASE_LR at first"
+    both = "its difference from baseline is the longer training's as well"
+    assert told("{slow: 50000}") == [
+        f"slow-to-50000: goes on from slow {at}: {both}; extend baseline, too, and compare those that are as long"
+    ]
+    assert told("50000") == [
+        f"baseline-to-50000: goes on from baseline {at}: its difference from baseline is what the longer training does",
+        f"slow-to-50000: goes on from slow {at}: {both}; compare it with baseline-to-50000, which is as long",
+    ]
+
+
+def test_variants_that_only_evaluate_are_no_trainings_to_the_rules(tmp_path: Path, agropest: Dataset) -> None:
+    more = "MODEL.ROI_HEADS.SCORE_THRESH_TEST: 0.5, TEST.AUG.ENABLED: true, INPUT.MIN_SIZE_TEST: 600"
+    assert of(tmp_path, f"variants: {{baseline: {{}}}}\nevaluate: {{all: {{{more}}}}}\n", agropest) == set()
+    path = tmp_path / "a.yaml"
+    assert ("single-seed", "") in remarks(path, agropest)
+
+
 def test_test_time_augmentation_is_compared_alone_or_not_at_all(tmp_path: Path, agropest: Dataset) -> None:
     for more, told in ((", INPUT.RANDOM_FLIP: none", {("unequal-augmentation", "v")}), ("", set())):
         text = f"variants: {{baseline: {{}}, v: {{TEST.AUG.ENABLED: true{more}}}}}\nsilence: [several-factors]\n"

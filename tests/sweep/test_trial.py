@@ -82,7 +82,7 @@ variants:
     MODEL.ANCHOR_GENERATOR.SIZES: [[8, 12], [16], [32], [64], [128]]
     MODEL.RPN.IN_FEATURES: [p2, p3, p4, p5, p6]
   still: {SOLVER.BASE_LR: 0}
-  never: {SOLVER.MAX_ITER: 0}
+  never: {SOLVER.MAX_ITER: -1}
   no_size: {INPUT.MIN_SIZE_TRAIN: []}
 """
     with pytest.raises(SweepFileError) as caught:

@@ -18,7 +18,7 @@ from agropest.store.store import Store
 from agropest.sweep.sections.seed_rule import SeedRule
 from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.spec import SweepSpec, Variant
-from agropest.sweep.trial import TrialSpec
+from agropest.sweep.trial import EvaluatedCheckpoint, TrialSpec
 from agropest.tuning.launch import Launch
 from agropest.tuning.search.seed_rounds import SeedRounds
 from tests.analysis.test_comparison import TRUTH, put
@@ -105,6 +105,29 @@ def test_the_next_round_of_a_launch_has_the_new_seeds(tmp_path: Path) -> None:
     assert following is not None
     added = {trial.name for trial in following.trials} - {trial.name for trial in launch.trials}
     assert added == {f"{name}/s44" for name in QUALITIES}
+
+
+def test_what_only_evaluates_has_the_seeds_of_its_training_and_asks_for_none(tmp_path: Path) -> None:
+    plain, sweep = Sweep(tmp_path / "plain"), Sweep(tmp_path / "evaluated")
+    expected = plain.train_to_the_end().counts
+    evaluated = Variant("near+nms", {}, source="near", checkpoint="best")
+    sweep.spec = replace(sweep.spec, variants=(*sweep.spec.variants, evaluated))
+    expand = sweep.expand
+
+    def with_evaluations(spec: SweepSpec) -> list[TrialSpec]:
+        found = expand(spec)
+        of = EvaluatedCheckpoint("near", "best AP")
+        return [replace(trial, evaluates=of) if trial.label == evaluated.name else trial for trial in found]
+
+    rounds = SeedRounds(sweep.spec, with_evaluations, sweep.store, sweep.dataset)
+    while True:
+        trials = with_evaluations(rounds.sweep())
+        seeds = {label: [trial.seed for trial in trials if trial.label == label] for label in ("near", "near+nms")}
+        assert seeds["near"] == seeds["near+nms"]
+        sweep.train([trial for trial in trials if trial.trains])
+        if not rounds.next_round():
+            break
+    assert rounds.counts == expected
 
 
 def test_a_launch_that_was_killed_decides_the_same(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise EnvironmentFault(*lacking)  # before the page of an earlier launch is written over
     with only_launch(launch.store.root, str(arguments.sweep)):
         launch = _changed_store(launch, arguments.fresh, arguments.retry_failed)
+        if launch.missing_checkpoints:
+            raise EnvironmentFault(*launch.missing_checkpoints)
         return _run_rounds(launch.next_round() or launch, console)
 
 

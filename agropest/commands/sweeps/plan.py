@@ -44,7 +44,7 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     """
     from agropest.planning.sweep_forecast import in_words
     from agropest.report.tables.plan import plan_table, print_remarks
-    from agropest.report.tables.stages import stages_in_words
+    from agropest.report.tables.stages import evaluations_in_words, stages_in_words
     from agropest.store.completeness import incomplete
     from agropest.store.upkeep.restart import describe_fresh, describe_retry
     from agropest.sweep.stages.tree import stage_tree
@@ -58,13 +58,16 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     sized, forecast = launch.forecast(probe)
     lacking = incomplete(launch.pending, store, spec.stopper)
     console.print(plan_table(sized, store, spec.baseline, spec.stopper, lacking, forecast))
-    for line in [*stages_in_words(stage_tree(launch.trials), launch.trials), in_words(forecast)]:
+    shared = [*stages_in_words(stage_tree(launch.trials), launch.trials), *evaluations_in_words(launch.trials)]
+    shared += launch.extensions_in_words()
+    for line in [*shared, in_words(forecast)]:
         show(line)
     if launch.why_nothing_stops:
         show(launch.why_nothing_stops)
     for line in _answer_cost(launch, forecast):
         show(line)
-    for line in launch.unplaceable(fresh, retry_failed):
+    missing = [] if fresh else launch.missing_checkpoints
+    for line in [*launch.unplaceable(fresh, retry_failed), *missing]:
         show(f"a launch here would stop: {line}")
     if fresh:
         show(describe_fresh(launch.all_trials, store, spec.name))

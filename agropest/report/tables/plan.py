@@ -50,7 +50,7 @@ def plan_table(
             trial.label,
             str(trial.seed),
             Text(different or "-"),
-            str(trial.max_iter),
+            str(trial.max_iter) if trial.trains else "evaluation",
             trial.resources.in_words(),
             _time(trial, forecast),
             words[trial.name],

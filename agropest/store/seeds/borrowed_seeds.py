@@ -14,6 +14,7 @@ from agropest.errors import StoreError
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.sweep_record import read_sweep_record
+from agropest.sweep.stages.training import written_training
 from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
 
 MOST = 48  # trainings: more would tell little that these do not, and each is read
@@ -48,15 +49,15 @@ def borrowed_trials(trials: Sequence[TrialSpec], store: Store, baseline: str) ->
 
 
 def _several_seeds(trials: Sequence[TrialSpec], store: Store, seen: set[str]) -> Mapping[Group, list[TrialSpec]]:
-    """Returns the finished trials that differ in nothing but the seed; adds their signatures to ``seen``."""
+    """Returns the finished trials that differ in nothing but the seed; adds their trainings to ``seen``."""
     groups: dict[Group, list[TrialSpec]] = {}
     for trial in trials:
         # The last settings of a population's member say little of what it was trained with.
-        if trial.segment_end or trial.signature in seen:
+        if trial.segment_end or not trial.trains or written_training(trial) in seen:
             continue
         if store.folder(trial).status().status == TrialState.FINISHED:
             groups.setdefault((_without_seed(trial), trial.training_version), []).append(trial)
-            seen.add(trial.signature)
+            seen.add(written_training(trial))
     return {key: group for key, group in groups.items() if len({trial.seed for trial in group}) > 1}
 
 

@@ -9,7 +9,9 @@ from functools import cache
 from agropest.errors import SweepFileError
 from agropest.sweep.detectron2_keys import FlatConfig, default_config, detectron2_folder, read_config_file
 from agropest.sweep.lint.data_rules import SAMPLER_KEYS, rarest_not_repeated
-from agropest.sweep.lint.subject import MOST_BUILT, Subject
+from agropest.sweep.lint.subject import MOST_BUILT, Subject, first_seeds
+from agropest.sweep.stages.rates import rate_schedule
+from agropest.sweep.trial import TrialSpec
 
 # Detectron2's default; above it, the precision-recall curve is cut off and AP is no longer AP.
 HIGHEST_EVALUATION_THRESHOLD = 0.05
@@ -29,17 +31,38 @@ def score_threshold(subject: Subject) -> Iterator[str]:
 
 
 def unequal_iterations(subject: Subject) -> Iterator[str]:
-    for trial in subject.others:
-        if trial.schedule_iters != subject.baseline.schedule_iters:
+    base = subject.baseline
+    sources = {variant.name: variant.extends for variant in subject.spec.variants if variant.extends}
+    for trial in subject.others if base.schedule_iters else ():
+        if trial.schedule_iters == base.schedule_iters:
+            continue
+        if trial.label in sources:
+            yield _longer(trial, sources[trial.label], subject)
+        else:
             yield (
-                f"{trial.label}: trains {trial.schedule_iters} iterations and {subject.baseline.label} "
-                f"{subject.baseline.schedule_iters}: a difference may be the training time's"
+                f"{trial.label}: trains {trial.schedule_iters} iterations and {base.label} {base.schedule_iters}: a "
+                "difference may be the training time's"
             )
+
+
+def _longer(trial: TrialSpec, source: str, subject: Subject) -> str:
+    """Returns what a variant of ``extend:`` means for the comparison, and at which learning rate it goes on."""
+    base = subject.baseline
+    shorter = next(one for one in subject.variants if one.label == source)
+    more, schedule = trial.schedule_iters - shorter.schedule_iters, rate_schedule(trial.config)
+    share = schedule.multiplier(shorter.schedule_iters) if schedule is not None else 1.0
+    text = f"{trial.label}: goes on from {source} for {more} iterations, at {share:g} times SOLVER.BASE_LR at first: "
+    if source == base.label:
+        return text + f"its difference from {base.label} is what the longer training does"
+    fix = f"extend {base.label}, too, and compare those that are as long"
+    if f"{base.label}-to-{trial.schedule_iters}" in {one.label for one in subject.variants}:
+        fix = f"compare it with {base.label}-to-{trial.schedule_iters}, which is as long"
+    return text + f"its difference from {base.label} is the longer training's as well; {fix}"
 
 
 def equal_trials(subject: Subject) -> Iterator[str]:
     seen: dict[str, str] = {}
-    for trial in subject.variants:
+    for trial in first_seeds(subject.trials):
         if trial.signature in seen:
             other = seen[trial.signature]
             yield f"{trial.label}: is the same trial as {other}: their effective configs are equal; they run once"
@@ -65,7 +88,7 @@ def no_effect(subject: Subject) -> Iterator[str]:
 
 
 def single_seed(subject: Subject) -> Iterator[str]:
-    if len(subject.spec.seeds) == 1 and subject.others:
+    if len(subject.spec.seeds) == 1 and len(first_seeds(subject.trials)) > 1:
         yield (
             "one seed: what differs between variants may differ between seeds of one variant as much, so no verdict; "
             "add seeds: [42, 43, 44], or {start: 2, most: 8, until: decided}"

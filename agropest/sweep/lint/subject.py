@@ -19,7 +19,7 @@ MOST_BUILT = 32
 
 @dataclass(frozen=True)
 class Subject:
-    """What the rules look at; ``variants`` has one trial for each variant, the first seed's.
+    """What the rules look at; ``variants`` has one trial for each variant that is trained, the first seed's.
 
     Attributes:
         training_sets: what each trial trains on.
@@ -37,13 +37,13 @@ class Subject:
 
     @cached_property
     def variants(self) -> list[TrialSpec]:
-        """One trial for each variant, the baseline among them, in the sweep's order."""
-        return first_seeds(self.trials)
+        """One trial for each variant that is trained, in the sweep's order."""
+        return [trial for trial in first_seeds(self.trials) if trial.trains]
 
     @cached_property
     def baseline(self) -> TrialSpec:
         """The trial that the others are compared with."""
-        return next(trial for trial in self.variants if trial.label == self.spec.baseline)
+        return next(trial for trial in self.trials if trial.label == self.spec.baseline)
 
     @cached_property
     def others(self) -> list[TrialSpec]:

@@ -73,6 +73,17 @@ def training_signature(trial: TrialSpec) -> str:
     return digest({"scheme": SCHEME, "training": training_key(trial), "schedule": schedule})
 
 
+def written_training(trial: TrialSpec) -> str:
+    """Returns 16 hex digits that are equal for trials which are trained by equal settings, or evaluate such a training.
+
+    Unlike a training signature it does not compare learning rates, so it needs no whole schedule.
+    """
+    trial = trial.source or trial
+    config = {k: v for k, v in trial.config.items() if k not in NOT_IDENTITY and not is_evaluation_key(k)}
+    history = [[segment.end, dict(segment.settings)] for segment in trial.history]
+    return digest([config, trial.data, trial.weights, trial.training_version, trial.code, history, trial.segment_end])
+
+
 def training_key(trial: TrialSpec) -> str:
     """Returns what two trainings must have in common to share iterations, apart from their learning rates.
 

@@ -65,8 +65,8 @@ class StageTree:
         return {signature: tuple(stages) for signature, stages in paths.items()}
 
     def path(self, trial: TrialSpec) -> tuple[Stage, ...]:
-        """Returns the stages of one trial, in order."""
-        return self._paths[trial.signature]
+        """Returns the stages of one trial, in order; none of one that trains nothing."""
+        return self._paths.get(trial.signature, ())
 
     @property
     def num_iters(self) -> int:
@@ -88,18 +88,21 @@ class StageTree:
         return sum(max(0, stage.end - max(stage.start, done)) for stage in others)
 
     def in_order(self, trials: Iterable[TrialSpec]) -> list[TrialSpec]:
-        """Returns trials so that whoever trains a stage comes before those that wait for it, else as they were."""
+        """Returns trials so that whoever trains a stage comes before those that wait for it, else as they were.
 
-        def awaits(trial: TrialSpec) -> float:
-            return self.saved_iters(trial) / max(1, trial.max_iter)
+        Those that only evaluate weights come last.
+        """
+
+        def awaits(trial: TrialSpec) -> tuple[bool, float]:
+            return not trial.trains, self.saved_iters(trial) / max(1, trial.max_iter)
 
         return sorted(trials, key=awaits)
 
 
 def stage_tree(trials: Sequence[TrialSpec]) -> StageTree:
-    """Returns the stages of a sweep's trials; trials that are alike are one."""
+    """Returns the stages of a sweep's trials; trials that are alike are one, and those that train nothing have none."""
     different: dict[str, TrialSpec] = {}
-    for trial in trials:
+    for trial in (trial for trial in trials if trial.trains):
         different.setdefault(trial.signature, trial)
     alike: defaultdict[str, list[TrialSpec]] = defaultdict(list)
     for trial in different.values():

@@ -4,6 +4,8 @@ All variants begin with the same few seeds. When they have ended, those of which
 and may still be settled, get the next seeds (``agropest.statistics.seed_policy``), and so on. Nothing is written down:
 the rounds are replayed from the trials that the store holds, so a launch that was killed decides what it would have
 decided, and trials of other sweeps that are stored already count as trained.
+
+Variants that only evaluate what another has trained (``evaluate:``) have the seeds of that one, and ask for none.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class SeedRounds:
             pass  # what earlier launches have trained
 
     def _begin(self) -> None:
-        self.counts = dict.fromkeys((variant.name for variant in self.spec.variants), self.spec.seed_rule.start)
+        trained = (variant.name for variant in self.spec.variants if not variant.source)
+        self.counts = dict.fromkeys(trained, self.spec.seed_rule.start)
         self._first: Sequence[str] = ()  # whose new seeds tell most per hour
         self._is_settled = self._is_anew = False
 
@@ -54,7 +57,7 @@ class SeedRounds:
         """Returns the sweep with every variant's seeds so far, those first whose new seeds tell most per hour."""
         rule = self.spec.seed_rule
         ordered = sorted(self.spec.variants, key=lambda v: (v.name not in self._first, self._place(v.name)))
-        variants = [replace(variant, seeds=rule.seeds(self.counts[variant.name])) for variant in ordered]
+        variants = [replace(v, seeds=rule.seeds(self.counts[v.source or v.name])) for v in ordered]
         return replace(self.spec, variants=tuple(variants))
 
     def _place(self, name: str) -> int:
@@ -87,7 +90,7 @@ class SeedRounds:
         return self._add_seeds()
 
     def _add_seeds(self) -> bool:
-        trials = self.expand(self.sweep())
+        trials = [t for t in self.expand(self.sweep()) if t.trains or t.label == self.spec.baseline]
         statuses = {trial.name: self.store.folder(trial).status() for trial in trials}
         if not all(has_ended_for(status, self.spec.stopper) for status in statuses.values()):
             return False
@@ -106,7 +109,10 @@ class SeedRounds:
         for trial in trials:
             times.setdefault(trial.label, []).append(statuses[trial.name].time_s)
         costs = {label: max(fmean(its), 1e-3) for label, its in times.items()}
-        wanted = next_seeds(questions(comparison), seed_counts(comparison), rule.start, rule.most, costs)
+        asked = next_seeds(questions(comparison), seed_counts(comparison), rule.start, rule.most, costs)
+        sources = {variant.name: variant.source or variant.name for variant in spec.variants}
+        trained = {trial.label for trial in trials if trial.trains}
+        wanted = {sources[label]: count for label, count in asked.items() if sources[label] in trained}
         self.counts |= wanted
         self._first, self._is_settled = list(wanted), not wanted
         return bool(wanted)

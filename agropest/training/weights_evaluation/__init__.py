@@ -1,0 +1,1 @@
+"""Trials that train nothing: the evaluation of weights that another trial has trained."""
