@@ -42,7 +42,7 @@ SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in SWEEPS]
 EVERY_SWEEP = {
     *("anchors", "augmentation", "backbones", "baseline", "demo", "factorial", "focal_loss", "heads", "sampler"),
-    *("learning_curve", "population", "schedule", "search", "study"),
+    *("evaluation", "learning_curve", "population", "schedule", "search", "study"),
 }
 # What a sweep sets and what has no effect, on purpose: the study's sampler, at a threshold that repeats nothing.
 IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"]}}
@@ -112,7 +112,10 @@ def test_the_header_says_question_command_and_cost(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SWEEPS, ids=NAMES)
 def test_the_header_says_how_much_is_trained(path: Path, agropest: Dataset) -> None:
-    spec, trials = planned(path, agropest)
+    spec, everyone = planned(path, agropest)
+    trials = [trial for trial in everyone if trial.trains]
+    evaluations = re.search(r"^# Cost:.* and (\d+) evaluations of\s+#\s+their weights", path.read_text(), re.M | re.S)
+    assert len(everyone) - len(trials) == (int(evaluations[1]) if evaluations else 0)
     cost = re.search(r"^# Cost: +(\w+) trials?(?: of|,) ([\d,]+) iterations( in all)?", path.read_text(), re.MULTILINE)
     assert cost is not None
     number = {"one": 1}.get(cost[1]) or int(cost[1])
@@ -156,10 +159,10 @@ def test_it_plans_and_every_override_counts(path: Path, agropest: Dataset, monke
     """On data with AgroPest-12's class frequencies, which decide what a sampler repeats; it has no pictures."""
     monkeypatch.setattr("agropest.training.dry_run.effects.rehearse", lambda trial, records: None)
     spec, trials = planned(path, agropest)
-    variants = first_seeds(trials)
+    variants = [trial for trial in first_seeds(trials) if trial.trains]
     baseline = next(trial for trial in variants if trial.label == spec.baseline)
     assert len({trial.signature for trial in trials}) == len(trials)
-    assert len(variants) >= 2 or path.stem in ("baseline", "population")  # whose members are drawn while it runs
+    assert len(variants) >= 2 or path.stem in ("baseline", "evaluation", "population")  # drawn while it runs
     effects = find_effects(variants, baseline, agropest.splits["train"])
     assert effects.faults == []
     assert effects.idle == IDLE.get(path.stem, {})
@@ -178,7 +181,7 @@ def test_every_variant_trains(path: Path, insects: Dataset, trained: dict[str, l
     split = insects.splits["train"]
     records = load_records(split.name, split.annotations, split.image_root).dicts
     augmented = ""
-    for trial in first_seeds(trials):
+    for trial in first_seeds([trial for trial in trials if trial.trains]):
         small = replace(trial, config={**toy(trial.config), "SEED": trial.seed})
         trainer = None
         if small.signature not in trained:
