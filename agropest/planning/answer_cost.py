@@ -1,10 +1,10 @@
 """What an answer costs before anything is trained: how many seeds and hours a difference of some size needs.
 
 The standard error of a difference of two variants with S seeds each is sqrt(images^2 + 2 seed^2 / S); it is called with
-80 % probability where it is 2.8 of these (1.96 + 0.84). What a seed does is taken from stored trainings of the same
-data and baseline, else from a prior: seeds of a fine-tune from COCO weights differ by 0.3 to 0.6 AP, of a training from
-little by more. What the images do is a prior, too: with 546 images the paired interval of two detectors is 1.8 to 3.3
-points to either side, and the error falls with the square root of their number.
+80 % probability where it is 2.8 of these (1.96 + 0.84). What a seed does is what the race takes it to do: the sweep's
+``seed_noise`` (0.9 points unless the file says otherwise), updated by stored trainings of the same data and baseline,
+which count by their degrees of freedom. What the images do is a prior, too: with 546 images the paired interval of two
+detectors is 1.8 to 3.3 points to either side, and the error falls with the square root of their number.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from math import ceil, sqrt
 import numpy as np
 
 from agropest.statistics.accuracy.metric import metric_value
+from agropest.statistics.race.training_noise import SeenVariance, assumed_seed_noise
 from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import TrialState
 from agropest.store.seeds.borrowed_seeds import borrowed_trials
 from agropest.store.store import Store
+from agropest.sweep.stopping.race import SEED_NOISE
 from agropest.sweep.trial import TrialSpec
 
-PRIOR_SD = 0.6  # AP
 IMAGE_ERROR, AT_IMAGES = 1.3, 546  # standard error of a paired difference, in the middle of 1.8 to 3.3 over 1.96
 CALLED = 1.96 + 0.84
 SIZES = (1.0, 2.0, 4.0, 8.0)  # points of the metric that are asked about
@@ -42,8 +43,16 @@ class SeedSpread:
     source: str
 
 
-def seed_spread(trials: Sequence[TrialSpec], store: Store, baseline: str, metric: str) -> SeedSpread:
-    """Returns the spread within variants of stored trainings: of this sweep, else of others with the same baseline."""
+def seed_spread(
+    trials: Sequence[TrialSpec], store: Store, baseline: str, metric: str, assumed_sd: float = SEED_NOISE
+) -> SeedSpread:
+    """Returns what is assumed, updated by the spread within variants: of this sweep, else of others in the store.
+
+    Args:
+        baseline: of the sweep; others count that have the same one, on the same data.
+        assumed_sd: standard deviation that another seed is taken to make where nothing says so.
+    """
+    assumed = assumed_seed_noise(assumed_sd)
     own: dict[str, list[TrialSpec]] = {}
     for trial in trials:
         own.setdefault(trial.label, []).append(trial)
@@ -55,8 +64,10 @@ def seed_spread(trials: Sequence[TrialSpec], store: Store, baseline: str, metric
         freedom = sum(len(one) - 1 for one in values)
         if freedom:
             squares = sum(float(np.var(one)) * len(one) for one in values)
-            return SeedSpread(sqrt(squares / freedom), f"{source}, {freedom} degrees of freedom")
-    return SeedSpread(PRIOR_SD, "assumed: no stored training of this data and baseline has two seeds")
+            noise = assumed.updated(SeenVariance(squares / freedom, freedom, 0.0))
+            source = f"{assumed_sd:g} assumed, updated by {source} with {sqrt(squares / freedom):.2f}"
+            return SeedSpread(noise.sd, f"{source}, {freedom} degrees of freedom")
+    return SeedSpread(assumed_sd, "assumed: no stored training of this data and baseline has two seeds")
 
 
 def seeds_for(size: float, spread: SeedSpread, num_images: int) -> int | None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agropest.planning.answer_cost import PRIOR_SD, SeedSpread, in_words, seed_spread, seeds_for
+from agropest.planning.answer_cost import SeedSpread, in_words, seed_spread, seeds_for
 from agropest.statistics.accuracy.average_precision import AP, evaluate
 from agropest.store.records import TrialState
 from agropest.store.store import Store
+from agropest.sweep.stopping.race import SEED_NOISE
 from tests.analysis.test_borrowed_seeds import earlier, trained
 from tests.analysis.test_comparison import TRUTH, detect, put
 
@@ -34,15 +35,21 @@ def test_the_spread_is_of_this_sweep_then_of_others_then_assumed(tmp_path: Path)
     store = Store(tmp_path)
     one = trained(store, {"baseline": 0.3, "high": 0.9}, (1,))
     assert seed_spread(one, store, "baseline", AP) == SeedSpread(
-        PRIOR_SD, "assumed: no stored training of this data and baseline has two seeds"
+        SEED_NOISE, "assumed: no stored training of this data and baseline has two seeds"
     )
     earlier(store)
     assert "4 degrees of freedom" in seed_spread(one, store, "baseline", AP).source
     two = [*one, put(store, "baseline", 2, TrialState.FINISHED, {100: 0.3})]
+    assert seed_spread(one[:1], Store(tmp_path / "other"), "baseline", AP, 2.5).sd == 2.5  # the sweep's seed_noise
     values = [evaluate(TRUTH["valid"], detect(TRUTH["valid"], seed, 0.3))[AP] or 0.0 for seed in (1, 2)]
     found = seed_spread(two, store, "baseline", AP)
-    assert found.sd == pytest.approx(np.std(values, ddof=1))
-    assert found.source == "this sweep's finished trials, 1 degrees of freedom"
+    # 0.81 counts ten degrees of freedom, less by (0.81 / seen)^4 where more is seen; what is seen counts one.
+    seen = float(np.var(values, ddof=1))
+    weight = 10 * min(0.81 / seen, 1.0) ** 4
+    assert found.sd == pytest.approx(((weight * 0.81 + seen) / (weight + 1)) ** 0.5)
+    assert found.source == (
+        f"0.9 assumed, updated by this sweep's finished trials with {seen**0.5:.2f}, 1 degrees of freedom"
+    )
 
 
 def test_what_is_said() -> None:

@@ -86,7 +86,7 @@ def _answer_cost(launch: Launch, forecast: SweepForecast) -> list[str]:
     labels = {trial.label for trial in trials}
     if len(labels) < 2 or not spec.metric.startswith("AP"):
         return []
-    spread = seed_spread(trials, launch.store, spec.baseline, spec.metric)
+    spread = seed_spread(trials, launch.store, spec.baseline, spec.metric, spec.stop.seed_noise)
     seconds: dict[str, float] = {}
     for trial in trials:
         predicted = forecast.of(trial.name)
