@@ -228,10 +228,10 @@ def compare(
     found = []
     for i, one in enumerate(differences):
         interval = estimate(one, -farthest, farthest).interval
-        now = _critical(largest, float(level[i]), one.all_freedom)
+        now = critical_value(largest, float(level[i]), one.all_freedom)
         at_end = looks.level_at_end(one.spread, one.of_seeds, one.seeds)
         freedom_at_end = max(min(one.freedom * looks.growth(one.seeds), one.sources - 1), 1.0)
-        critical = now, _critical(largest, at_end, freedom_at_end)
+        critical = now, critical_value(largest, at_end, freedom_at_end)
         difference = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
         half = float(-ndtri(level[i] / 2)) * student_quantile(one.all_freedom) / student_quantile(np.inf) * one.spread
         if difference.verdict == INCONCLUSIVE and one.can_tell and 0 < abs(one.value) + half < indifference:
@@ -240,7 +240,7 @@ def compare(
     return found
 
 
-def _critical(largest: Array, level: float, freedom: float, sides: int = 2) -> float:
+def critical_value(largest: Array, level: float, freedom: float, sides: int = 2) -> float:
     """Returns beyond how many standard errors the largest of several differences is by chance at this level.
 
     Args:
@@ -302,7 +302,7 @@ def ties(behind: Sequence[Sampled], looks: Looks = NO_LOOKS) -> list[bool]:
     null, spread = _noise(behind)
     largest = null.max(axis=0)
     levels = [looks.level(one.spread, one.of_seeds, one.seeds) for one in behind]
-    critical = [_critical(largest, level, one.all_freedom, 1) for level, one in zip(levels, behind, strict=True)]
+    critical = [critical_value(largest, level, one.all_freedom, 1) for level, one in zip(levels, behind, strict=True)]
     return [
         not one.is_known or not one.can_tell or not one.knows_seeds or bool(one.value <= critical[i] * spread[i])
         for i, one in enumerate(behind)

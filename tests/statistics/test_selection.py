@@ -44,6 +44,15 @@ def test_without_any_spread_there_is_no_interval() -> None:
     assert (told.value, told.interval) == (50.0, None)
 
 
+def test_few_seeds_widen_it_as_for_all_variants_at_once() -> None:
+    """Two independent ones, 95 % at once: 2.236 errors each, and with four degrees of freedom 2.776 / 1.960 as many."""
+    sampled = [Sampled(value, value + NOISE[i], freedom=4.0, seeds=(2,)) for i, value in enumerate((50.0, 30.0))]
+    interval = of_the_first(sampled).interval
+    assert interval is not None
+    assert interval.high - 50 == pytest.approx(2.236 * 2.776 / 1.960, rel=0.04)
+    assert 50 - interval.low == pytest.approx(2.236 * 2.776 / 1.960, rel=0.04)
+
+
 @pytest.mark.parametrize(("shared", "gap"), [(0.0, 0.0), (0.8, 0.0), (0.5, 0.7)])
 def test_the_corrected_interval_holds_the_truth(shared: float, gap: float) -> None:
     """Eight variants, ``gap`` apart; the plain interval of the first holds 79 % of (0.0, 0.0)."""
