@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agropest.sweep.frameworks.command import RUN, is_command
 from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
 
 # Of the solver only these change how long an iteration takes or what it keeps in memory.
@@ -59,7 +60,8 @@ def work_key(trial: TrialSpec) -> str:
 
 def similar_key(config: Mapping[str, Any], data: str) -> str:
     """Returns 16 hex digits that similar trials have in common."""
-    return _digest({key: config.get(key) for key in SIMILAR}, data)
+    command = {RUN: config[RUN]} if is_command(config) else {}
+    return _digest({key: config.get(key) for key in SIMILAR} | command, data)
 
 
 def _is_work(key: str) -> bool:

@@ -17,6 +17,7 @@ from agropest.report.tables.changes import config_changes, in_words
 from agropest.report.tables.cost import SweepCost
 from agropest.report.verdicts import estimate_text, interval_text, number, remarks, signed
 from agropest.store.sweep_record import SweepRecord
+from agropest.sweep.frameworks.command import COMPARED, is_command
 
 # What a reader wants to know of a run first; the whole configuration is in the trial's folder.
 CONFIGURATION = (
@@ -91,7 +92,8 @@ def _facts(record: SweepRecord, cost: SweepCost) -> str:
 def _configuration(record: SweepRecord) -> str:
     config: Mapping[str, object] = next((t.config for t in record.trials if t.label == record.baseline), {})
     lines = ["| key | value |", "|---|---|"]
-    lines += [f"| {code(key)} | {code(in_words(config[key]))} |" for key in CONFIGURATION if key in config]
+    keys = COMPARED if is_command(config) else CONFIGURATION
+    lines += [f"| {code(key)} | {code(in_words(config[key]))} |" for key in keys if key in config]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 # What shapes a learning curve: with another value of these, a variant may well be behind before the learning rate
 # decays and ahead after it. (Anchors, losses and samplers change where a curve ends more than its shape.)
 CURVE_PREFIXES = (
+    "COMMAND.",
     "SOLVER.",
     "INPUT.",
     "MODEL.BACKBONE.",
@@ -20,6 +21,7 @@ CURVE_PREFIXES = (
 )
 ANCHOR_KEYS = ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS")
 START_PREFIXES = (
+    "COMMAND.",
     "MODEL.META_ARCHITECTURE",
     "MODEL.RETINANET.",
     "MODEL.ROI_BOX_HEAD.",

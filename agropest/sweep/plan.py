@@ -9,6 +9,7 @@ from agropest import files
 from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
 from agropest.sweep.consistency import refuse_inconsistent
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
+from agropest.sweep.frameworks.command import COMPARED, command_config, is_command, refuse_impossible
 from agropest.sweep.sections.derived.evaluations import BEST
 from agropest.sweep.sections.derived.extensions import not_prolonged
 from agropest.sweep.spec import SweepSpec, Variant
@@ -55,6 +56,10 @@ def expand_trials(
         _fit_anchors(configs[variant.name], f"{spec.path}: {variant.name}", fit_anchors, faults)
         _check(configs[variant.name], f"{spec.path}: {variant.name}", faults)
         processes = (variant.resources or spec.resources).processes
+        if variant.command is not None:
+            resources, folder = variant.resources or spec.resources, spec.path.parent
+            where = f"{spec.path}: {variant.name}"
+            refuse_impossible(variant.command, variant.overrides, resources, folder, where, faults)
         refuse_inconsistent(configs[variant.name], processes, f"{spec.path}: {variant.name}", faults)
     for variant in trained:
         if variant.extends:
@@ -98,6 +103,8 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
     """Returns every Detectron2 key with the value it has in ``variant``; the seed is still the default."""
     base = spec.base if variant.base is None else variant.base
     config = {**default_config(), **base, **spec.config, **variant.overrides, **spec.pinned}
+    if variant.command is not None:
+        config = command_config(variant.command, spec.path.parent, config, num_classes)
     for key in WEIGHTS:
         if config[key] and "://" not in config[key]:  # as everywhere in a sweep file: relative to that file
             from_file = (spec.path.parent / files.without_tilde(config[key])).resolve()
@@ -114,8 +121,9 @@ def effective_config(spec: SweepSpec, variant: Variant, num_classes: int) -> Fla
 
 
 def differences(baseline: Mapping[str, Any], config: Mapping[str, Any]) -> FlatConfig:
-    """Returns the keys of ``config`` whose value is not the baseline's."""
-    return {key: value for key, value in config.items() if baseline.get(key) != value}
+    """Returns the keys of ``config`` whose value is not the baseline's; of a command, those that it obeys or is."""
+    compared = COMPARED if is_command(config) or is_command(baseline) else config
+    return {key: config[key] for key in compared if key in config and baseline.get(key) != config[key]}
 
 
 def _seeds(spec: SweepSpec, variant: Variant, config: FlatConfig) -> Sequence[int]:

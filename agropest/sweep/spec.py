@@ -50,6 +50,7 @@ from agropest.readable import readable
 from agropest.sweep.command_line.settings import apply_settings
 from agropest.sweep.detectron2_keys import FlatConfig, checked, detectron2_folder, flatten, read_config_file
 from agropest.sweep.factors import DESIGNS, combine, num_combinations
+from agropest.sweep.frameworks.command import Command, read_command
 from agropest.sweep.history import Segment
 from agropest.sweep.sections.budget import Budget, read_budget
 from agropest.sweep.sections.derived.variants import check_derived, with_derived
@@ -66,6 +67,7 @@ from agropest.sweep.yaml_file import read_yaml
 
 KEEP_BEST_AND_LAST, KEEP_EVALUATED, KEEP_NONE = "best_and_last", "evaluated", "none"
 KEEP = (KEEP_BEST_AND_LAST, KEEP_EVALUATED, KEEP_NONE)
+OWN_KEYS = ("resources", "base", "command", "files", DATA_FRACTION)  # of a variant
 # What the results folder holds beside the sweeps' tables.
 RESERVED_NAMES = ("aside", "data", "plans", "probes", "reference", "replicates", "stages", "trials")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,79}")
@@ -91,6 +93,7 @@ class Variant:
         source: name of the variant whose trained weights it evaluates; empty: it is trained.
         checkpoint: of that variant, ``best``, ``last`` or an iteration.
         extends: name of the variant whose training it goes on from; empty: it starts from the initial weights.
+        command: of another framework, which trains in place of Detectron2.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Variant:
     source: str = ""
     checkpoint: str = ""
     extends: str = ""
+    command: Command | None = None
 
 
 @dataclass(frozen=True)
@@ -343,13 +347,15 @@ def _refuse_twice(section: Section) -> None:
 
 
 def _variant(name: str, section: Section, path: Path) -> Variant:
-    """Reads one variant: Detectron2's keys are upper case, ours (``resources``, ``base``, ``data_fraction``) lower."""
+    """Reads one variant: Detectron2's keys are upper case, ours (``OWN_KEYS``) lower case."""
     resources = read_resources(section) if "resources" in section.content else None
     base = _base(section, path, section.faults) if "base" in section.content else None
-    training = read_fraction(section)
-    rest = {key: value for key, value in section.content.items() if key not in ("resources", "base", DATA_FRACTION)}
+    training, command = read_fraction(section), read_command(section)
+    if command is not None and base is not None:
+        section.fault("base", "expected no Detectron2 config beside a command", section.raw("base"), "take it out")
+    rest = {key: value for key, value in section.content.items() if key not in OWN_KEYS}
     overrides = checked(flatten(rest), section.where, section.faults)
-    return Variant(name, overrides, resources=resources, base=base, training=training)
+    return Variant(name, overrides, resources=resources, base=base, training=training, command=command)
 
 
 def _baseline(top: Section, variants: tuple[Variant, ...]) -> str:

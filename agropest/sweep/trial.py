@@ -13,6 +13,7 @@ from agropest import files
 from agropest.errors import EnvironmentFault, fault
 from agropest.modeling.config import identifying
 from agropest.sweep.detectron2_keys import FlatConfig
+from agropest.sweep.frameworks.command import COMPARED, is_command
 from agropest.sweep.history import HISTORY_KEY, SEGMENT_END_KEY, Segment
 from agropest.sweep.sections.resources import Resources
 
@@ -222,6 +223,11 @@ def _file_identity(key: str, weights: str, fix: str) -> str:
 
 
 def differing_keys(trials: Sequence[TrialSpec]) -> list[str]:
-    """Returns the Detectron2 keys that are not the same in all trials, without the seed, which has its own column."""
+    """Returns the Detectron2 keys that are not the same in all trials, without the seed, which has its own column.
+
+    A key that no command obeys is compared between those trials that Detectron2 trains.
+    """
+    own = [trial for trial in trials if not is_command(trial.config)]
     keys = sorted({key for trial in trials for key in trial.config} - {"SEED"})
-    return [key for key in keys if len({repr(trial.config.get(key)) for trial in trials}) > 1]
+    compared = {key: trials if key in COMPARED else own for key in keys}
+    return [key for key, its in compared.items() if len({repr(trial.config.get(key)) for trial in its}) > 1]

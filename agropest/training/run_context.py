@@ -27,6 +27,7 @@ class RunContext:
         keep_checkpoints: False removes them all once the trial is finished.
         keep_evaluated: whether the checkpoint of every evaluation stays.
         sweep: whose launch this is.
+        sweep_folder: of its file; a command starts there.
         sharing: trials that train the same; what they have done is taken over.
         replicates_later: whether the replicates are left to another process, which starts when this one has ended and
             given its share of the card back.
@@ -45,6 +46,7 @@ class RunContext:
     keep_checkpoints: bool = True
     keep_evaluated: bool = False
     sweep: str = ""
+    sweep_folder: Path = Path()
     sharing: Sharing = field(default_factory=Sharing)
     replicates_later: bool = False
     lean: bool = True

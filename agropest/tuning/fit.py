@@ -55,6 +55,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 keep_checkpoints=spec.keep_checkpoints != KEEP_NONE,
                 keep_evaluated=spec.keep_checkpoints == KEEP_EVALUATED,
                 sweep=spec.name,
+                sweep_folder=spec.path.resolve().parent,
                 replicates_later=trial.resources.gpus > 0,
                 lean=trial.resources.is_lean,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,

@@ -34,6 +34,7 @@ from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.command_line.run import Run, run_of
 from agropest.sweep.detectron2_keys import FlatConfig
+from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
 from agropest.sweep.lint.subject import MOST_BUILT, first_seeds, may_fail_late
 from agropest.sweep.plan import expand_trials
@@ -224,7 +225,7 @@ class Launch:
         from agropest.training.dry_run.remembered_effects import idle_overrides
 
         is_silent = NO_EFFECT in self.spec.silence
-        variants = first_seeds(self.trained)
+        variants = [trial for trial in first_seeds(self.trained) if not is_command(trial.config)]
         baseline = next(trial for trial in self.trials if trial.label == self.spec.baseline)
         if is_silent and not build_silenced:
             variants = [trial for trial in variants if may_fail_late(trial)]

@@ -21,6 +21,7 @@ from agropest.data.dataset import Dataset
 from agropest.data.training_sets.opened import open_training_sets
 from agropest.store.store import Store
 from agropest.sweep.detectron2_keys import FlatConfig
+from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.lint import lint
 from agropest.sweep.lint.subject import first_seeds
 from agropest.sweep.plan import WEIGHTS, expand_trials
@@ -42,7 +43,7 @@ SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in SWEEPS]
 EVERY_SWEEP = {
     *("anchors", "augmentation", "backbones", "baseline", "demo", "factorial", "focal_loss", "heads", "sampler"),
-    *("evaluation", "learning_curve", "population", "schedule", "search", "study"),
+    *("detectors", "evaluation", "learning_curve", "population", "schedule", "search", "study", "torchvision"),
 }
 # What a sweep sets and what has no effect, on purpose: the study's sampler, at a threshold that repeats nothing.
 IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"]}}
@@ -50,6 +51,7 @@ IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESH
 TOLD = {
     "anchors": {"reinitialised", "anchor-range"},
     "search": {"single-seed"},
+    "torchvision": {"single-seed"},
     "factorial": {"reinitialised", "anchor-range"},
     "study": {
         *("sampler-no-op", "score-threshold", "several-factors", "unequal-iterations", "unequal-augmentation"),
@@ -81,7 +83,7 @@ def toy(config: FlatConfig) -> FlatConfig:
         "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 32,
         "MODEL.RPN.PRE_NMS_TOPK_TRAIN": 100,
         "MODEL.RPN.POST_NMS_TOPK_TRAIN": 50,
-        "SOLVER.IMS_PER_BATCH": 2,
+        "SOLVER.IMS_PER_BATCH": max(2, config["SOLVER.ACCUMULATION_STEPS"]),
     }
     if config["MODEL.BACKBONE.NAME"] == "build_narrow_resnet18_fpn_backbone":
         small["MODEL.RESNETS.RES2_OUT_CHANNELS"] = 32
@@ -90,6 +92,11 @@ def toy(config: FlatConfig) -> FlatConfig:
     for key in ("INPUT.MIN_SIZE_TEST", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"):
         small[key] = config[key] // SMALLER
     return {**config, **small}
+
+
+def detectron2s(trials: list[TrialSpec]) -> list[TrialSpec]:
+    """Returns one trial for each variant that Detectron2 trains."""
+    return [trial for trial in first_seeds([t for t in trials if t.trains]) if not is_command(trial.config)]
 
 
 @pytest.fixture(scope="module")
@@ -159,13 +166,16 @@ def test_it_plans_and_every_override_counts(path: Path, agropest: Dataset, monke
     """On data with AgroPest-12's class frequencies, which decide what a sampler repeats; it has no pictures."""
     monkeypatch.setattr("agropest.training.dry_run.effects.rehearse", lambda trial, records: None)
     spec, trials = planned(path, agropest)
-    variants = [trial for trial in first_seeds(trials) if trial.trains]
-    baseline = next(trial for trial in variants if trial.label == spec.baseline)
+    variants = detectron2s(trials)
+    baseline = next(trial for trial in trials if trial.label == spec.baseline)
     assert len({trial.signature for trial in trials}) == len(trials)
-    assert len(variants) >= 2 or path.stem in ("baseline", "evaluation", "population")  # drawn while it runs
+    # Of population the members are drawn while it runs; of evaluation one is trained.
+    assert len(first_seeds(trials)) >= 2 or path.stem in ("baseline", "evaluation", "population")
     effects = find_effects(variants, baseline, agropest.splits["train"])
     assert effects.faults == []
-    assert effects.idle == IDLE.get(path.stem, {})
+    bases = {variant.name for variant in spec.variants if variant.base is not None}
+    written = {label: keys for label, keys in effects.idle.items() if label not in bases}
+    assert written == IDLE.get(path.stem, {})
     assert {remark.rule for remark in lint(spec, trials, agropest, effects.idle)} == TOLD.get(path.stem, set())
 
 
@@ -181,7 +191,7 @@ def test_every_variant_trains(path: Path, insects: Dataset, trained: dict[str, l
     split = insects.splits["train"]
     records = load_records(split.name, split.annotations, split.image_root).dicts
     augmented = ""
-    for trial in first_seeds([trial for trial in trials if trial.trains]):
+    for trial in detectron2s(trials):
         small = replace(trial, config={**toy(trial.config), "SEED": trial.seed})
         trainer = None
         if small.signature not in trained:
@@ -190,7 +200,8 @@ def test_every_variant_trains(path: Path, insects: Dataset, trained: dict[str, l
         losses = trained[small.signature]
         assert len(losses) == 2
         assert all(torch.isfinite(value) for step in losses for value in step.values()), trial.label
-        assert {"loss_rpn_cls", "loss_rpn_loc"} <= set(losses[0])
+        its = {"loss_cls", "loss_box_reg"} if trial.label == "retinanet" else {"loss_rpn_cls", "loss_rpn_loc"}
+        assert its <= set(losses[0])
         assert any(name.startswith("loss_cls") for name in losses[0])
         if "TEST.AUG.ENABLED" in trial.overrides and trainer is not None and not augmented:
             assert_augmented(small, trainer, records[0])
@@ -238,6 +249,8 @@ RATES = {
         ("search", f"random-{number:03d}"): {step: rate * times for step, rate in STEPWISE.items()}
         for number, times in enumerate((0.4222, 0.5221, 0.3182, 6.397, 0.3331, 1.968, 9.167))
     },
+    ("detectors", "adamw"): {step: rate / 20 for step, rate in STEPWISE.items()},
+    ("detectors", "accumulated"): {step: rate * 4 for step, rate in STEPWISE.items()},
     ("study", "run0"): STEPWISE,
     ("study", "run2a"): {250: 5.005e-4, 500: 1e-3, 8999: 1e-3, 9000: 1e-4, 12000: 1e-5},
 }
@@ -246,6 +259,10 @@ EVALUATED = {
     ("study", "run2a"): [2500 * number for number in range(1, 7)],
 }
 STARTS_FROM = {
+    "cascade": "detectron2://Misc/cascade_mask_rcnn_R_50_FPN_3x/144998488/model_final_480dd8.pkl",
+    "retinanet": "detectron2://COCO-Detection/retinanet_R_50_FPN_3x/190397829/model_final_5bd44e.pkl",
+    "dc5": "detectron2://COCO-Detection/faster_rcnn_R_50_DC5_3x/137849425/model_final_68d202.pkl",
+    "c4": "detectron2://COCO-Detection/faster_rcnn_R_50_C4_3x/137849393/model_final_f97cb7.pkl",
     "r50_imagenet": "detectron2://ImageNetPretrained/MSRA/R-50.pkl",
     "r50_coco": "detectron2://COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl",
     "r101_imagenet": "detectron2://ImageNetPretrained/MSRA/R-101.pkl",
@@ -258,14 +275,17 @@ STARTS_FROM = {
 def test_schedules_and_weights_are_what_a_sweep_says(path: Path, insects: Dataset) -> None:
     """What :func:`find_effects` takes from the config as it stands is held against what is built and done."""
     _, trials = planned(path, insects)
-    for trial in first_seeds(trials):
+    for trial in detectron2s(trials):
         name, changed = (path.stem, trial.label), set(trial.overrides)
         if any(key.startswith("SOLVER.") for key in changed):
             assert name in RATES
         if name in RATES:
             trainer = TrialTrainer(detectron2_config(replace(trial, config=toy(trial.config)), "cpu"), "cpu")
             assert {step: rate_at(trainer, step) for step in RATES[name]} == pytest.approx(RATES[name], abs=1e-9)
-            assert {group["momentum"] for group in trainer.optimizer.param_groups} == {0.9}
+            is_adamw = trial.config["SOLVER.OPTIMIZER"] == "AdamW"
+            assert {group.get("momentum", group.get("betas")) for group in trainer.optimizer.param_groups} == {
+                (0.9, 0.999) if is_adamw else 0.9
+            }
             assert (trainer.ema is not None) is (trial.label == "averaged")
             if trainer.ema is not None:
                 assert trainer.ema.decay == 0.999

@@ -24,7 +24,7 @@ CONFIGS = [
 
 def planned(tmp_path: Path, text: str, *settings: str) -> list[TrialSpec]:
     path = tmp_path / "a.yaml"
-    path.write_text(text)
+    path.write_text(text + "seeds: [1]\n")
     return expand_trials(load_sweep(path, settings), "f", ["one", "two"])
 
 

@@ -21,6 +21,7 @@ from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
 from agropest.store.store import Store
 from agropest.store.sweep_record import SplitRecord, SweepRecord
+from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.trial import TrialSpec
 
 RECORD = "sweep.json"
@@ -142,7 +143,11 @@ def choose_model(record: SweepRecord, store: Store, comparison: Comparison, addr
     best = max(
         wanted, key=lambda row: (row.status == TrialState.FINISHED, metric_value(row.valid, record.metric) or 0.0)
     )
-    return _chosen(best, record, store, comparison)
+    chosen = _chosen(best, record, store, comparison)
+    if is_command(chosen.trial.config):
+        rule, fix = "expected a variant that Detectron2 trained", f"its own weights are in {chosen.folder / 'output'}"
+        raise StoreError(fault(f"{where}: {label}", rule, "a command", f"{fix}; name another variant to package it"))
+    return chosen
 
 
 def _chosen(row: RankedTrial, record: SweepRecord, store: Store, comparison: Comparison) -> ChosenModel:

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
     from agropest.store.upkeep.results_root import results_root
+    from agropest.sweep.frameworks.command import is_command
 
     if arguments.runs < 4:
         raise StoreError(fault("--runs", "expected 4 or more", arguments.runs, "30 is usual"))
@@ -42,11 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     record = read_sweep_record(folder, root)
     store, machine = Store(root), this_machine()
     comparison = compare_record(record, store)
-    labels = [one.label for one in comparison.variants if one.rank is not None]
+    commands = {trial.label for trial in record.trials if is_command(trial.config)}
+    labels = [one.label for one in comparison.variants if one.rank is not None and one.label not in commands]
     pictures = [path for _, path in some_pictures(record.splits["valid"])]
     faults = []
     if not labels:
-        faults.append(fault(str(folder), "expected a variant that has finished", "none", "let the sweep finish"))
+        rule = "expected a variant that Detectron2 trained and that has finished"
+        faults.append(fault(str(folder), rule, "none", "let the sweep finish"))
     if not pictures:
         faults.append(fault(str(folder), "expected its validation pictures", "none", "bring the data set back"))
     if faults:

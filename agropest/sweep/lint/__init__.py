@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from agropest.data.dataset import Dataset
 from agropest.data.training_sets.opened import TrainingSets
 from agropest.errors import SweepFileError, fault, nearest
+from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.lint import config_rules, data_rules, factor_rules, schedule_rules
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.spec import SweepSpec
@@ -54,10 +55,17 @@ def lint(
     if unknown:
         where, rule = f"{spec.path}: silence", "expected names of lint rules"
         raise SweepFileError(*(fault(where, rule, name, nearest(name, RULES)) for name in unknown))
-    subject = Subject(spec, trials, TrainingSets(dataset, others or {}), idle or {})
-    wanted = {name: rule for name, rule in RULES.items() if name not in spec.silence}
+    own = [trial for trial in trials if not is_command(trial.config)]
+    has_own_baseline = any(trial.label == spec.baseline for trial in own)
+    sets = TrainingSets(dataset, others or {})
+    subject, whole = (Subject(spec, its, sets, idle or {}) for its in (own, trials))
+    wanted = [name for name in RULES if name not in spec.silence and (has_own_baseline or name in OF_ANY_TRIAL)]
     labels = {trial.label for trial in trials}
-    return [Remark(name, text) for name, rule in wanted.items() for text in _said_once(rule(subject), labels)]
+    return [
+        Remark(name, text)
+        for name in wanted
+        for text in _said_once(RULES[name](whole if name in OF_ANY_TRIAL else subject), labels)
+    ]
 
 
 def _said_once(texts: Iterable[str], labels: Container[str]) -> list[str]:
@@ -88,3 +96,5 @@ RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
     "split-leakage": data_rules.split_leakage,
     "learning-rate": schedule_rules.learning_rate,
 }
+# Rules that look at seeds and data alone; the others look at settings of Detectron2, which a command does not have.
+OF_ANY_TRIAL = ("single-seed", "guard-without-boxes", "split-leakage")

@@ -75,8 +75,10 @@ def no_effect(subject: Subject) -> Iterator[str]:
             f"only the first {MOST_BUILT} of {len(subject.variants)} variants were built: what an override of another "
             "one changes is not known"
         )
+    # What a base config of its own sets is not what the author of the sweep has written.
+    written = {variant.name: variant.overrides for variant in subject.spec.variants if variant.base is not None}
     for trial in subject.variants:
-        idle = subject.idle.get(trial.label, ())
+        idle = [key for key in subject.idle.get(trial.label, ()) if key in written.get(trial.label, (key,))]
         if rarest_not_repeated(subject, trial) is not None:  # sampler-no-op says why
             idle = [key for key in idle if key not in SAMPLER_KEYS]
         if idle:

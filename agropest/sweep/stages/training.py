@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agropest.modeling.config import identifying
+from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.stages.rates import RateSchedule, is_as_detectron2, rate_schedule
 from agropest.sweep.trial import NOT_IDENTITY, TRAINING_VERSION, TrialSpec
 
@@ -101,7 +102,7 @@ def training_key(trial: TrialSpec) -> str:
     }
     if trial.code:
         value["code"] = trial.code
-    if trial.segment_end:
+    if trial.segment_end or is_command(trial.config):
         value["member"] = trial.signature
     return digest(value)
 

@@ -131,7 +131,7 @@ def _main(job: Job, connection: Connection) -> None:
         folder = folder.claim()
         log_to(folder)
         logging.getLogger(__name__).info("process %d of fork server %d", os.getpid(), os.getppid())
-        from agropest.training.trial import run_trial
+        from agropest.training.kinds import run_any_trial
 
         if job.note:
             status = folder.status()
@@ -141,7 +141,7 @@ def _main(job: Job, connection: Connection) -> None:
             connection.send(("evaluation", record))
             inbox.wait_for_answer()
 
-        status = run_trial(job.trial, folder, job.context, tell, inbox.interrupted.is_set)
+        status = run_any_trial(job.trial, folder, job.context, tell, inbox.interrupted.is_set)
         end = (status.status, status.reason, 0)
     except LostClaim:
         end = (LOST, "another process has taken this trial over", 0)

@@ -34,9 +34,9 @@ def _main(job: child.Job, connection: Connection) -> None:
     folder = TrialFolder(job.folder)
     child.log_to(folder)
     try:
-        from agropest.training.trial import keep_replicates
+        from agropest.training.kinds import keep_replicates_of_any
 
-        keep_replicates(job.trial, folder, job.context)
+        keep_replicates_of_any(job.trial, folder, job.context)
     except Exception:
         logging.getLogger(__name__).exception("the replicates are left to the ranking")
     logging.shutdown()

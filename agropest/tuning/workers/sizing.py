@@ -19,6 +19,7 @@ from agropest.planning import packing
 from agropest.planning.measurement import Measurement, work_key
 from agropest.planning.measurement_cache import MeasurementCache
 from agropest.store.store import Store
+from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.sections.resources import Resources
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.workers.probing import ProbeError, ProbeJob, run_together
@@ -85,8 +86,11 @@ class Sizing:
         return sized
 
     def measure(self, trials: Sequence[TrialSpec]) -> None:
-        """Measures every kind of work among sized trials as they will run, for the forecast; keeps it."""
-        for trial in _kinds(trials).values():
+        """Measures every kind of work among sized trials as they will run, for the forecast; keeps it.
+
+        Of a command nothing is measured: its own results say later how fast it is.
+        """
+        for trial in _kinds([trial for trial in trials if not is_command(trial.config)]).values():
             on_gpu = trial.resources.gpus > 0
             on_cores = max(1, int(self.machine.num_cores // max(trial.resources.cpus, 1)))
             concurrent = min(trial.resources.per_card, on_cores) if on_gpu else on_cores
