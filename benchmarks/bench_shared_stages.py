@@ -42,7 +42,7 @@ FACTORS: dict[str, dict[str, Any]] = {
 }
 LAUNCH = "import sys\nfrom agropest import command_line\nsys.exit(command_line.main(['launch', *sys.argv[1:]]))"
 UNSHARED = f"""
-from agropest.store.shared_work import Sharing
+from agropest.store.sharing.shared_work import Sharing
 from agropest.tuning import launch
 launch.all_sharing = lambda trials, *_: {{trial.name: Sharing() for trial in trials}}
 {LAUNCH}"""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from agropest import files
-from agropest.store.shared_work import AVERAGES
+from agropest.store.sharing.shared_work import AVERAGES
 
 
 def save(

@@ -19,7 +19,7 @@ from agropest.statistics.detections.matching import read_targets
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.replicate_cache import keep_replicates
-from agropest.store.shared_work import TAKEN_FROM, Sharer
+from agropest.store.sharing.shared_work import TAKEN_FROM, Sharer
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.trial import TrialSpec
 from agropest.training.evaluation import IMAGES_PER_BATCH, Detections, detect

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agropest.store.shared_work import Sharing
+from agropest.store.sharing.shared_work import Sharing
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from agropest.store.lock import held_if_free
-from agropest.store.shared_work import STAGES, SharedWork, Sharing, Taken
+from agropest.store.sharing.shared_work import STAGES, SharedWork, Sharing, Taken
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.stages.tree import Stage
 from agropest.sweep.trial import TrialSpec

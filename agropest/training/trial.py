@@ -20,7 +20,7 @@ from detectron2.engine.train_loop import HookBase
 from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import Sharer, Taken
+from agropest.store.sharing.shared_work import Sharer, Taken
 from agropest.store.trial_folder import TrialFolder
 from agropest.store.weights_report import write_weights_report
 from agropest.sweep.detectron2_keys import nest

@@ -27,9 +27,9 @@ from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.report.tables.stages import extensions_in_words
 from agropest.statistics.accuracy.metric import require_metric
 from agropest.store.completeness import is_done
-from agropest.store.evaluated_checkpoint import missing_checkpoint
 from agropest.store.records import TrialState
-from agropest.store.shared_work import Sharing, all_sharing, reached, with_checkpoints
+from agropest.store.sharing.evaluated_checkpoint import missing_checkpoint
+from agropest.store.sharing.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.command_line.run import Run, run_of

@@ -17,7 +17,7 @@ from agropest.planning.capacity import unplaceable
 from agropest.planning.sweep_forecast import kept_beside_actual
 from agropest.store.completeness import is_stopped, lacks_its_end
 from agropest.store.records import TrialState
-from agropest.store.shared_work import STAGES
+from agropest.store.sharing.shared_work import STAGES
 from agropest.store.store import Store
 from agropest.store.upkeep.lost_trials import note_lost_trials, settle
 from agropest.store.upkeep.restart import continue_stopped, stop_again

@@ -13,7 +13,7 @@ from agropest import command_line
 from agropest.data.dataset import Dataset
 from agropest.statistics.detections.boxes import Boxes
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import STAGES
+from agropest.store.sharing.shared_work import STAGES
 from agropest.store.store import Store
 from agropest.store.sweep_record import read_sweep_record
 from agropest.store.trial_folder import TrialFolder

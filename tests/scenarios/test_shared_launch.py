@@ -9,7 +9,7 @@ import pytest
 from agropest import command_line
 from agropest.data.dataset import Dataset
 from agropest.store.records import TrialState
-from agropest.store.shared_work import STAGES, TAKEN_FROM
+from agropest.store.sharing.shared_work import STAGES, TAKEN_FROM
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agropest import files
 from agropest.store.records import Status, TrialState
-from agropest.store.shared_work import with_checkpoints
+from agropest.store.sharing.shared_work import with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
 from agropest.sweep.detectron2_keys import default_config

@@ -12,7 +12,7 @@ import pytest
 from agropest.data.dataset import Dataset
 from agropest.store.lock import held_if_free
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import STAGES, TAKEN_FROM, all_sharing, with_checkpoints
+from agropest.store.sharing.shared_work import STAGES, TAKEN_FROM, all_sharing, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from agropest.store.chosen import best_evaluation
 from agropest.store.completeness import lacks_its_end
 from agropest.store.records import TrialState
-from agropest.store.shared_work import all_sharing
+from agropest.store.sharing.shared_work import all_sharing
 from agropest.store.store import Store
 from agropest.sweep.spec import KEEP_EVALUATED, KEEP_NONE, SweepSpec
 from agropest.sweep.trial import TrialSpec

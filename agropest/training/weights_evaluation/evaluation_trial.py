@@ -21,10 +21,10 @@ from detectron2.config import CfgNode
 from agropest.errors import TrialError, fault
 from agropest.modeling.build import build
 from agropest.modeling.lean.conversion import make_lean
-from agropest.store.evaluated_checkpoint import evaluated_iteration
 from agropest.store.lock import held_if_free
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import STAGES, Sharer
+from agropest.store.sharing.evaluated_checkpoint import evaluated_iteration
+from agropest.store.sharing.shared_work import STAGES, Sharer
 from agropest.store.trial_folder import TrialFolder
 from agropest.store.weights_report import in_few_words, layers, write_weights_report
 from agropest.sweep.stages.forward import forward_key, score_floor

@@ -23,7 +23,7 @@ from agropest.errors import fault
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, TrialState
-from agropest.store.shared_work import TAKEN_FROM
+from agropest.store.sharing.shared_work import TAKEN_FROM
 from agropest.store.trial_folder import TrialFolder
 from agropest.tuning.ray.ray_names import announce_trial, show_trial
 from agropest.tuning.ray.waiting import tell_waiting

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agropest.data.dataset import Dataset
-from agropest.store.evaluated_checkpoint import evaluated_iteration, missing_checkpoint
 from agropest.store.records import Status, TrialState
-from agropest.store.shared_work import STAGES, TAKEN_FROM, all_sharing
+from agropest.store.sharing.evaluated_checkpoint import evaluated_iteration, missing_checkpoint
+from agropest.store.sharing.shared_work import STAGES, TAKEN_FROM, all_sharing
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials

@@ -10,7 +10,7 @@ from agropest.data.dataset import Dataset
 from agropest.errors import SweepFileError
 from agropest.store.completeness import is_done
 from agropest.store.records import TrialState
-from agropest.store.shared_work import Sharing, all_sharing
+from agropest.store.sharing.shared_work import Sharing, all_sharing
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agropest.errors import fault
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import TrialState
-from agropest.store.shared_work import holds_average
+from agropest.store.sharing.shared_work import holds_average
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.sections.derived.evaluations import BEST, LAST
 from agropest.sweep.stages.training import average_decay

@@ -10,7 +10,7 @@ import pytest
 
 from agropest import files
 from agropest.store.records import EvaluationRecord, Status, TrialState
-from agropest.store.shared_work import AVERAGES, SharedWork, all_sharing, with_checkpoints
+from agropest.store.sharing.shared_work import AVERAGES, SharedWork, all_sharing, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.detectron2_keys import default_config

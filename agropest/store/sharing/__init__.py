@@ -1,0 +1,1 @@
+"""What trials do for each other: trainings that several share, checkpoints that others evaluate."""
