@@ -38,14 +38,14 @@ class PlainLoader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Returns a mapping in which no key stands twice."""
+        """Returns a mapping in which no key is given twice."""
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             if key_node.tag == MERGE:  # `<<: *name`
                 continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise _error(f"key '{key}' stands twice", key_node)
+                raise _error(f"key '{key}' is given twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -64,7 +64,7 @@ class _Measured:
 
     def _size(self, node: yaml.Node, keys: tuple[str, ...]) -> int:
         if id(node) in self._open:
-            raise _error(_at(keys, "it holds itself (an alias of what it stands in)"), node)
+            raise _error(_at(keys, "it holds itself (an alias refers to what contains it)"), node)
         if id(node) in self._sizes:
             return self._sizes[id(node)]
         self._open.add(id(node))

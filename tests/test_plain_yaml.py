@@ -22,7 +22,7 @@ def test_what_is_plain_is_read_and_aliases_may_be_used() -> None:
     [
         ("a: {b: &x [1, *x]}", "a.b: it holds itself"),
         ("a: &x {<<: *x}", "a.<<: it holds itself"),
-        ("a: 1\na: 2", "key 'a' stands twice"),
+        ("a: 1\na: 2", "key 'a' is given twice"),
         ("a: {? [b] : c}", "a: a key must be a word"),
         ("a: {b: !!set {c, d}}", "a.b: a tag, tag:yaml.org,2002:set"),
         ("a: !!binary aGk=", "a: a tag, tag:yaml.org,2002:binary"),

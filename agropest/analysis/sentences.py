@@ -19,7 +19,7 @@ from agropest.statistics.inference import (
 )
 
 CONTRADICTION = 0.5  # percentage points of AP at the deployed threshold that are worth naming
-ONE_SEED_CAVEAT = "what another training would come to is not known"
+ONE_SEED_CAVEAT = "what another training would score is not known"
 
 
 def sentence(comparison: Comparison) -> str:

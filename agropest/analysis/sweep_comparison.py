@@ -52,7 +52,7 @@ def compare_trials(
 ) -> Comparison:
     """Returns what the sweep can say so far.
 
-    A finished trial of which something was damaged after the launch had found it whole counts as interrupted.
+    A finished trial of which something was damaged after the launch had found it intact counts as interrupted.
 
     Args:
         trials: of the sweep, in any state.
@@ -147,7 +147,7 @@ class _Reader:
 
     Args:
         doubts_boxes: whether all boxes are read and checked first; else those of finished trials that have the right
-            size are taken for whole, which the launch has found them to be.
+            size are taken for intact, as which the launch has found them.
     """
 
     def __init__(

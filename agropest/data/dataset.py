@@ -109,7 +109,7 @@ def load_dataset(
         root: a YOLO export, a COCO or a Pascal VOC folder, or a data.yaml in it; never written to.
         cache_root: where conversions are kept, such as results/data.
         processes: that decode images; None: one a core.
-        on_image: is told the number of images and returns what is called after each; not called for an unchanged set.
+        on_image: called with the number of images; returns what is called after each; not called for an unchanged set.
         split: what of the training pictures is validated on, where the set has no validation split.
 
     Raises:

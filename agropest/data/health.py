@@ -133,4 +133,4 @@ def findings_in_words(findings: Iterable[Finding], most: int = 5) -> str:
     counts = Counter(finding.rule for finding in findings)
     kinds = [f"{rule} {number}" for rule, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
     more = f" and {len(kinds) - most} kinds more" if len(kinds) > most else ""
-    return f"not taken as it stands: {', '.join(kinds[:most])}{more}" if kinds else ""
+    return f"not read as they are: {', '.join(kinds[:most])}{more}" if kinds else ""

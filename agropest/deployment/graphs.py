@@ -87,7 +87,7 @@ def require_exportable(trial: TrialSpec, formats: Sequence[str]) -> None:
         rule = f"expected MODEL.META_ARCHITECTURE {' or '.join(ARCHITECTURES)}"
         faults.append(fault(where, rule, architecture, "its detections are chosen in Python; use the model folder"))
     if trial.config["TEST.AUG.ENABLED"]:
-        fix = "eighteen passes and a vote in Python are no graph; use the model folder, or a variant without it"
+        fix = "its passes are merged in Python, which no graph holds; use the model folder, or a variant without it"
         faults.append(fault(where, "expected a model without test-time augmentation", "TEST.AUG.ENABLED true", fix))
     if faults:
         raise StoreError(*faults)

@@ -36,7 +36,7 @@ def find_pictures(words: Sequence[str], but: Path) -> list[NamedPicture]:
         its = [(path, name) for path, name in _of_word(word) if not path.resolve().is_relative_to(but.resolve())]
         if not its:
             rule = f"expected pictures ({', '.join(SUFFIXES)}), a folder of them, or a glob"
-            faults.append(fault("PICTURES", rule, word, "nothing there is one; correct the path"))
+            faults.append(fault("PICTURES", rule, word, "it matches no picture; correct the path"))
         for path, name in its:
             found.setdefault(path.resolve(), name)
     if faults:

@@ -25,7 +25,7 @@ def evaluated_weights(chosen: ChosenModel) -> State:
     """
     content = checkpoints.load(chosen.checkpoint.parent, chosen.evaluation.iteration)
     if content is None:
-        rule = f"expected the whole checkpoint of iteration {chosen.evaluation.iteration}"
+        rule = f"expected an intact checkpoint of iteration {chosen.evaluation.iteration}"
         fix = "it was removed or damaged; `launch.py --fresh` trains the sweep again, or name another variant or seed"
         raise StoreError(fault(str(chosen.checkpoint), rule, "none", fix))
     if not chosen.trial.config.get("SOLVER.EMA.ENABLED"):

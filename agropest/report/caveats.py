@@ -89,7 +89,9 @@ def class_remarks(comparison: Comparison) -> list[str]:
     """Returns which classes are missing, and which differences rest on classes in few images."""
     lines = []
     if comparison.missing:
-        lines.append(f"Nothing of {_few(comparison.missing)} to find: {comparison.metric} is the mean of the others.")
+        lines.append(
+            f"{_few(comparison.missing)}: no such object to find; {comparison.metric} is the mean of the other classes."
+        )
     for one in comparison.variants:
         if one.few is None or one.difference is None or abs(one.few.part) < LEAST_PART:
             continue

@@ -66,7 +66,7 @@ def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
         seen = (
             f"On these images the checkpoint {difference.on_images}"
             if difference.on_images
-            else "These images tell neither apart"
+            else "On these images neither checkpoint is clearly better"
         )
         lines.append(f"{seen}; {ONE_SEED_CAVEAT}: nothing is established about the variant.")
     if difference.verdict == ALIKE:

@@ -42,7 +42,7 @@ def verified(content: Any) -> dict[str, Any]:
         raise TypeError(f"expected a mapping, got {type(content).__name__}")
     rest = {key: value for key, value in content.items() if key != "seal"}
     if content.get("seal") not in (None, _checksum(rest)):
-        raise ValueError("a part of it was damaged or edited since it was written: its hash is another")
+        raise ValueError("it was damaged or edited after it was written: its hash differs")
     return rest
 
 

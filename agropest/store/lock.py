@@ -32,7 +32,7 @@ def only_launch(root: Path, what: str) -> Iterator[None]:
 
     Args:
         root: the results folder.
-        what: is told to a second launch, e.g. the sweep file.
+        what: a second launch names it in its error, e.g. the sweep file.
 
     Raises:
         StoreError: another launch holds it; says which process on which machine.
@@ -80,7 +80,7 @@ def held_alone(path: Path) -> Iterator[None]:
 def held_if_free(path: Path) -> Iterator[bool]:
     """Holds a lock file if nobody does; yields whether it is held. It is free again when its process is gone.
 
-    Where there are no locks, or no room for the file, whoever asks is told that it holds it.
+    Where there are no locks, or no room for the file, every process that asks gets the lock.
     """
     try:
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoints of one trial: whole or not there, checked when read; at most the last, the best and one before stay.
+"""Checkpoints of one trial: intact or not there, checked when read; at most the last, the best and one before stay.
 
 A checkpoint is ``checkpoints/00000300.pth`` with ``00000300.json`` beside it (its size and SHA-256). The JSON is
 written last and removed first; a checkpoint whose bytes are not what the JSON says is skipped, and the one before it is
@@ -93,12 +93,12 @@ def saved_at(folder: Path, iteration: int) -> float | None:
 
 
 def iterations(folder: Path) -> list[int]:
-    """Returns the iterations that have a checkpoint, whole or not, newest first."""
+    """Returns the iterations that have a checkpoint, intact or not, newest first."""
     return sorted((int(p.stem) for p in folder.glob("*.json") if p.stem.isdecimal()), reverse=True)
 
 
 def load_last(folder: Path, at_most: int) -> dict[str, Any] | None:
-    """Returns the newest checkpoint that is whole and not after iteration ``at_most``, or None."""
+    """Returns the newest checkpoint that is intact and not after iteration ``at_most``, or None."""
     for iteration in iterations(folder):
         if iteration <= at_most:
             content = load(folder, iteration)

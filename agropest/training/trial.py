@@ -152,7 +152,7 @@ class _Run:
             self.retention.keep_at_end({stopped.iteration, *self.evaluator.best()})
             return self.ends_as(TrialState.STOPPED, stopped.iteration, str(stopped))
         except RepairedStop:
-            return replace(self.before, notes=(*self.before.notes, "what was damaged was made again"))
+            return replace(self.before, notes=(*self.before.notes, "damaged files were made again"))
         except Interrupted:
             return self.ends_as(TrialState.INTERRUPTED, self.status.iteration)
         finally:

@@ -167,7 +167,7 @@ def test_a_graph_of_the_model_before_does_not_stay(trained: Trained, tmp_path: P
 def test_a_checkpoint_that_is_gone_is_named(trained: Trained, tmp_path: Path) -> None:
     chosen = trained.choose("stock")
     gone = replace(chosen, checkpoint=tmp_path / "checkpoints" / chosen.checkpoint.name)
-    with pytest.raises(StoreError, match=r"expected the whole checkpoint of iteration \d"):
+    with pytest.raises(StoreError, match=r"expected an intact checkpoint of iteration \d"):
         evaluated_weights(gone)
 
 

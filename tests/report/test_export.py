@@ -116,7 +116,7 @@ def test_the_training_record_says_what_the_numbers_say(exported: Path) -> None:
         "Seed 1: stopped after 10 of 30 iterations.",
         "at iteration 10, which both have evaluated",
         "One seed of this variant.",
-        "On these images the checkpoint scores higher; what another training would come to is not known",
+        "On these images the checkpoint scores higher; what another training would score is not known",
         "Corrected for having been chosen as the highest: ",
         "The guard on ant",
     ):

@@ -99,7 +99,7 @@ def test_a_label_that_is_a_word_to_every_table_is_not(tmp_path: Path, label: str
 
 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SweepFileError, match=r"line 3.*'seeds' stands twice"):
+    with pytest.raises(SweepFileError, match=r"line 3.*'seeds' is given twice"):
         load_sweep(write(tmp_path, "seeds: [1]\nvariants: {baseline: {}}\nseeds: [2]\n"))
 
 

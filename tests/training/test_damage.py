@@ -156,7 +156,7 @@ def test_a_stopped_trial_is_made_whole_and_not_trained_further(
     killed = run_trial(trial, folder.claim(), context, lambda record: None, should_stop=lambda: True)
     assert killed == stopped  # whoever finds it half-way does not train it further
     status, folder = run(trial, tmp_path, context)
-    assert status == folder.status() == replace(stopped, notes=("what was damaged was made again",))
+    assert status == folder.status() == replace(stopped, notes=("damaged files were made again",))
     assert metrics(folder) == expected
     assert is_done(trial, store, "AP", trial_splits, "mine")
 

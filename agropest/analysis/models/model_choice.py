@@ -139,7 +139,7 @@ def choose_model(record: SweepRecord, store: Store, comparison: Comparison, addr
     meant = {trial.name for trial in trials_at(record, ModelAddress(address.sweep, label, address.seed))}
     wanted = [row for row in rows if f"{row.label}/s{row.seed}" in meant and row.val_iteration is not None]
     if not wanted:
-        raise StoreError(fault(where, f"expected an evaluation of {label}", "none", "launch the sweep; it trains it"))
+        raise StoreError(fault(where, f"expected an evaluation of {label}", "none", "launch the sweep: it trains it"))
     best = max(
         wanted, key=lambda row: (row.status == TrialState.FINISHED, metric_value(row.valid, record.metric) or 0.0)
     )

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         default=Path("results"),
-        help="of the launches that are to know (results)",
+        help="the launches into this results folder read what is found (results)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write instead (RESULTS/data/NAME-FINGERPRINT/check)"
@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     for line in dataset.faults:
         console.print(f"A launch refuses this set: {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(split_table(dataset))
-    console.print(health_table(findings) if findings else "Everything was taken as it stands.")
-    console.print(pair_table(pairs) if pairs else "No picture stands twice, within or across splits.")
+    console.print(health_table(findings) if findings else "Nothing was left out or changed.")
+    console.print(pair_table(pairs) if pairs else "No picture appears twice, within a split or across splits.")
     write_csv(out / "findings.csv", findings, list(Finding.__dataclass_fields__))
     write_csv(out / "pairs.csv", pairs, list(Pair.__dataclass_fields__))
     sheet = draw_contact_sheet(dataset, worst_offenders(dataset, findings), pairs)

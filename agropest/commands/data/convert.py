@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     findings = read_findings(dataset.health)
     console = Console()
     console.print(split_table(dataset))
-    console.print(health_table(findings) if findings else "Everything was taken as it stands.")
+    console.print(health_table(findings) if findings else "Nothing was left out or changed.")
     print(f"fingerprint {dataset.fingerprint}")
     print(f"written to {dataset.health.parent}")
     if dataset.faults:

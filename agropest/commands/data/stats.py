@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "tell what is in a data set: classes, box sizes, repeat factors; anchor coverage under a config, fitted anchors"
+HELP = "describe a data set: classes, box sizes, repeat factors; anchor coverage under a config, fitted anchors"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "tell what is in a COCO results file; with --gt: COCO metrics, calibration, error types (TIDE), confusion"
+HELP = "describe a COCO results file; with --gt: COCO metrics, calibration, error types (TIDE), confusion"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

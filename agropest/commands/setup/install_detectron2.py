@@ -122,7 +122,7 @@ def _download(folder: Path) -> Path:
         if "DO NOT MATCH" not in str(error):
             raise
         found = re.search(r"Got\s+([0-9a-f]{64})", str(error))
-        fix = "the index served another file than the one this was written for; look at it before you install it"
+        fix = "the index served another file than the expected one; examine it before you install it"
         digest = found[1] if found else "another file"
         raise EnvironmentFault(fault(SDIST, f"expected sha256 {SDIST_SHA256}", digest, fix)) from None
     return next(folder.glob("*.tar.gz"))
@@ -133,5 +133,5 @@ def _pip(*words: str) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         last = (result.stderr.strip() or result.stdout.strip()).splitlines()[-8:]
-        fix = "read pip's own words above; without a network give pip a folder of wheels (PIP_FIND_LINKS)"
+        fix = "read pip's output above; without a network give pip a folder of wheels (PIP_FIND_LINKS)"
         raise EnvironmentFault(*last, fault(f"pip {words[0]}", "expected exit code 0", result.returncode, fix))

@@ -29,7 +29,7 @@ def split_table(dataset: Dataset) -> Table:
 
 def health_table(findings: Sequence[Finding]) -> Table:
     """Returns how often which rule was broken."""
-    table = Table(title=Text("Not taken as it stands"), title_justify="left")
+    table = Table(title=Text("Not read as it is"), title_justify="left")
     for name in ("rule", "split", "action"):
         table.add_column(name, no_wrap=True)
     table.add_column("number", justify="right", no_wrap=True)
@@ -41,7 +41,7 @@ def health_table(findings: Sequence[Finding]) -> Table:
 
 def pair_table(pairs: Sequence[Pair], most: int = 10) -> Table:
     """Returns how many pairs of which kind, and the first of those that leak."""
-    table = _table("Pictures that stand twice", ["kind", "where", "example"], ["pairs"])
+    table = _table("Pictures that appear twice", ["kind", "where", "example"], ["pairs"])
     counts = Counter((not p.leaks, p.kind, f"{p.split_a} and {p.split_b}" if p.leaks else p.split_a) for p in pairs)
     for (within, kind, where), number in sorted(counts.items())[:most]:
         first = next(p for p in pairs if (p.kind, p.leaks) == (kind, not within) and p.split_a in where)

@@ -43,7 +43,7 @@ class Referee:
             return f"{self.referee} agrees on {self.split}"
         return (
             f"{self.referee} differs from {self.engine} on {self.split} by {self.difference:g} in {self.metric}: "
-            "do not trust these figures, and tell us"
+            "do not trust these figures, and report this to the project"
         )
 
 

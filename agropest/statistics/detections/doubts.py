@@ -207,7 +207,7 @@ def doubts(boxes: Boxes, ground_truth: GroundTruth) -> Iterator[str]:
     table = np.column_stack([boxes.image_id, boxes.category_id, boxes.bbox_xywh, boxes.score])
     twice = len(table) - len(np.unique(table, axis=0))
     if twice > SOME * len(table):
-        yield f"{twice} of {len(table)} boxes stand twice, with the same score"
+        yield f"{twice} of {len(table)} boxes appear twice, with the same score"
     pairs = _pairs(boxes, ground_truth)
     same = sum(predicted == true for predicted, true in pairs)
     if len(pairs) >= FEWEST and same < SOME * len(pairs):

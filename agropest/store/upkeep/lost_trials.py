@@ -35,5 +35,5 @@ def settle(trials: Sequence[TrialSpec], store: Store) -> None:
         folder = store.folder(trial)
         status = folder.status()
         if status.status == TrialState.RUNNING:
-            reason = f"its process ended without a word; see {folder.log}"
+            reason = f"its process ended without a message; see {folder.log}"
             folder.claim().write_status(replace(status, status=TrialState.INTERRUPTED, reason=reason))

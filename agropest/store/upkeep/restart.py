@@ -16,7 +16,7 @@ from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 
 ASIDE = "aside"
-# Longer than a trial may take over its last checkpoint when it is told to end (tuning.child).
+# Longer than a trial may take over its last checkpoint when it is asked to end (tuning.workers.child).
 WRITER_WAIT_S = 90.0
 
 
@@ -44,7 +44,7 @@ def start_fresh(trials: Sequence[TrialSpec], store: Store, sweep: str, say: Call
     killed launch has left behind, and that is still saving, is waited for.
 
     Args:
-        say: is told who is waited for.
+        say: called with the trials that are waited for.
 
     Raises:
         StoreError: a folder cannot be moved; what was moved before it stays moved.

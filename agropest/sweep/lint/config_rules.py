@@ -85,7 +85,7 @@ def no_effect(subject: Subject) -> Iterator[str]:
             keys = ", ".join(f"{key}: {trial.config[key]}" for key in idle)
             yield (
                 f"{trial.label}: {keys} changes nothing: model, optimizer, batches and evaluation are built alike "
-                "without it; something else must be switched on for it to count, or it can go"
+                "without it; switch on the setting that it needs, or remove it"
             )
 
 

@@ -119,5 +119,5 @@ def unequal_augmentation(subject: Subject) -> Iterator[str]:
             has, lacks = ("has", "lacks") if ours else ("lacks", "has")
             yield (
                 f"{trial.label}: {has} test-time augmentation, which {subject.baseline.label} {lacks}: its effect "
-                "cannot be told from that of the other changes"
+                "cannot be separated from that of the other changes"
             )

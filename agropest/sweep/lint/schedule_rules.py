@@ -66,7 +66,7 @@ def population(subject: Subject) -> Iterator[str]:
             "judged before it has trained at its own learning rates"
         )
     if rule.quantile_fraction == 0:
-        yield "search.quantile_fraction is 0: nobody continues from another, unless one fails"
+        yield "search.quantile_fraction is 0: no member continues from another, except in place of one that failed"
 
 
 def early_stopping(subject: Subject) -> Iterator[str]:

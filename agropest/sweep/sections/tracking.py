@@ -1,4 +1,4 @@
-"""``track:``: experiment trackers that are told about the sweep, beside its own files.
+"""``track:``: experiment trackers that get the sweep's metrics, beside its own files.
 
 track: [mlflow]                                        # into results/<sweep>/mlflow, on this machine
 track: {mlflow: {tracking_uri: "http://127.0.0.1:5000"}}

@@ -42,7 +42,7 @@ class ImageCache:
     """The decoded images of one split.
 
     Args:
-        path: of the file, which is there and whole.
+        path: of the file, which is there and intact.
         offsets: image file name to (number, first byte, shape [H, W, C]).
     """
 

@@ -35,8 +35,8 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no console output; ours is agropest.tuning.watch.progress
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they import torch in the driver; trials write their own events
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: trials save a checkpoint first
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # its own notes, which nobody reads: the store is the truth
-    "RAY_memory_monitor_refresh_ms": "0",  # its kill of one trial makes the whole fit() raise
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's notes, which nothing here reads: the store is the truth
+    "RAY_memory_monitor_refresh_ms": "0",  # Ray's kill of one trial makes fit() raise
 }
 # Ray binds everything to 127.0.0.1 where it does not expect a cluster of several machines, which it does on Linux
 # unless this says otherwise. `_node_ip_address="127.0.0.1"` does not: Ray replaces it by the outside address.
@@ -134,7 +134,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
 
     Args:
         options: which Ray.
-        say: is told what happens, for the person who waits, and whether it is of no interest once a trial runs.
+        say: called with what happens, for the person who waits, and whether that is of no interest once a trial runs.
         folder: of this launch alone, for the files and sockets of a Ray that is started; None: Ray's own, which
             everybody may write to.
 
@@ -197,7 +197,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
 
 
 def _require_reachable(address: str, where: str) -> None:
-    """Refuses the address of a cluster that nobody listens at: Ray would try for minutes, and say nothing.
+    """Refuses the address of a cluster at which nothing listens: Ray would try for minutes, and say nothing.
 
     Args:
         address: ``host:port`` or ``auto``.

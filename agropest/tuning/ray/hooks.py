@@ -13,7 +13,7 @@ from agropest.tuning.workers.trainable import ITERATION, PROBLEM, TAKEN_OVER
 
 
 class _NotStored:
-    """Tune pickles what it is given into its own notes, which nobody reads: the store is the truth."""
+    """Tune pickles its callbacks into its own notes, which nothing here reads: the store is the truth."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -24,7 +24,7 @@ class EndWhenAsked(_NotStored, tune.Stopper):
 
     Args:
         end: is asked for by Ctrl-C, or here by a trial whose results no longer fit on the disk.
-        spending: of this launch; is told of every evaluation.
+        spending: of this launch; counts every evaluation.
     """
 
     def __init__(self, end: ShutdownRequest, spending: Spending) -> None:
@@ -81,7 +81,7 @@ class Forgiving(_NotStored, tune.Callback):
 
     Args:
         callback: of an experiment tracker.
-        say: is told when it fails.
+        say: called when it fails.
         reported: trial name to the iteration of the last evaluation that earlier launches have reported.
     """
 

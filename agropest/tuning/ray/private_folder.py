@@ -32,7 +32,7 @@ def private_folder(say: Callable[[str], None]) -> Iterator[Path]:
     """Yields a new folder (mode 0700), which is removed at the end; sets what is missing in the environment meanwhile.
 
     Args:
-        say: is told when temporary files go elsewhere than the user has asked for.
+        say: called when temporary files go elsewhere than the user has asked for.
 
     Raises:
         EnvironmentFault: there is no folder with a short enough path to write to.

@@ -63,7 +63,7 @@ def watched(address: str, on_gone: Callable[[str], None]) -> Iterator[None]:
 
     Args:
         address: of the cluster, ``host:port``; empty: of a Ray that this process has started.
-        on_gone: is told the fault, in that thread, when the main thread has not ended the launch within seconds.
+        on_gone: called with the fault, in that thread, when the main thread has not ended the launch within seconds.
     """
     ended = threading.Event()
     thread = threading.Thread(target=_watch, args=(address, on_gone, ended), daemon=True, name="ray-watch")

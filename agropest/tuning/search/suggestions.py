@@ -4,10 +4,10 @@ A round is suggested by Optuna's tree-structured Parzen estimator (Bergstra et a
 rounds before has ended, and written to ``results/<sweep>/search.json`` before its trials start. So a launch that
 continues reads what was suggested and trains what is missing. Without that file the same seed and the same results
 give the same suggestions: the sampler is made anew for every round, seeded with the search's seed and the round's
-number. (But where trials of the search are stored, they would then be told as known before it. So the file has a copy,
-and damage to both is an error.)
+number. (But where trials of the search are stored, Optuna would then get them as known before it. So the file
+has a copy, and damage to both is an error.)
 
-What the store holds when the search begins is told, too: trials of any sweep on the same data that differ from this
+Optuna also gets what the store holds when the search begins: trials of any sweep on the same data that differ from this
 sweep's plain config in keys of the space alone.
 """
 
@@ -216,7 +216,7 @@ def _import_optuna() -> Any:
 
 
 def _optuna_distribution(optuna: Any, law: Distribution) -> Any:
-    """Steps and digits are rounded to afterwards; a choice is told by its place, so that lists can be chosen."""
+    """Steps and digits are rounded to afterwards; a choice is named by its place, so that lists can be chosen."""
     kinds = optuna.distributions
     if law.kind == CHOICE:
         return kinds.CategoricalDistribution(range(len(law.arguments)))
@@ -279,7 +279,7 @@ def _read(path: Path) -> dict[str, Any]:
     """
     kept = read_either(path, ("header",))  # another method's search has other keys beside it
     if kept is None and (path.exists() or copy_of(path).exists()):
-        anew = "the search then begins anew and is told its own trials"
+        anew = "the search then begins again, and its stored trials count as known before it"
         fix = f"bring it or {copy_of(path).name} back, or remove both: {anew}"
         raise StoreError(fault(str(path), "expected what was suggested so far", "damage, in the copy, too", fix))
     return kept or {}

@@ -59,7 +59,7 @@ def tune_scheduler(rule: StopRule, metric: str, max_iter: int, eval_period_iters
 
 
 def ask(scheduler: TrialScheduler, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-    """Tells a scheduler a result and returns its decision, so that it can be told more of a trial that it would stop.
+    """Gives a scheduler a result and returns its decision, so that it can get more results of a trial it would stop.
 
     The median rule refuses to hear of a trial again that it has stopped; here the trial may continue nevertheless: it
     is the baseline, or another sweep wanted its end.
@@ -75,9 +75,9 @@ class Past:
 
     Attributes:
         trial: its name.
-        result: as it was told to Tune.
+        result: as Tune got it.
         is_last: the trial was not seen to continue after it.
-        ends: it was told when the trial had finished.
+        ends: the result came when the trial had finished.
     """
 
     trial: str
@@ -106,7 +106,7 @@ class _Known:
     """What stands for a trial towards a scheduler: Ray's own trials are others in every launch.
 
     Attributes:
-        seen: the last iteration that the scheduler was told.
+        seen: the last iteration of which the scheduler got a result.
     """
 
     trial_id: str
@@ -195,7 +195,7 @@ class Recorded(TrialScheduler):
         self.inner.on_trial_error(controller, self._known_as(trial.config["trial"]))
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Returns the inner scheduler's decision on what is new, and CONTINUE on what it was told before."""
+        """Returns the inner scheduler's decision on what is new, and CONTINUE on a result that it got before."""
         known = self._known_as(trial.config["trial"])
         # A trial that continues tells again what it has stored; one that fails early ends with nothing to tell.
         if result.get(ITERATION, 0) <= known.seen:

@@ -33,7 +33,7 @@ class StoppingState:
     Args:
         spec: with a rule that looks at all variants at once.
         trials: of the whole sweep.
-        left_out: names of those that this launch does not run: nobody waits for them.
+        left_out: names of those that this launch does not run: no rule waits for them.
     """
 
     def __init__(

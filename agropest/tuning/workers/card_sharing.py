@@ -27,7 +27,7 @@ def card_sharing(trials: Sequence[TrialSpec], say: Callable[[str], None]) -> Ite
 
     Args:
         trials: that wait to be run, sized.
-        say: is told what a user should know.
+        say: called with what a user should know.
     """
     if not any(trial.resources.per_card > 1 for trial in trials):
         yield

@@ -73,7 +73,7 @@ def run_together(job: ProbeJob) -> list[Measurement]:
 def _hear(connection: Connection, limit: float) -> Measurement:
     """Waits for a probe's next word and returns it."""
     if not connection.poll(max(0.0, limit - time.monotonic())):
-        raise ProbeError(f"it was not through after {LIMIT_S:.0f} s")
+        raise ProbeError(f"it did not finish within {LIMIT_S:.0f} s")
     try:
         word = connection.recv()
     except (EOFError, OSError):

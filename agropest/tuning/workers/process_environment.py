@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OUT_OF_MEMORY_SCORE = Path("/proc/self/oom_score_adj")
-# A process that loads torch itself (a second one of the same trial) must be told how its threads wait.
+# A process that loads torch itself (a second one of the same trial) gets the setting of how its threads wait.
 DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 

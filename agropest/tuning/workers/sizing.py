@@ -38,7 +38,7 @@ class Sizing:
         store: the results folder; measurements are kept there.
         splits: split name to (COCO JSON, image folder).
         machine: whose cores and cards the trials get.
-        say: is told what is being measured.
+        say: called with what is being measured.
         ask: runs probes; another one than this machine's for a cluster.
         num_nodes: machines like this one that the trials are spread over.
         training: what trials train on beside the whole training split, by its words.

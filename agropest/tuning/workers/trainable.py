@@ -170,7 +170,7 @@ def _run_once(job: child.Job, metric: str, reported: set[int], is_decided: bool)
 
     Args:
         reported: iterations that Tune has heard of; is extended.
-        is_decided: whether nobody has to hear of its evaluations any more.
+        is_decided: whether no rule needs its evaluations any more.
     """
     from ray import tune
 
@@ -231,9 +231,9 @@ def _how(exit_code: int | None) -> str:
 
 
 def flat_metrics(record: EvaluationRecord, metric: str) -> dict[str, float]:
-    """Returns what Tune is told: finite numbers under flat keys, the metric always among them.
+    """Returns what Tune gets: finite numbers under flat keys, the metric always among them.
 
-    A missing key would end the whole sweep, and NaN is never stopped; a metric without ground truth is told as 0.
+    A missing key would end the whole sweep, and NaN is never stopped; a metric without ground truth is reported as 0.
     """
     numbers = {name: value for name, value in record.metrics.items() if value is not None and math.isfinite(value)}
     # The last is what trackers take as the step.

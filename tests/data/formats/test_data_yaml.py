@@ -171,7 +171,7 @@ def test_a_folder_outside_the_data_set_is_not_read(write_set: Fixture, tmp_path:
         (b"- a\n", "expected keys and values"),
         (b"", "expected keys and values, got None"),
         (b"!!python/object/apply:os.system ['true']\n", "expected YAML in UTF-8"),
-        (b"names: [A]\nnames: [B]\ntrain: train/images\n", "key .*names.* stands twice"),
+        (b"names: [A]\nnames: [B]\ntrain: train/images\n", "key .*names.* is given twice"),
         (b"names: [A]\ntrain: 5\n", "expected a folder of images, got 5"),
     ],
 )

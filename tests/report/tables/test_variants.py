@@ -134,7 +134,7 @@ def test_what_a_difference_owes_to_few_images_is_said() -> None:
     assert (
         "good: +4.20 of its difference of +5.00 rests on classes in fewer than 6 images: Moths (1), Wasps (3)." in lines
     )
-    assert "Nothing of Flies to find: AP is the mean of the others." in lines
+    assert "Flies: no such object to find; AP is the mean of the other classes." in lines
 
 
 def test_a_headline_of_many_variants_names_the_sample_whole() -> None:

@@ -109,7 +109,7 @@ def test_what_is_doubtful_is_a_note(read: Any) -> None:
     content = truth()
     ground_truth = read_ground_truth_of(content)
     twice = Boxes.from_entries(predicted(content) * 2)
-    assert list(doubts(twice, ground_truth)) == ["40 of 80 boxes stand twice, with the same score"]
+    assert list(doubts(twice, ground_truth)) == ["40 of 80 boxes appear twice, with the same score"]
     order = {1: 2, 2: 3, 3: 1}
     mixed = read(content, predicted(content, lambda e: e.update(category_id=order[e["category_id"]])))
     [told] = doubts(mixed, ground_truth)

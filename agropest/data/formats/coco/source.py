@@ -102,7 +102,7 @@ def image_key(value: Any) -> int | str | None:
 
 
 def _refuse_shared_ids(file: Path, images: list[Any], faults: list[str]) -> None:
-    """Adds faults where one id stands for two files: nobody can tell whose boxes are whose."""
+    """Adds faults where one id stands for two files: the boxes could be either file's."""
     names: dict[int | str, str] = {}
     shared: dict[int | str, str] = {}
     for image in images:
@@ -110,7 +110,7 @@ def _refuse_shared_ids(file: Path, images: list[Any], faults: list[str]) -> None
         name = image.get("file_name") if isinstance(image, dict) else None
         if key is not None and isinstance(name, str) and names.setdefault(key, name) != name:
             shared.setdefault(key, name)
-    fix = "nobody can tell whose its boxes are: give every image an id of its own, also in the annotations"
+    fix = "its boxes could be either picture's: give every image an id of its own, also in the annotations"
     for key, name in list(shared.items())[:MOST_FAULTS]:
         where = f"{file}: images, id {key}"
         faults.append(fault(where, "expected one image for an id", plain_text(f"{names[key]} and {name}"), fix))
