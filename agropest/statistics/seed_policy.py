@@ -28,7 +28,7 @@ from agropest.sweep.sections.seed_rule import levels
 # A question that the remaining seeds would settle with less than this probability is not asked further.
 LEAST_CHANCE = 0.2
 # Nor is who is first, where the remaining seeds exchange the two with less than this probability.
-LEAST_EXCHANGE = 0.2
+LEAST_EXCHANGE = 0.35
 
 
 @dataclass(frozen=True)

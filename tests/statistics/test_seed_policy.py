@@ -75,14 +75,14 @@ def test_what_tells_most_per_cost_comes_first() -> None:
 
 
 def test_who_is_first_is_asked_as_long_as_the_rest_of_the_seeds_may_exchange_them() -> None:
-    """2.25 of the squared error is still to come: a difference of 1 changes its sign with a chance of 25 %."""
-    close = replace(OPEN, value=1.0, critical=9.0, critical_at_end=9.0)
-    assert chance_of_exchange(close, 2, 8) == pytest.approx(ndtr(-1 / 1.5))
+    """2.25 of the squared error is still to come: a difference of 0.5 changes its sign with a chance of 37 %."""
+    close = replace(OPEN, value=0.5, critical=9.0, critical_at_end=9.0)
+    assert chance_of_exchange(close, 2, 8) == pytest.approx(ndtr(-0.5 / 1.5))
     assert chance_of_exchange(close, 8, 8) == 0.0
     assert next_seeds([close], {"base": 2, "a": 2}, 2, 8, {}) == {}
     first = replace(close, is_of_first=True)
     assert next_seeds([first], {"base": 2, "a": 2}, 2, 8, {}) == {"a": 3, "base": 3}
-    assert next_seeds([replace(first, value=3.0)], {"base": 2, "a": 2}, 2, 8, {}) == {}  # 2.3 %
+    assert next_seeds([replace(first, value=1.0)], {"base": 2, "a": 2}, 2, 8, {}) == {}  # 25 %
     assert next_seeds([replace(first, is_decided=True)], {"base": 2, "a": 2}, 2, 8, {}) == {}
 
 
