@@ -32,11 +32,12 @@ NO_BOXES = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4), np.fl
 
 @pytest.fixture
 def command(tiny_sweep: Path, tmp_path: Path) -> list[str]:
-    return [str(tiny_sweep), "--results", str(tmp_path / "r"), "--set", "resources.cpus=1", "--set", "stop=none"]
+    tiny_sweep.write_text(tiny_sweep.read_text() + "stop: none\n")
+    return [str(tiny_sweep), "--results", str(tmp_path / "r"), "--set", "resources.cpus=1"]
 
 
 def folders(sweep: Path, dataset: Dataset, results: Path) -> dict[str, TrialFolder]:
-    trials = expand_trials(load_sweep(sweep, ["stop=none"]), dataset.fingerprint, dataset.class_names)
+    trials = expand_trials(load_sweep(sweep), dataset.fingerprint, dataset.class_names)
     return {trial.label: Store(results).folder(trial) for trial in trials}
 
 
