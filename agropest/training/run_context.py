@@ -32,6 +32,7 @@ class RunContext:
         replicates_later: whether the replicates are left to another process, which starts when this one has ended and
             given its share of the card back.
         lean: whether the modules of ``agropest.modeling.lean`` stand in for Detectron2's.
+        deterministic: whether PyTorch's deterministic algorithms alone are used.
     """
 
     splits: Mapping[str, tuple[Path, Path]]
@@ -50,3 +51,4 @@ class RunContext:
     sharing: Sharing = field(default_factory=Sharing)
     replicates_later: bool = False
     lean: bool = True
+    deterministic: bool = False

@@ -63,7 +63,8 @@ class TrialTrainer(TrainerBase):
         super().__init__()
         self.cfg, self.device = cfg, torch.device(device)
         # As Detectron2's default_setup does, which is not run here; says something on a card alone.
-        torch.backends.cudnn.benchmark = bool(cfg.CUDNN_BENCHMARK)
+        # What it finds fastest differs from run to run, and with it the order of sums.
+        torch.backends.cudnn.benchmark = bool(cfg.CUDNN_BENCHMARK) and not torch.are_deterministic_algorithms_enabled()
         torch.manual_seed(step_seed(cfg.SEED, -1))
         self.model = build(cfg).to(self.device)
         if lean:

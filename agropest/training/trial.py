@@ -26,6 +26,7 @@ from agropest.store.weights_report import write_weights_report
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
+from agropest.training.determinism import make_deterministic
 from agropest.training.evaluation import Interrupted, TestTimeAugmentation
 from agropest.training.evaluator import Evaluator
 from agropest.training.hooks import EvaluateAndSave, Interrupt, Leave
@@ -70,6 +71,8 @@ def run_trial(
         RuntimeError: out of GPU memory, or another error of torch; the last checkpoint stays.
     """
     torch.set_num_threads(context.num_threads)
+    if context.deterministic:
+        make_deterministic()
     if context.device == "cuda":
         take_share(context.gpu_memory_fraction or 1.0)
     folder.write_spec(trial, context.sweep)
@@ -184,6 +187,7 @@ class _Run:
             world_size=context.num_processes,
             training_version=self.trial.training_version,
             lean=context.lean,
+            deterministic=context.deterministic,
         )
         try:
             with trained_together(trainer, task):

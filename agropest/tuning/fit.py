@@ -58,6 +58,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 sweep_folder=spec.path.resolve().parent,
                 replicates_later=trial.resources.gpus > 0,
                 lean=trial.resources.is_lean,
+                deterministic=trial.resources.deterministic,
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
                 sharing=sharing[trial.name],
             ),

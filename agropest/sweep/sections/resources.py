@@ -5,6 +5,7 @@ resources: auto                                            # the same
 resources: {cpus: 2, gpus: 0.25, loader_workers: 1}        # fixed
 resources: {processes: 2}                                  # one trial in two processes (Detectron2's DDP)
 resources: {lean: false}                                   # Detectron2's own modules; slower, the same numbers
+resources: {gpus: 1, deterministic: true}                  # the same numbers bit for bit on a card, too; slower
 resources: {gpus: 0.25, mps: true}                         # starts NVIDIA's MPS for the trials that share a card
 """
 
@@ -31,6 +32,7 @@ class Resources:
             there are several.
         lean: whether trials use the modules of ``agropest.modeling.lean`` in place of Detectron2's; None: on the CPU.
         mps: whether the launch starts NVIDIA's Multi-Process Service, so that trials that share a card compute at once.
+        deterministic: whether PyTorch's deterministic algorithms alone are used (``agropest.training.determinism``).
         auto: which of ``MEASURABLE`` a probe is to find; their numbers here are what holds until then.
     """
 
@@ -42,6 +44,7 @@ class Resources:
     lean: bool | None = None
     mps: bool = False
     auto: tuple[str, ...] = ()
+    deterministic: bool = False
 
     @property
     def is_lean(self) -> bool:
@@ -66,6 +69,8 @@ class Resources:
             parts.append(f"{self.loader_workers} loader workers")
         if self.processes > 1:
             parts.append(f"{self.processes} processes")
+        if self.deterministic:
+            parts.append("deterministic")
         return ", ".join(parts)
 
 
@@ -84,6 +89,7 @@ def read_resources(parent: Section, key: str = "resources") -> Resources:
         lean=None if section.raw("lean") is None else section.flag("lean", True),
         mps=section.flag("mps", False),
         auto=auto,
+        deterministic=section.flag("deterministic", False),
     )
     section.refuse_unknown()
     if resources.processes > 1 and auto:

@@ -26,6 +26,7 @@ from detectron2.utils.events import EventStorage
 from agropest.errors import AgropestError
 from agropest.planning.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
+from agropest.training.determinism import make_deterministic
 from agropest.training.evaluation import IMAGES_PER_BATCH, TestTimeAugmentation, detect
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.image_cache import open_split_cache
@@ -56,6 +57,8 @@ class Probe:
     def __init__(self, trial: TrialSpec, context: RunContext) -> None:
         self._started = time.perf_counter()
         torch.set_num_threads(context.num_threads)
+        if context.deterministic:
+            make_deterministic()
         self._trial, self._context = trial, context
         self._cfg = _at_rest(detectron2_config(trial, context.device))
         self._trainer = TrialTrainer(self._cfg, context.device, lean=context.lean)

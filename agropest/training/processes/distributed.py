@@ -42,6 +42,7 @@ from agropest.errors import (
     fault,
     is_out_of_gpu_memory,
 )
+from agropest.training.determinism import make_deterministic
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record
 from agropest.training.trainer import TrialTrainer
@@ -64,7 +65,7 @@ class Task:
 
     Attributes:
         world_size: processes that train together, rank 0 among them.
-        lean: as in ``RunContext``.
+        lean: as in ``RunContext``, as ``deterministic``.
         meeting_point: new file by which the ranks find each other.
     """
 
@@ -79,6 +80,7 @@ class Task:
     world_size: int
     training_version: int
     lean: bool = True
+    deterministic: bool = False
     meeting_point: str = ""
 
 
@@ -273,6 +275,8 @@ def _follow(task: Task, rank: int, connection: Connection) -> None:
 def _train_along(task: Task, rank: int) -> None:
     """Trains on this rank's part of every batch, as often as rank 0 will."""
     torch.set_num_threads(task.num_threads)
+    if task.deterministic:
+        make_deterministic()
     if task.device == "cuda":
         torch.cuda.set_device(rank)
     stream = BatchStream(task.records, task.cfg, task.seed, part=(rank, task.world_size))

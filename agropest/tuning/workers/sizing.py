@@ -117,7 +117,9 @@ class Sizing:
         cores = self.machine.num_cores
         fixed_cpus = 1.0 if "cpus" in wanted.auto else wanted.cpus
         workers = min(PROBE_WORKERS, max(0, cores - 1))
-        probed = Resources(cpus=1, gpus=1, loader_workers=workers, threads=1, lean=wanted.lean)
+        probed = Resources(
+            cpus=1, gpus=1, loader_workers=workers, threads=1, lean=wanted.lean, deterministic=wanted.deterministic
+        )
         kinds = _kinds(trials)
         alone = {kind: self._measured(trial, probed, 1, on_gpu=True)[0] for kind, trial in kinds.items()}
         card = min(self.machine.cards, key=lambda card: card.memory_bytes)
@@ -170,7 +172,12 @@ class Sizing:
             rates = ", ".join(f"{_layout_words(layout)}: {rate:.1f}" for layout, rate in throughput.items())
             self.remarks.append(f"cpus: auto chose {_layout_words(best)} (images/s in all: {rates})")
             resources = Resources(
-                float(best.cpus), 0.0, best.loader_workers, threads=wanted.threads or best.threads, lean=wanted.lean
+                float(best.cpus),
+                0.0,
+                best.loader_workers,
+                threads=wanted.threads or best.threads,
+                lean=wanted.lean,
+                deterministic=wanted.deterministic,
             )
             sized |= {trial.name: resources for trial in group}
         return sized
@@ -190,7 +197,12 @@ class Sizing:
     def _throughput(self, trial: TrialSpec, layout: packing.CpuLayout) -> float:
         threads = trial.resources.threads or layout.threads
         resources = Resources(
-            float(layout.cpus), 0.0, layout.loader_workers, threads=threads, lean=trial.resources.lean
+            float(layout.cpus),
+            0.0,
+            layout.loader_workers,
+            threads=threads,
+            lean=trial.resources.lean,
+            deterministic=trial.resources.deterministic,
         )
         return _images_per_s(trial, self._measured(trial, resources, layout.trials, on_gpu=False))
 
@@ -210,6 +222,7 @@ class Sizing:
             loader_workers=resources.loader_workers,
             image_cache=self.store.decoded,
             lean=resources.is_lean,
+            deterministic=resources.deterministic,
         )
         log = self._shelf.folder / "log.txt"
         try:
