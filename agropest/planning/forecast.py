@@ -52,10 +52,11 @@ class TrialForecast:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What there is to run on."""
+    """What there is to run on; ``most_trials`` at a time, 0: as many as fit."""
 
     num_cores: float
     num_cards: float
+    most_trials: int = 0
 
 
 def trial_seconds(
@@ -130,8 +131,9 @@ def ends(work: Sequence[tuple[float, float, float]], capacity: Capacity) -> list
     now, found = 0.0, []
     cores, cards = capacity.num_cores, capacity.num_cards
     running: list[tuple[float, float, float]] = []
+    most = capacity.most_trials or len(work)
     for seconds, its_cores, its_cards in work:
-        while running and (its_cores > cores + 1e-9 or its_cards > cards + 1e-9):
+        while running and (its_cores > cores + 1e-9 or its_cards > cards + 1e-9 or len(running) >= most):
             now, freed_cores, freed_cards = heapq.heappop(running)
             cores, cards = cores + freed_cores, cards + freed_cards
         heapq.heappush(running, (now + seconds, its_cores, its_cards))

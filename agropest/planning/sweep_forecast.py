@@ -70,6 +70,7 @@ def forecast_sweep(
     num_images: Mapping[str, int],
     baseline: str = "",
     reached: Mapping[str, int] = MappingProxyType({}),
+    max_concurrent: int = 0,
 ) -> SweepForecast:
     """Returns the forecast for those trials that have not ended.
 
@@ -80,6 +81,7 @@ def forecast_sweep(
         num_images: split name to its number of images.
         baseline: label of the sweep's.
         reached: trial name to the iteration up to which it takes over what is stored (``shared_work.reached``).
+        max_concurrent: trials that run at a time; 0: as many as fit.
     """
     tree = stage_tree(trials)
     on_gpu = any(trial.resources.gpus for trial in trials)
@@ -110,7 +112,7 @@ def forecast_sweep(
         occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
         whole.append((seconds, *occupied))
         early.append((stopped_early_s, *occupied))
-    capacity = Capacity(machine.num_cores, len(machine.cards))
+    capacity = Capacity(machine.num_cores, len(machine.cards), max_concurrent)
     is_known = len(whole) == len(found)
     ended = ends(early, capacity)
     if is_known:

@@ -56,7 +56,7 @@ from agropest.sweep.sections.budget import Budget, read_budget
 from agropest.sweep.sections.derived.variants import check_derived, with_derived
 from agropest.sweep.sections.guard import Guard, read_guards
 from agropest.sweep.sections.reference import Reference, read_reference
-from agropest.sweep.sections.resources import Resources, read_resources
+from agropest.sweep.sections.resources import Resources, read_max_concurrent, read_resources
 from agropest.sweep.sections.search import MOST_VARIANTS, OPTUNA, PBT, RANDOM, SearchRule, drawn_variants, read_search
 from agropest.sweep.sections.section import Section
 from agropest.sweep.sections.seed_rule import SeedRule, read_seeds
@@ -141,6 +141,7 @@ class SweepSpec:
     split: SetApart | None = None
     seed_rule: SeedRule = field(default_factory=SeedRule)
     indifference: float = 0.0
+    max_concurrent: int = 0  # trials at a time; 0: as many as fit
     versions: Mapping[str, Path] = field(default_factory=dict)  # of the data; empty: there is one without a name
 
     @property
@@ -201,7 +202,8 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         indifference=top.number("indifference", 0.0),
         metric=_metric(top),
         stop=read_stop(top, {RANDOM: ASHA, OPTUNA: ASHA, PBT: NONE}.get(search.method, RACE)),
-        resources=read_resources(top),
+        resources=read_resources(top, is_sweep=True),
+        max_concurrent=read_max_concurrent(top),
         retries=top.integer("retries", 2, high=100),
         keep_checkpoints=top.choice("keep_checkpoints", KEEP, KEEP_BEST_AND_LAST),
         silence=tuple(str(word) for word in _words(top, "silence")),

@@ -18,7 +18,7 @@ from agropest.sweep.spec import KEEP_EVALUATED, KEEP_NONE
 from agropest.sweep.trial import TrialSpec
 from agropest.training.run_context import RunContext
 from agropest.tuning.launch import Launch
-from agropest.tuning.ray.connection import require_own_ray
+from agropest.tuning.ray.connection import TRIAL_SLOT, require_own_ray
 from agropest.tuning.ray.ray_names import named_trainable
 from agropest.tuning.ray.ray_watch import RayEndedToo, dead_process
 from agropest.tuning.ray.waiting import waiting
@@ -91,9 +91,11 @@ def fit(session: Session, trials: Sequence[TrialSpec], scheduler: Any) -> None:
     trackers = build_trackers(spec, session.launch.folder)
     reported = {trial.name: _reported_before(trial, store) for trial in trials} if trackers else {}
 
+    slot = {TRIAL_SLOT: 1} if spec.max_concurrent else {}
+
     def resources(config: dict[str, Any]) -> Any:
         cpus, gpus = other.get(config["trial"], usual)
-        return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
+        return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus, **slot}])
 
     waits: dict[str, str] = {}
     asked_at = time.monotonic()

@@ -165,7 +165,7 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
         pending: list[TrialSpec] | None = None
         try:
             with (
-                connected(launch.ray, progress.say, folder) as dashboard,
+                connected(launch.ray, progress.say, folder, spec.max_concurrent) as dashboard,
                 ended_where_ray_is_gone(launch, progress, shutdown, ended, folder),
             ):
                 shutdown.listen()

@@ -78,10 +78,12 @@ def test_the_share_that_early_stopping_leaves(rule: StopRule, expected: float) -
         ([(10, 2, 0), (5, 1, 0)], (2, 0), 15.0),
         ([(10, 1, 0.5)] * 4, (16, 1), 20.0),
         ([(10, 1, 2.0), (3, 1, 1.0)], (16, 2), 13.0),
+        ([(10, 1, 0), (4, 1, 0), (4, 1, 0)], (16, 0, 2), 10.0),  # two at a time, though sixteen fit
+        ([(10, 1, 0)] * 3, (16, 0, 1), 30.0),
         ([(10, 8, 0)] * 2, (2, 0), 20.0),  # more than there is: one after another
     ],
 )
-def test_the_sweep(work: list[tuple[float, float, float]], capacity: tuple[float, float], expected: float) -> None:
+def test_the_sweep(work: list[tuple[float, float, float]], capacity: Any, expected: float) -> None:
     assert makespan(work, Capacity(*capacity)) == pytest.approx(expected)
 
 

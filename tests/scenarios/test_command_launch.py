@@ -1,4 +1,4 @@
-"""A command beside a trial of Detectron2's in one launch: lost once, started again, ranked and shown like the other."""
+"""Commands beside a trial of Detectron2's in one launch, one at a time: lost once, started again, ranked and shown."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def test_a_command_is_ranked_beside_detectron2_and_started_again_where_it_was_ki
     sweep.write_text(
         f"{TINY}\nquestion: Which?\ndata: {tiny_folder}\nseeds: [1]\nsilence: [no-effect]\n"
         "variants:\n  baseline: {}\n  other: {command: [python, script.py, killed once]}\n"
+        "  alone: {command: [python, script.py, alone]}\n  alone_too: {command: [python, script.py, alone, '2']}\n"
+        "resources: {cpus: 0.25, max_concurrent: 1}\n"
     )
     results = tmp_path / "r"
     assert main([str(sweep), "--results", str(results), "--no-dashboard"]) == 0
@@ -32,6 +34,8 @@ def test_a_command_is_ranked_beside_detectron2_and_started_again_where_it_was_ki
     assert command.config[RUN] == ["python", "script.py", "killed once"]
     status = store.folder(command).status()
     assert status.status == TrialState.FINISHED
+    statuses = [store.folder(trial).status() for trial in record.trials]
+    assert {one.status for one in statuses} == {TrialState.FINISHED}, [one.reason for one in statuses]
     assert any("signal 9" in note for note in status.notes), status.notes
     table = pd.read_csv(results / "both" / "comparison.csv").set_index("label")
     assert table.loc["other", "rank"] == 1  # it knows the answers

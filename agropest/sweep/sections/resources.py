@@ -6,16 +6,19 @@ resources: {cpus: 2, gpus: 0.25, loader_workers: 1}        # fixed
 resources: {processes: 2}                                  # one trial in two processes (Detectron2's DDP)
 resources: {lean: false}                                   # Detectron2's own modules; slower, the same numbers
 resources: {gpus: 1, deterministic: true}                  # the same numbers bit for bit on a card, too; slower
+resources: {max_concurrent: 2}                             # of the sweep: no more than two trials at a time
 resources: {gpus: 0.25, mps: true}                         # starts NVIDIA's MPS for the trials that share a card
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from agropest.sweep.sections.section import Section
 
 AUTO = "auto"
+MAX_CONCURRENT = "max_concurrent"
 MEASURABLE = ("cpus", "gpus", "loader_workers")
 
 
@@ -74,11 +77,22 @@ class Resources:
         return ", ".join(parts)
 
 
-def read_resources(parent: Section, key: str = "resources") -> Resources:
-    """Returns the resources under ``key`` of a sweep file or a variant; faults go to the section."""
+def read_max_concurrent(top: Section) -> int:
+    """Returns how many of a sweep's trials may run at a time; 0: as many as fit."""
+    if not isinstance(top.raw("resources"), Mapping):  # read_resources says what is wrong with it
+        return 0
+    section = top.section("resources")
+    return section.integer(MAX_CONCURRENT, 0, low=1, high=10**6) if MAX_CONCURRENT in section.content else 0
+
+
+def read_resources(parent: Section, is_sweep: bool = False) -> Resources:
+    """Returns the resources of a sweep file or a variant; faults go to the section."""
+    key = "resources"
     if parent.raw(key) == AUTO:
         return Resources(auto=MEASURABLE)
     section = parent.section(key)
+    if is_sweep:
+        section.known.add(MAX_CONCURRENT)
     auto = tuple(name for name in MEASURABLE if section.raw(name) == AUTO)
     resources = Resources(
         cpus=1.0 if "cpus" in auto else section.number("cpus", 1.0, low=0.01, high=4096),

@@ -46,6 +46,9 @@ DASHBOARD_PACKAGES = ("aiohttp", "aiohttp_cors", "colorful", "opencensus", "prom
 LOOPBACK = "127.0.0.1"
 REACHED_WITHIN_S = 5.0
 
+# A resource of Ray that every trial takes one of, where a sweep limits how many run at a time.
+TRIAL_SLOT = "trial_slot"
+
 
 @dataclass(frozen=True)
 class RayOptions:
@@ -129,7 +132,9 @@ def require_token(host: str) -> str:
 
 
 @contextlib.contextmanager
-def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Path | None = None) -> Iterator[str]:
+def connected(
+    options: RayOptions, say: Callable[[str, bool], None], folder: Path | None = None, max_concurrent: int = 0
+) -> Iterator[str]:
     """Connects to Ray for the duration; yields the dashboard's address, empty where there is none.
 
     Args:
@@ -137,6 +142,7 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
         say: called with what happens, for the person who waits, and whether that is of no interest once a trial runs.
         folder: of this launch alone, for the files and sockets of a Ray that is started; None: Ray's own, which
             everybody may write to.
+        max_concurrent: trials at a time: so many of ``TRIAL_SLOT`` are there for them; 0: none is asked for.
 
     Raises:
         EnvironmentFault: there is no cluster at the address, or packages are missing.
@@ -156,6 +162,12 @@ def connected(options: RayOptions, say: Callable[[str, bool], None], folder: Pat
     if ignored := options.without_effect():
         say(f"the cluster at {address} decides on its dashboard: {', '.join(ignored)} changes nothing", False)
     started: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": options.dashboard_host} if own else {}
+    if max_concurrent:
+        if not own:
+            rule = "expected none on a cluster, which knows nothing of it"
+            fix = "ask for more CPUs of each trial instead, or start a cluster of that size"
+            raise EnvironmentFault(fault("resources.max_concurrent", rule, max_concurrent, fix))
+        started["resources"] = {TRIAL_SLOT: max_concurrent}
     if own and folder is not None:
         started["_temp_dir"] = str(folder / "ray")
     import ray

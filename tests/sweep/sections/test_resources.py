@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agropest.sweep.sections.resources import MEASURABLE, Resources, read_resources
+from agropest.sweep.sections.resources import MEASURABLE, Resources, read_max_concurrent, read_resources
 from agropest.sweep.sections.section import Section
 
 
@@ -61,3 +61,22 @@ def test_lean_modules_are_the_default_on_the_cpu_alone(content: object, is_lean:
     resources, faults = read(content)
     assert resources.is_lean is is_lean
     assert faults == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(None, 0), ("auto", 0), ({"cpus": 2}, 0), ({"max_concurrent": 3}, 3)]
+)
+def test_how_many_at_a_time(content: object, expected: int) -> None:
+    faults: list[str] = []
+    top = Section({"resources": content}, "a.yaml:", faults)
+    assert read_max_concurrent(top) == expected
+    read_resources(top, is_sweep=True)
+    assert faults == []
+
+
+def test_how_many_at_a_time_is_the_sweeps_to_say_and_at_least_one() -> None:
+    faults: list[str] = []
+    read_resources(Section({"resources": {"max_concurrent": 3}}, "a.yaml: variants.slow", faults))
+    assert "resources.max_concurrent: unknown key" in faults[0]
+    assert read_max_concurrent(Section({"resources": {"max_concurrent": 0}}, "a.yaml:", faults)) == 0
+    assert "max_concurrent: expected a whole number from 1" in faults[1]
