@@ -10,9 +10,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
+import warnings
 from pathlib import Path
 
 from agropest.errors import EnvironmentFault, fault
+
+TORCHSCRIPT = r"`torch\.jit\.script(_method)?` is deprecated"
 
 
 def make_importable() -> None:
@@ -28,6 +31,8 @@ def make_importable() -> None:
 
     if not hasattr(PIL.Image, "LINEAR"):  # removed in Pillow 10; a default argument in data/transforms/transform.py
         PIL.Image.LINEAR = PIL.Image.Resampling.BILINEAR  # type: ignore[attr-defined]
+    # fvcore scripts its focal loss as it is imported; from torch 2.15 on, everybody who imports it would read of that.
+    warnings.filterwarnings("ignore", message=TORCHSCRIPT, category=FutureWarning)
     if importlib.util.find_spec("pkg_resources") is None:  # gone from setuptools 82; model_zoo asks it for one path
         sys.modules["pkg_resources"] = _pkg_resources()
 

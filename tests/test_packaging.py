@@ -21,6 +21,21 @@ def test_the_package_requires_what_requirements_txt_lists() -> None:
     assert PROJECT["dependencies"] == names
 
 
+@pytest.mark.parametrize(("file", "torch"), [("constraints.txt", "2.11.0"), ("constraints-newest.txt", "2.15.0")])
+def test_both_files_of_versions_pin_whatever_is_required(file: str, torch: str) -> None:
+    """With the second, Python 3.13 has run the launch of tests/scenarios/test_command_launch.py, the trials of
+    tests/training/test_trial.py (what they leave, and that an interruption changes no bit) and the equality of the lean
+    modules in tests/modeling/lean."""
+    lines = (ROOT / file).read_text().splitlines()
+    pins = dict(line.lower().replace("_", "-").split("==") for line in lines if line and not line.startswith("#"))
+    names = {
+        requirement.split("[")[0].split("<")[0].lower().replace("_", "-") for requirement in PROJECT["dependencies"]
+    }
+    assert len(names) > 20
+    assert names - set(pins) - {"setuptools", "wheel"} == set()
+    assert pins["torch"] == torch
+
+
 def test_the_console_command_is_the_one_command_line() -> None:
     assert PROJECT["scripts"] == {"agropest": "agropest.command_line:main"}
 

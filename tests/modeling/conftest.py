@@ -13,7 +13,7 @@ from agropest import detectron2_ready
 
 detectron2_ready.make_importable()
 with warnings.catch_warnings():  # fvcore calls torch.jit.script as it is imported, which torch warns of
-    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.filterwarnings("ignore", ".*torch.jit.script")
     import detectron2.modeling  # noqa: F401
 
 SMALL = [

@@ -16,7 +16,7 @@ from agropest.errors import TrialError
 from agropest.modeling.config import add_agropest_config
 
 with warnings.catch_warnings():  # fvcore calls torch.jit.script as it is imported, which torch warns of
-    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.filterwarnings("ignore", ".*torch.jit.script")
     from detectron2.config import get_cfg
     from detectron2.structures import BoxMode
 

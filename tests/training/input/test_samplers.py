@@ -19,7 +19,7 @@ from agropest.training.input.samplers import (
 )
 
 with warnings.catch_warnings():  # fvcore calls torch.jit.script as it is imported, which torch warns of
-    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.filterwarnings("ignore", ".*torch.jit.script")
     from detectron2.data.samplers import RepeatFactorTrainingSampler
 
 # Class 0 in images 0 to 3, class 1 in image 3 (twice), class 2 in image 4; image 5 has no box.
