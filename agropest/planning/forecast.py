@@ -41,6 +41,7 @@ class TrialForecast:
         stopped_early_s: the same with early stopping as assumed.
         source: of the speed, in words.
         end_s: when it is done, from the start of the launch, with early stopping as assumed; None: not known.
+        whole_s: of the same work from its beginning, wherever the trial stands; None: not known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TrialForecast:
     stopped_early_s: float | None
     source: str
     end_s: float | None = None
+    whole_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ def trial_seconds(
     if share >= 1.0 and trial.ends_schedule:
         images += _final_images(trial, num_images)
     return speed.start_s + iterations * speed.step_s + images * speed.evaluation_image_s
+
+
+def repair_seconds(speed: Speed, num_images: Mapping[str, int]) -> float:
+    """Returns how long it takes at least to repair a trial that was stopped early: one validation, no training."""
+    return speed.start_s + num_images.get("valid", 0) * speed.evaluation_image_s
 
 
 def _final_images(trial: TrialSpec, num_images: Mapping[str, int]) -> int:

@@ -28,10 +28,12 @@ from agropest.planning.forecast import (
     ends,
     expected_share,
     makespan,
+    repair_seconds,
     trial_seconds,
 )
 from agropest.planning.speeds import Speeds
 from agropest.store.checksummed import checksummed, verified
+from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.sections.stop_rule import StopRule
@@ -61,6 +63,19 @@ class SweepForecast:
         """Returns one trial's forecast; None: it does not wait to be run."""
         return next((trial for trial in self.trials if trial.name == name), None)
 
+    def seconds_of_variants(self, trials: Sequence[TrialSpec]) -> dict[str, float]:
+        """Returns what one training of each variant takes from its beginning; empty where that of one is not known.
+
+        Args:
+            trials: of the sweep.
+        """
+        seconds: dict[str, float] = {}
+        for trial in trials:
+            predicted = self.of(trial.name)
+            if predicted is not None and predicted.whole_s is not None:
+                seconds.setdefault(trial.label, predicted.whole_s)
+        return seconds if seconds.keys() == {trial.label for trial in trials} else {}
+
 
 def forecast_sweep(
     rule: StopRule,
@@ -71,6 +86,7 @@ def forecast_sweep(
     baseline: str = "",
     reached: Mapping[str, int] = MappingProxyType({}),
     max_concurrent: int = 0,
+    stopper: str = "",
 ) -> SweepForecast:
     """Returns the forecast for those trials that have not ended.
 
@@ -82,33 +98,37 @@ def forecast_sweep(
         baseline: label of the sweep's.
         reached: trial name to the iteration up to which it takes over what is stored (``shared_work.reached``).
         max_concurrent: trials that run at a time; 0: as many as fit.
+        stopper: of the sweep (``SweepSpec.stopper``): what it has stopped is only repaired.
     """
-    tree = stage_tree(trials)
+    statuses = {trial.name: store.folder(trial).status() for trial in trials}
+    waiting = [t for t in trials if statuses[t.name].status not in (TrialState.FINISHED, TrialState.FAILED)]
+    repaired = [trial for trial in waiting if stopper and is_stopped(statuses[trial.name], stopper)]
+    trained = [trial for trial in waiting if trial not in repaired]
+    tree = stage_tree(trained)
     on_gpu = any(trial.resources.gpus for trial in trials)
     device = machine.device_name(on_gpu)
     speeds = Speeds(store, device)
     found, whole, early = [], [], []
     forwards = set[str]()  # passes of trials that train nothing, each of which is made once
-    for trial in tree.in_order(trials):
-        status = store.folder(trial).status()
-        if status.status in (
-            TrialState.FINISHED,
-            TrialState.FAILED,
-        ):  # one that another sweep has stopped may still be run by this one
-            continue
+    for trial in [*repaired, *tree.in_order(trained)]:  # in the order of a launch
         speed = speeds.of(trial)
         if speed is None:
             found.append(TrialForecast(trial.name, None, None, ""))
             continue
-        done = max(status.iteration, reached.get(trial.name, 0))
-        taken_over = done - status.iteration + tree.saved_iters(trial, done)
-        seconds = trial_seconds(trial, speed, num_images, status.iteration, taken_over=taken_over)
+        its = statuses[trial.name].iteration
+        done = max(its, reached.get(trial.name, 0))
+        taken_over = done - its + tree.saved_iters(trial, done)
+        seconds = trial_seconds(trial, speed, num_images, its, taken_over=taken_over)
         share = expected_share(rule, trial, baseline)
-        stopped_early_s = trial_seconds(trial, speed, num_images, status.iteration, share, taken_over)
-        if (forward := forward_key(trial)) and not trial.config["TEST.AUG.ENABLED"]:
-            seconds = stopped_early_s = speed.start_s if forward in forwards else seconds
+        stopped_early_s = trial_seconds(trial, speed, num_images, its, share, taken_over)
+        whole_s = trial_seconds(trial, speed, num_images, taken_over=tree.saved_iters(trial))
+        if trial in repaired:
+            seconds = stopped_early_s = repair_seconds(speed, num_images)
+        elif (forward := forward_key(trial)) and not trial.config["TEST.AUG.ENABLED"]:
+            seconds = stopped_early_s = whole_s = speed.start_s if forward in forwards else seconds
             forwards.add(forward)
-        found.append(TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), speed.source))
+        expected = TrialForecast(trial.name, round(seconds, 1), round(stopped_early_s, 1), speed.source)
+        found.append(replace(expected, whole_s=round(whole_s, 1)))
         occupied = (max(trial.resources.cpus, 0.01), trial.resources.gpus)
         whole.append((seconds, *occupied))
         early.append((stopped_early_s, *occupied))

@@ -199,8 +199,17 @@ class Launch:
     def forecast_on(self, machine: Machine, pending: Sequence[TrialSpec]) -> SweepForecast:
         """Returns what sized trials that are not done are expected to take on a machine."""
         spec, num_images, known = self.spec, self.dataset.num_images, self.reached(pending)
-        cap, stop = spec.max_concurrent, self.planned_stop
-        return forecast_sweep(stop, pending, self.store, machine, num_images, spec.baseline, known, cap)
+        return forecast_sweep(
+            self.planned_stop,
+            pending,
+            self.store,
+            machine,
+            num_images,
+            spec.baseline,
+            known,
+            spec.max_concurrent,
+            spec.stopper,
+        )
 
     def reached(self, pending: Sequence[TrialSpec]) -> dict[str, int]:
         """Returns up to which iteration pending trials take over what others have stored, where that is any."""

@@ -165,3 +165,37 @@ def test_iterations_that_another_trial_trains_or_has_trained_are_counted_once(
     assert ends[base.name] == ends[small.name] == found.wall_s  # both at once: the second waits for the first
     known = forecast_sweep(StopRule(), pair, store, MACHINE, IMAGES, reached={small.name: 2})
     assert {one.name: one.seconds for one in known.trials}[small.name] == pytest.approx(expected[small.name] - 2 * 2.0)
+
+
+def test_a_variant_costs_a_whole_training_wherever_its_trial_stands(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), images_per_s=4.0)
+    fresh = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
+    whole_s = 2 + 4 * 0.5 + 16 * 0.1
+    assert fresh.seconds_of_variants(trials) == pytest.approx({"baseline": whole_s, "focal": whole_s})
+    store.folder(trials[0]).claim().write_status(Status(TrialState.INTERRUPTED, 2))
+    rest = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES)
+    assert rest.of(trials[0].name).seconds == pytest.approx(whole_s - 2 * 0.5 - 6 * 0.1)  # type: ignore[union-attr]
+    assert rest.seconds_of_variants(trials) == fresh.seconds_of_variants(trials)
+    only = forecast_sweep(StopRule(), trials[1:], store, MACHINE, IMAGES)
+    assert only.seconds_of_variants(trials) == {}
+
+
+def test_what_the_sweep_has_stopped_is_repaired_not_trained(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store_a_trial(store, replace(trials[0], config={**trials[0].config, "SEED": 5}), images_per_s=4.0)
+    store.folder(trials[0]).claim().write_status(Status(TrialState.STOPPED, 2, stopped_for=("mine",)))
+    ours = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES, stopper="mine")
+    assert ours.of(trials[0].name).seconds == pytest.approx(2 + 6 * 0.1)  # type: ignore[union-attr]
+    theirs = forecast_sweep(StopRule(), trials, store, MACHINE, IMAGES, stopper="theirs")
+    assert theirs.of(trials[0].name).seconds == pytest.approx(2 + 2 * 0.5 + 10 * 0.1)  # type: ignore[union-attr]
+
+
+def test_who_is_only_repaired_trains_nothing_for_others(trials: list[TrialSpec], tmp_path: Path) -> None:
+    store, base = Store(tmp_path), trials[0]
+    store_a_trial(store, replace(base, data="other seeds"), images_per_s=1.0)
+    small = replace(base, label="small", config={**base.config, "INPUT.MIN_SIZE_TEST": 48})
+    store.folder(small).claim().write_status(Status(TrialState.STOPPED, 2, stopped_for=("mine",)))
+    [alone] = forecast_sweep(StopRule(), [base], store, MACHINE, IMAGES).trials
+    beside = forecast_sweep(StopRule(), [small, base], store, MACHINE, IMAGES, stopper="mine")
+    assert beside.of(base.name).seconds == alone.seconds  # type: ignore[union-attr]

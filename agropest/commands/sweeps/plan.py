@@ -87,12 +87,6 @@ def _answer_cost(launch: Launch, forecast: SweepForecast) -> list[str]:
     if len(labels) < 2 or not spec.metric.startswith("AP"):
         return []
     spread = seed_spread(trials, launch.store, spec.baseline, spec.metric, spec.stop.seed_noise)
-    seconds: dict[str, float] = {}
-    for trial in trials:
-        predicted = forecast.of(trial.name)
-        if predicted is not None and predicted.seconds is not None:
-            seconds.setdefault(trial.label, predicted.seconds)
-    is_known = seconds.keys() == labels
     total = sum(one.seconds or 0.0 for one in forecast.trials)
     slots = total / forecast.wall_s if forecast.wall_s else 1.0
-    return in_words(spread, launch.dataset.num_images["valid"], seconds if is_known else {}, slots)
+    return in_words(spread, launch.dataset.num_images["valid"], forecast.seconds_of_variants(trials), slots)
