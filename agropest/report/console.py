@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
 from rich.console import Console
 
 LOG_COLUMNS = 180
+
+
+@contextlib.contextmanager
+def said_throughout() -> Iterator[Callable[[str], None]]:
+    """Yields what prints a line for a person, also while Ray runs and standard output goes to a log."""
+    with contextlib.ExitStack() as opened:
+        stream: TextIO = sys.stdout
+        with contextlib.suppress(OSError, ValueError):  # there is no file behind it
+            copy = os.dup(sys.stdout.fileno())
+            stream = opened.enter_context(os.fdopen(copy, "w", encoding="utf-8", errors="replace", buffering=1))
+
+        def say(text: str) -> None:
+            with contextlib.suppress(OSError):  # a pipe that nobody reads any more
+                print(text, file=stream, flush=True)
+
+        yield say
 
 
 def new_console() -> Console:

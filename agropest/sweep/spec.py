@@ -29,6 +29,7 @@
     track: [mlflow]                                    # see sections/tracking.py
     resources: {cpus: 1, gpus: 0}                      # or auto (see sections/resources.py)
     retries: 2
+    mirror: s3://bucket/path                           # the results folder is copied there, and brought back
     keep_checkpoints: best_and_last                    # evaluated: every evaluated one stays; none: none stays
 
 Precedence: ``--set`` over variant over ``config`` over ``base`` over Detectron2's defaults.
@@ -142,6 +143,7 @@ class SweepSpec:
     seed_rule: SeedRule = field(default_factory=SeedRule)
     indifference: float = 0.0
     max_concurrent: int = 0  # trials at a time; 0: as many as fit
+    mirror: str = ""
     versions: Mapping[str, Path] = field(default_factory=dict)  # of the data; empty: there is one without a name
 
     @property
@@ -205,6 +207,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
         resources=read_resources(top, is_sweep=True),
         max_concurrent=read_max_concurrent(top),
         retries=top.integer("retries", 2, high=100),
+        mirror=top.text("mirror"),
         keep_checkpoints=top.choice("keep_checkpoints", KEEP, KEEP_BEST_AND_LAST),
         silence=tuple(str(word) for word in _words(top, "silence")),
         design=top.text("design"),

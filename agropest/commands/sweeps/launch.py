@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agropest.store.sweep_record import SweepRecord
-    from agropest.tuning.launch import Launch
+    from agropest.tuning.launch import Launch, LaunchOptions
     from agropest.tuning.run import Outcome
     from agropest.tuning.watch.watch import Rewritten
 
@@ -46,21 +46,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="let the dashboard listen elsewhere: whoever reaches it can run code here (see docs/clusters.md)",
     )
+    parser.add_argument(
+        "--mirror",
+        metavar="ADDRESS",
+        help="copy the results folder to object storage while the sweep runs, and bring it back before (s3://bucket/path)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agropest.report.console import new_console
-    from agropest.report.tables.plan import print_remarks
-    from agropest.store.lock import only_launch
-    from agropest.tuning.launch import open_launch
+    from agropest.report.console import new_console, said_throughout
+    from agropest.store.mirroring.mirrored import mirrored
+    from agropest.sweep.spec import load_sweep
 
-    console = new_console()
-    launch = open_launch(launch_options(arguments))
-    if told := launch.run.in_words(launch.folder):
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    console, options = new_console(), launch_options(arguments)
     if arguments.plan:
+        launch = _opened(options, console)
         show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
         return exit_codes.OK
+    address = arguments.mirror or load_sweep(options.sweep, options.settings).mirror
+    with said_throughout() as say, mirrored(options.results, address, say):
+        return _run(_opened(options, console), arguments, console)
+
+
+def _opened(options: LaunchOptions, console: Console) -> Launch:
+    """Opens a launch, and says which run of its sweep it is."""
+    from agropest.tuning.launch import open_launch
+
+    launch = open_launch(options)
+    if told := launch.run.in_words(launch.folder):
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    return launch
+
+
+def _run(launch: Launch, arguments: argparse.Namespace, console: Console) -> int:
+    """Runs a launch that is not only to be planned."""
+    from agropest.report.tables.plan import print_remarks
+    from agropest.store.lock import only_launch
+
     print_remarks(launch.lint(), console)
     if lacking := launch.unplaceable(arguments.fresh, arguments.retry_failed):
         raise EnvironmentFault(*lacking)  # before the page of an earlier launch is written over

@@ -1,0 +1,1 @@
+"""The results folder on object storage: what a machine that is taken away leaves to the next."""
