@@ -26,11 +26,11 @@ from agropest.store.weights_report import write_weights_report
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.determinism import make_deterministic
 from agropest.training.evaluation import Interrupted, TestTimeAugmentation
 from agropest.training.evaluator import Evaluator
 from agropest.training.hooks import EvaluateAndSave, Interrupt, Leave
 from agropest.training.input.batches import BatchStream
+from agropest.training.processes.determinism import make_deterministic
 from agropest.training.processes.distributed import Task, trained_together
 from agropest.training.processes.gpu_memory import take_share
 from agropest.training.processes.heartbeat import WriteHeartbeat

@@ -35,7 +35,7 @@ class Resources:
             there are several.
         lean: whether trials use the modules of ``agropest.modeling.lean`` in place of Detectron2's; None: on the CPU.
         mps: whether the launch starts NVIDIA's Multi-Process Service, so that trials that share a card compute at once.
-        deterministic: whether PyTorch's deterministic algorithms alone are used (``agropest.training.determinism``).
+        deterministic: whether PyTorch's deterministic algorithms alone are used (``training.processes.determinism``).
         auto: which of ``MEASURABLE`` a probe is to find; their numbers here are what holds until then.
     """
 

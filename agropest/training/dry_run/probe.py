@@ -26,12 +26,12 @@ from detectron2.utils.events import EventStorage
 from agropest.errors import AgropestError
 from agropest.planning.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
-from agropest.training.determinism import make_deterministic
 from agropest.training.evaluation import IMAGES_PER_BATCH, TestTimeAugmentation, detect
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.image_cache import open_split_cache
 from agropest.training.input.mapper import Record, TestMapper, TrainMapper
 from agropest.training.input.records import load_records
+from agropest.training.processes.determinism import make_deterministic
 from agropest.training.processes.gpu_memory import CONTEXT_BYTES
 from agropest.training.run_context import RunContext
 from agropest.training.start.weights import load_weights

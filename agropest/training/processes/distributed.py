@@ -42,9 +42,9 @@ from agropest.errors import (
     fault,
     is_out_of_gpu_memory,
 )
-from agropest.training.determinism import make_deterministic
 from agropest.training.input.batches import BatchStream
 from agropest.training.input.mapper import Record
+from agropest.training.processes.determinism import make_deterministic
 from agropest.training.trainer import TrialTrainer
 
 logger = logging.getLogger(__name__)

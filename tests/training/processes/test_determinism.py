@@ -18,7 +18,7 @@ from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 from agropest.training import checkpoints
-from agropest.training.determinism import make_deterministic
+from agropest.training.processes.determinism import make_deterministic
 from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
