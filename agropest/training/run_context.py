@@ -32,6 +32,7 @@ class RunContext:
         replicates_later: whether the replicates are left to another process, which starts when this one has ended and
             given its share of the card back.
         lean: whether the modules of ``agropest.modeling.lean`` stand in for Detectron2's.
+        weights_notes: folder of the hashes of zoo files that have none in their name; None: they are not compared.
         deterministic: whether PyTorch's deterministic algorithms alone are used.
     """
 
@@ -52,3 +53,4 @@ class RunContext:
     replicates_later: bool = False
     lean: bool = True
     deterministic: bool = False
+    weights_notes: Path | None = None

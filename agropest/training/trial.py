@@ -38,6 +38,7 @@ from agropest.training.repair import Repair, RepairedStop
 from agropest.training.retention import Retention
 from agropest.training.run_context import RunContext
 from agropest.training.shared_training import SharedTraining
+from agropest.training.start.first_seen import noted_identity
 from agropest.training.start.weights import load_weights, require_timm_as_planned
 from agropest.training.trainer import TrialTrainer
 from agropest.training.weights_evaluation.evaluation_trial import EvaluationTrial
@@ -234,7 +235,9 @@ class _Run:
     def _start_afresh(self, trainer: TrialTrainer) -> None:
         """Loads the initial weights, and writes which layers they filled."""
         require_timm_as_planned(self.cfg.MODEL.TIMM.WEIGHTS, self.trial.weights)
-        report = load_weights(trainer.model, self.cfg.MODEL.WEIGHTS, self.trial.weights)
+        weights = self.cfg.MODEL.WEIGHTS
+        identity = noted_identity(weights, self.trial.weights, self.context.weights_notes)
+        report = load_weights(trainer.model, weights, identity)
         if report.loaded or report.reinitialised or report.missing:
             logger.info(report.summary())
             write_weights_report(self.folder, report)

@@ -59,6 +59,7 @@ def build_jobs(launch: Launch, trials: Sequence[TrialSpec], machine: Machine) ->
                 replicates_later=trial.resources.gpus > 0,
                 lean=trial.resources.is_lean,
                 deterministic=trial.resources.deterministic,
+                weights_notes=store.root / "data" / "weights",
                 gpu_memory_fraction=trial.resources.gpus if 0 < trial.resources.gpus < 1 else 0.0,
                 sharing=sharing[trial.name],
             ),

@@ -11,6 +11,8 @@ from __future__ import annotations
 import agropest.modeling.detectron2_first  # noqa: F401
 
 # isort: split
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ from agropest.errors import EnvironmentFault, TrialError, fault, nearest
 
 TIMM_SCHEME = "timm://"
 SAFE_FILE = "model.safetensors"
+SHA256_NAME = re.compile(r"[0-9a-f]{64}")
 STAGES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}  # Detectron2's names, and strides
 
 
@@ -120,10 +123,28 @@ def fetched(weights: str) -> Path:
         raise EnvironmentFault(fault(key, "expected timm:// and a tag of timm's weights", tag, nearest(tag, known)))
     source: str = timm.get_pretrained_cfg(tag).hf_hub_id  # type: ignore[union-attr,assignment]
     try:
-        return Path(hf_hub_download(source, SAFE_FILE))
+        path = Path(hf_hub_download(source, SAFE_FILE))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         rule = f"looked for {SAFE_FILE} of {source} in the Hugging Face cache, then on its hub"
         raise EnvironmentFault(fault(key, rule, str(error).splitlines()[0], fix)) from None
+    _require_whole(path)
+    return path
+
+
+def _require_whole(path: Path) -> None:
+    """Refuses a file of the hub's cache that is not what its name there says: large files are named by their SHA-256.
+
+    Raises:
+        EnvironmentFault: it was damaged or replaced.
+    """
+    kept = path.resolve()
+    if not SHA256_NAME.fullmatch(kept.name):
+        return
+    with open(kept, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != kept.name:
+        rule, fix = "expected the file whose SHA-256 is its name", "remove it: it is fetched again by the next launch"
+        raise EnvironmentFault(fault(str(kept), rule, found, fix))
 
 
 def _with_weights(name: str, weights: Path, options: dict[str, Any]) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
