@@ -63,3 +63,18 @@ def test_max_hours_ends_a_launch_whose_trials_save_a_checkpoint(tiny_sweep: Path
     assert set(rows["status"]) <= {"interrupted", "new"}
     saved = [path.name for path in (tmp_path / "r" / "trials").glob("*/checkpoints/*.pth")]
     assert len(saved) >= (rows["status"] == "interrupted").sum()
+
+
+def test_seeds_until_decided_stop_at_the_budget_and_continue(tiny_sweep: Path, tmp_path: Path) -> None:
+    settings = ("seeds={start: 2, most: 3, until: decided}", "stop=none", "silence=[no-effect]")
+    words = (tiny_sweep, "--results", "r", "--name", "tiny", *[word for one in settings for word in ("--set", one)])
+    first = launch(*words, "--set", "budget.max_trials=3", cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "seeds until decided, at most 3: 2 of baseline, focal; 4 of at most 6 trials" in first.stdout
+    assert "budget: max_trials 3 is spent; 1 trials are left: " in first.stdout
+    second = launch(*words, cwd=tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "budget" not in second.stdout
+    rows = pd.read_csv(tmp_path / "r" / "tiny" / "ranking.csv")
+    assert sorted(rows["seed"])[:4] == [42, 42, 43, 43]  # a third seed only where six pictures leave anything open
+    assert set(rows["status"]) == {"finished"}
