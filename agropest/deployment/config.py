@@ -10,13 +10,14 @@ from typing import Any
 from detectron2.config import CfgNode, get_cfg
 
 from agropest.modeling.build import HEADS_WITH_LOSS
-from agropest.modeling.config import STOCK_LOSS, add_agropest_config
+from agropest.modeling.config import FCOS, STOCK_LOSS, add_agropest_config
 from agropest.sweep.detectron2_keys import nest
 from agropest.sweep.trial import TrialSpec
 
 WEIGHTS = "model.pth"
 OWN_BACKBONES = {
     "build_narrow_resnet18_fpn_backbone": (),
+    "build_fcos_resnet_fpn_backbone": (),
     "build_timm_fpn_backbone": ("MODEL.TIMM.NAME", "MODEL.TIMM.WEIGHTS"),
 }
 LOSS_KEYS = ("CLS_LOSS", "FOCAL_ALPHA", "FOCAL_GAMMA", "PRIOR_PROB")
@@ -63,6 +64,9 @@ def deployed_config(trial: TrialSpec) -> DeployedConfig:
     if backbone in OWN_BACKBONES:
         needed |= set(OWN_BACKBONES[backbone])
         code.append(backbone)
+    if keys["MODEL.META_ARCHITECTURE"] == FCOS:
+        needed.add("MODEL.FCOS.CENTER_SAMPLING_RADIUS")
+        code.append(FCOS)
     keys = {key: value for key, value in keys.items() if key not in own or key in needed}
     keys |= {"MODEL.WEIGHTS": WEIGHTS, "DATASETS.TRAIN": [], "DATASETS.TEST": []}
     if "MODEL.TIMM.WEIGHTS" in needed:

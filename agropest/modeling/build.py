@@ -13,6 +13,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 
 import agropest.modeling.box_predictor
+import agropest.modeling.fcos
 from agropest.errors import TrialError, fault
 from agropest.modeling import backbones
 from agropest.modeling.config import STOCK_LOSS

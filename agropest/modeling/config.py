@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 STOCK_LOSS = "cross_entropy"
+# Dense detectors, by META_ARCHITECTURE: both have RetinaNet's keys; FCOS has no anchors.
+RETINANET, FCOS = "RetinaNet", "FCOS"
 SGD, ADAMW = "SGD", "AdamW"
 
 SAMPLERS = (
@@ -46,6 +48,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 # Keys that came after the first stored results: while they have these values, a trial is the one that it was before.
 ADDED_LATER: dict[str, Any] = {
     "MODEL.ROI_BOX_HEAD.CLASS_WEIGHTS": [],
+    "MODEL.FCOS.CENTER_SAMPLING_RADIUS": 1.5,
     "SOLVER.OPTIMIZER": SGD,
     "SOLVER.ADAMW_BETAS": [0.9, 0.999],
     "SOLVER.ACCUMULATION_STEPS": 1,
@@ -58,6 +61,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "MODEL.ROI_BOX_HEAD.PRIOR_PROB": (1e-6, 0.5),
     "MODEL.ROI_HEADS.SCORE_THRESH_TEST": (0.0, 1.0),
     "MODEL.ANCHOR_GENERATOR.FITTED": (0, 9),
+    "MODEL.FCOS.CENTER_SAMPLING_RADIUS": (0.0, 16.0),
     "TEST.DEPLOYED_SCORE_THRESH": (0.0, 1.0),
     "DATALOADER.REPEAT_THRESHOLD": (0.0, 1.0),
     "SOLVER.IMS_PER_BATCH": (1, 4096),
@@ -118,6 +122,10 @@ def _add_model_keys(model: Any, node: Any) -> None:
     model.TIMM = node()
     model.TIMM.NAME = "swin_tiny_patch4_window7_224"
     model.TIMM.WEIGHTS = ""  # a local .pth, .bin or .safetensors file, or timm://<tag>; empty: random
+
+    # Of META_ARCHITECTURE "FCOS": a location within so many strides of a box's centre is positive; 0: any in the box.
+    model.FCOS = node()
+    model.FCOS.CENTER_SAMPLING_RADIUS = 1.5
 
     # Sizes for each FPN level that are fitted to the training boxes, with aspect ratios; 0: SIZES and ASPECT_RATIOS as
     # they are given. Resolved when the trials are planned: a trial's config holds the fitted numbers.

@@ -1,4 +1,4 @@
-"""What RetinaNet's next iteration depends on beside its weights, and Detectron2 keeps nowhere.
+"""What the next iteration of RetinaNet, and of FCOS, depends on beside its weights, and Detectron2 keeps nowhere.
 
 - Its losses are divided by a moving average of the number of positive anchors, a plain attribute of the model.
 - Its focal loss is a TorchScript function. The first calls in a process are profiled and run as they are written, later
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from detectron2.modeling import RetinaNet
+from detectron2.modeling.meta_arch.fcos import FCOS
 from fvcore.nn import sigmoid_focal_loss_jit
 
 NORMALIZER = "loss_normalizer"
@@ -24,7 +25,7 @@ PROFILED_CALLS = 3
 
 def prepare(model: torch.nn.Module) -> None:
     """Makes the first iteration of this process run as every later one does; other models need nothing."""
-    if isinstance(model, RetinaNet):
+    if isinstance(model, RetinaNet | FCOS):
         _optimise_focal_loss(next(model.parameters()).device, model.focal_loss_alpha, model.focal_loss_gamma)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from agropest import files
 from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
+from agropest.modeling.config import FCOS, RETINANET
 from agropest.sweep.consistency import refuse_inconsistent
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.frameworks.command import COMPARED, command_config, is_command, refuse_impossible
@@ -241,7 +242,9 @@ def _check(config: FlatConfig, where: str, faults: list[str]) -> None:
 
 def _check_anchors(config: FlatConfig, refuse: Any) -> None:
     """Detectron2's rule: one list for all FPN levels or one per level, with equally many anchors in each."""
-    is_retinanet = config["MODEL.META_ARCHITECTURE"] == "RetinaNet"
+    if config["MODEL.META_ARCHITECTURE"] == FCOS:  # it has none
+        return
+    is_retinanet = config["MODEL.META_ARCHITECTURE"] == RETINANET
     levels = "MODEL.RETINANET.IN_FEATURES" if is_retinanet else "MODEL.RPN.IN_FEATURES"
     num_levels = len(config[levels])
     for key in ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"):

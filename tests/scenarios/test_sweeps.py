@@ -200,9 +200,9 @@ def test_every_variant_trains(path: Path, insects: Dataset, trained: dict[str, l
         losses = trained[small.signature]
         assert len(losses) == 2
         assert all(torch.isfinite(value) for step in losses for value in step.values()), trial.label
-        its = {"loss_cls", "loss_box_reg"} if trial.label == "retinanet" else {"loss_rpn_cls", "loss_rpn_loc"}
-        assert its <= set(losses[0])
-        assert any(name.startswith("loss_cls") for name in losses[0])
+        dense = {"retinanet": {"loss_cls", "loss_box_reg"}, "fcos": {"loss_fcos_cls", "loss_fcos_loc", "loss_fcos_ctr"}}
+        assert dense.get(trial.label, {"loss_rpn_cls", "loss_rpn_loc"}) <= set(losses[0])
+        assert any("_cls" in name and "rpn" not in name for name in losses[0])
         if "TEST.AUG.ENABLED" in trial.overrides and trainer is not None and not augmented:
             assert_augmented(small, trainer, records[0])
             augmented = trial.label
@@ -261,6 +261,7 @@ EVALUATED = {
 STARTS_FROM = {
     "cascade": "detectron2://Misc/cascade_mask_rcnn_R_50_FPN_3x/144998488/model_final_480dd8.pkl",
     "retinanet": "detectron2://COCO-Detection/retinanet_R_50_FPN_3x/190397829/model_final_5bd44e.pkl",
+    "fcos": "detectron2://ImageNetPretrained/MSRA/R-50.pkl",
     "dc5": "detectron2://COCO-Detection/faster_rcnn_R_50_DC5_3x/137849425/model_final_68d202.pkl",
     "c4": "detectron2://COCO-Detection/faster_rcnn_R_50_C4_3x/137849393/model_final_f97cb7.pkl",
     "r50_imagenet": "detectron2://ImageNetPretrained/MSRA/R-50.pkl",

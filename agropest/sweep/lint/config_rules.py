@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from agropest.errors import SweepFileError
+from agropest.modeling.config import FCOS, RETINANET
 from agropest.sweep.detectron2_keys import FlatConfig, default_config, detectron2_folder, read_config_file
 from agropest.sweep.lint.data_rules import SAMPLER_KEYS, rarest_not_repeated
 from agropest.sweep.lint.subject import MOST_BUILT, Subject, first_seeds
@@ -21,7 +22,7 @@ ZOO_MODEL = re.compile(r"detectron2://(COCO-[A-Za-z]+/[^/]+)/")
 
 def score_threshold(subject: Subject) -> Iterator[str]:
     for trial in subject.variants:
-        head = "RETINANET" if trial.config["MODEL.META_ARCHITECTURE"] == "RetinaNet" else "ROI_HEADS"
+        head = "RETINANET" if trial.config["MODEL.META_ARCHITECTURE"] in (RETINANET, FCOS) else "ROI_HEADS"
         threshold = trial.config[f"MODEL.{head}.SCORE_THRESH_TEST"]
         if threshold > HIGHEST_EVALUATION_THRESHOLD:
             yield (

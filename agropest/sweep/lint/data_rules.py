@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from agropest.data.health import read_findings
 from agropest.data.inspection.statistics import box_scales, class_statistics, read_split
+from agropest.modeling.config import FCOS
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.trial import TrialSpec
 
@@ -59,7 +60,7 @@ def _class_shares(subject: Subject, trial: TrialSpec) -> list[float]:
 
 def anchor_range(subject: Subject) -> Iterator[str]:
     """Boxes that are farther than half an octave from every anchor size, at the network's input."""
-    for trial in subject.variants:
+    for trial in _with_anchors(subject):
         sizes, scales = _anchor_sizes(trial), _box_sizes(subject, trial)
         if not scales.size:
             continue
@@ -82,7 +83,7 @@ def anchor_range(subject: Subject) -> Iterator[str]:
 
 def oversized_anchors(subject: Subject) -> Iterator[str]:
     """Anchors that are larger than any box, by more than half an octave."""
-    for trial in subject.variants:
+    for trial in _with_anchors(subject):
         sizes, scales = _anchor_sizes(trial), _box_sizes(subject, trial, largest=True)
         useless = sizes[sizes > scales.max() * 2**HALF_OCTAVE] if scales.size else sizes[:0]
         if useless.size:
@@ -91,6 +92,10 @@ def oversized_anchors(subject: Subject) -> Iterator[str]:
                 f"{trial.label}: anchors of {named} px are larger than every box (at most {scales.max():.0f} px at the "
                 "network's input) by more than half an octave: they can only be negatives"
             )
+
+
+def _with_anchors(subject: Subject) -> list[TrialSpec]:
+    return [trial for trial in subject.variants if trial.config["MODEL.META_ARCHITECTURE"] != FCOS]
 
 
 def _anchor_sizes(trial: TrialSpec) -> npt.NDArray[np.float64]:
