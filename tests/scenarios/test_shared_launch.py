@@ -14,6 +14,7 @@ from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
+from tests.training.test_trial import run
 
 # The one that waits for another's training comes first in the file, and is started after it.
 VARIANTS = """
@@ -68,3 +69,62 @@ def test_a_launch_trains_each_training_once(
     assert augmented.status().status is TrialState.FINISHED
     assert taken(augmented) == ["baseline/s1"] * 2
     assert len(augmented.read_evaluations("valid_augmented")) == 1
+
+
+PAIRS = """
+  baseline: {}
+  baseline_small: {INPUT.MIN_SIZE_TEST: 48}
+  focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}
+  focal_small: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal, INPUT.MIN_SIZE_TEST: 48}
+  slow: {SOLVER.BASE_LR: 0.0001}
+  slow_small: {SOLVER.BASE_LR: 0.0001, INPUT.MIN_SIZE_TEST: 48}
+"""
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        "{method: hyperband, reduction_factor: 2}",
+        pytest.param("{method: asha, grace_period_iters: 2, reduction_factor: 2}", marks=pytest.mark.slow),
+        pytest.param("race", marks=pytest.mark.slow),
+    ],
+)
+def test_trials_that_share_are_stopped_early_each_for_itself(
+    stop: str, sweep: Path, tiny_dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a rule stops, what is stored of each trial is what it would be had it trained alone."""
+    text = sweep.read_text().partition("stop:")[0]
+    sweep.write_text(f"{text}stop: {stop}\nvariants:{PAIRS}")
+    command = [str(sweep), "--results", str(tmp_path / "r"), "--set", "resources.cpus=1"]
+    assert command_line.main(["launch", *command]) == 0, capsys.readouterr()
+    trials = expand_trials(load_sweep(sweep), tiny_dataset.fingerprint, tiny_dataset.class_names)
+    states = []
+    for trial in trials:
+        folder = Store(tmp_path / "r").folder(trial)
+        status = folder.status()
+        states.append(status.status)
+        _, alone = run(trial, tiny_dataset, tmp_path / "alone")
+        records, theirs = folder.read_evaluations("valid"), alone.read_evaluations("valid")
+        assert [one.iteration for one in records] == [2, 4] if status.status is TrialState.FINISHED else [2]
+        for one, other in zip(records, theirs, strict=False):
+            assert (one.iteration, one.metrics) == (other.iteration, other.metrics)
+            assert folder.boxes_path(one).read_bytes() == alone.boxes_path(other).read_bytes()
+    assert set(states) <= {TrialState.FINISHED, TrialState.STOPPED}
+    assert states[0] is TrialState.FINISHED  # the baseline
+    assert (TrialState.STOPPED in states) is (stop != "race")  # six images are too few for it
+    shared = [folders(sweep, tiny_dataset, tmp_path / "r")[label] for label in ("baseline", "baseline_small")]
+    assert sorted(taken(shared[0])[:1] + taken(shared[1])[:1])[0] == ""  # one of the two has trained
+    assert not (tmp_path / "r" / STAGES).exists()
+
+
+@pytest.mark.slow
+def test_begun_afresh_nothing_that_the_sweep_has_trained_is_taken_over(
+    sweep: Path, tiny_dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(sweep), "--results", str(tmp_path / "r"), "--set", "resources.cpus=1"]
+    assert command_line.main(["launch", *command]) == 0, capsys.readouterr()
+    first = {label: taken(folder) for label, folder in folders(sweep, tiny_dataset, tmp_path / "r").items()}
+    assert command_line.main(["launch", *command, "--fresh"]) == 0, capsys.readouterr()
+    again = folders(sweep, tiny_dataset, tmp_path / "r")
+    assert {label: taken(folder) for label, folder in again.items()} == first
+    assert {folder.status().status for folder in again.values()} == {TrialState.FINISHED}
