@@ -18,7 +18,7 @@ import difflib
 import errno
 import reprlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 OUT_OF_GPU_MEMORY = (
     "CUDA error: out of memory",
@@ -131,3 +131,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return f"did you mean '{close[0]}'?"
     listed = ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
     return f"known here: {listed}" if words else "nothing is allowed here"
+
+
+def named_once(faults: Iterable[tuple[str, str]], everybody: Collection[str], everyone: str) -> list[str]:
+    """Returns ``names: text`` for every text, each text once with all the names that it is said of.
+
+    Args:
+        faults: name and text.
+        everybody: all the names that there are.
+        everyone: what they are together, e.g. ``every variant``.
+    """
+    by_text: dict[str, list[str]] = {}
+    for name, text in faults:
+        by_text.setdefault(text, []).append(name)
+    lines = []
+    for text, names in by_text.items():
+        its = list(dict.fromkeys(names))
+        shown = everyone if len(everybody) > 1 and set(its) >= set(everybody) else ", ".join(its)
+        lines.append(f"{shown}: {text}")
+    return lines

@@ -52,3 +52,10 @@ def test_too_little_gpu_memory_is_told_in_several_ways() -> None:
     assert errors.is_out_of_gpu_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `x`"))
     assert not errors.is_out_of_gpu_memory(RuntimeError("CUDA error: device-side assert triggered"))
     assert not errors.is_out_of_gpu_memory(ValueError("CUDA error: out of memory"))
+
+
+def test_one_fault_of_several_is_said_once_with_their_names() -> None:
+    faults = [("a", "no file"), ("b", "no file"), ("c", "too small"), ("c", "no file")]
+    assert errors.named_once(faults, ["a", "b", "c"], "every variant") == ["every variant: no file", "c: too small"]
+    assert errors.named_once(faults[:2], ["a", "b", "c"], "every variant") == ["a, b: no file"]
+    assert errors.named_once([("a", "no file")], ["a"], "every variant") == ["a: no file"]

@@ -13,8 +13,10 @@ from agropest.analysis.ranking import RankedTrial
 from agropest.report.notes import notes_by_text
 from agropest.report.page.document import NAME
 from agropest.report.tables.published import published_rows, published_table
-from agropest.report.tables.variants import comparison_table, effects_table
+from agropest.report.tables.variants import column_legend, comparison_table, effects_table
+from agropest.report.untrained import untrained_remarks
 from agropest.report.verdicts import remarks
+from agropest.store.losses import read_losses
 from agropest.store.records import TrialState
 from agropest.sweep.spec import SweepSpec
 
@@ -30,9 +32,12 @@ def print_summary(
         folder: results/<sweep>.
     """
     console.print(comparison_table(comparison, rows, spec.question or spec.name, console.width))
+    if legend := column_legend(comparison, rows, console.width):
+        console.print(legend, markup=False, highlight=False, soft_wrap=True)
     if comparison.effects:
         console.print(effects_table(comparison, console.width))
-    for line in (comparison.sentence, *remarks(comparison)):
+    losses = {row.signature: read_losses(folder.parent / row.folder) for row in rows}
+    for line in (comparison.sentence, *untrained_remarks(rows, losses), *remarks(comparison)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if spec.reference.runs:
         console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))

@@ -20,8 +20,7 @@ def remarks(comparison: Comparison) -> list[str]:
     lines = [
         f"Intervals: {comparison.confidence:.0%}, paired bootstrap of {comparison.num_images} images"
         + (f" by their {comparison.num_sources} sources" if sources else "")
-        + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T). "
-        "'detectable': the smallest true difference that would have been called with 80 % probability."
+        + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T)."
     ]
     lines += [*seed_remarks(comparison), *settling_remarks(comparison)]
     lines += [*selection_remarks(comparison), *class_remarks(comparison)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agropest import files
-from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault
+from agropest.errors import DataError, EnvironmentFault, SweepFileError, fault, named_once
 from agropest.modeling.config import FCOS, RETINANET
 from agropest.sweep.consistency import refuse_inconsistent
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
@@ -67,10 +67,10 @@ def expand_trials(
             where = f"{spec.path}: extend.{variant.extends}"
             faults += not_prolonged(configs[variant.extends], configs[variant.name], where)
     if faults:
-        raise SweepFileError(*faults)
+        raise SweepFileError(*_said_once(spec, faults))
     weights = {variant.name: _weights(spec, variant, configs[variant.name], faults) for variant in trained}
     if faults:
-        raise EnvironmentFault(*faults)
+        raise EnvironmentFault(*_said_once(spec, faults))
     for variant in spec.variants:
         if variant.source:
             configs[variant.name] = _evaluated_config(spec, variant, configs[variant.source])
@@ -205,6 +205,20 @@ def _fit_anchors(config: FlatConfig, where: str, fit: FitAnchors | None, faults:
         config.update(fit(config, per_level, where))
     except DataError as error:
         faults += error.faults
+
+
+def _said_once(spec: SweepSpec, faults: Sequence[str]) -> list[str]:
+    """Returns the faults, one that several variants share once for all of them."""
+    labels = [variant.name for variant in spec.variants]
+    split: list[tuple[str, str]] = []
+    others = []
+    for line in faults:
+        name, separator, text = line.removeprefix(f"{spec.path}: ").partition(": ")
+        if separator and name in labels and line.startswith(f"{spec.path}: "):
+            split.append((name, text))
+        else:
+            others.append(line)
+    return [*others, *(f"{spec.path}: {line}" for line in named_once(split, labels, "every variant"))]
 
 
 def _weights(spec: SweepSpec, variant: Variant, config: FlatConfig, faults: list[str]) -> str:

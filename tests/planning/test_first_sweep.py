@@ -46,7 +46,7 @@ def test_the_file_loads_and_the_linter_is_content(machine: Machine, agropest: Da
         if one.key != "MODEL.ANCHOR_GENERATOR.FITTED":
             assert trials[0].config[one.key] == one.value
         assert f"# {one.why}" in text
-    said = [remark for remark in lint(spec, trials, agropest) if remark.rule != "split-leakage"]
+    said = [remark for remark in lint(spec, trials, agropest, machine=machine) if remark.rule != "split-leakage"]
     assert said == []
 
 

@@ -10,10 +10,13 @@ import pytest
 
 from agropest import files
 from agropest.data.dataset import Dataset, Split
+from agropest.data.training_sets.opened import TrainingSets
 from agropest.errors import SweepFileError
+from agropest.machine import Card, Machine
 from agropest.sweep.lint import RULES, lint
 from agropest.sweep.lint.data_rules import SAMPLER_KEYS
 from agropest.sweep.lint.factor_rules import factor_of
+from agropest.sweep.lint.subject import Subject
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
 
@@ -23,13 +26,19 @@ ROOT = Path(__file__).resolve().parents[2]
 def remarks(path: Path, dataset: Dataset) -> list[tuple[str, str]]:
     """Returns (rule, variant) of every remark; the variant is empty where the sweep is meant."""
     spec = load_sweep(path)
-    found = lint(spec, expand_trials(spec, dataset.fingerprint, dataset.class_names), dataset)
-    whole = ("single-seed", "split-leakage")  # not of one variant
+    trials = expand_trials(spec, dataset.fingerprint, dataset.class_names)
+    found = lint(spec, trials, dataset)
+    everybody = ", ".join(dict.fromkeys(trial.label for trial in trials))
+    found = [replace(one, text=one.text.replace("every variant: ", f"{everybody}: ", 1)) for one in found]
+    whole = ("single-seed", "split-leakage", "idle-gpu")  # not of one variant
     labels = (
         [r.text.split(":")[0] if r.rule == whole[1] else ""] if r.rule in whole else r.text.split(":")[0].split(", ")
         for r in found
     )
     return [(r.rule, label) for r, its in zip(found, labels, strict=True) for label in its]
+
+
+NOT_HERE = ("anchor-range", "single-seed", "slow-on-cpu", "idle-gpu")  # of the data, or of the machine
 
 
 def of(tmp_path: Path, text: str, dataset: Dataset) -> set[tuple[str, str]]:
@@ -38,7 +47,7 @@ def of(tmp_path: Path, text: str, dataset: Dataset) -> set[tuple[str, str]]:
         "config: {SOLVER.WARMUP_ITERS: 100, SOLVER.MAX_ITER: 40000, SOLVER.STEPS: [30000], TEST.EVAL_PERIOD: 5000}\n"
         + text
     )
-    return {pair for pair in remarks(path, dataset) if pair[0] not in ("anchor-range", "single-seed")}
+    return {pair for pair in remarks(path, dataset) if pair[0] not in NOT_HERE}
 
 
 def test_the_study_is_told_what_it_got_wrong(agropest: Dataset) -> None:
@@ -539,3 +548,42 @@ def test_a_guard_on_a_class_that_validation_lacks(tmp_path: Path, agropest: Data
     assert (rule, told) == ("guard-without-boxes", "the guard on class3 can say nothing")
     assert of(tmp_path, text % 2, dataset) == set()
     assert of(tmp_path, text % 3, agropest) == set()
+
+
+def test_a_two_by_two_by_hand_holds_each_factor_alone(tmp_path: Path, agropest: Dataset) -> None:
+    one, two = "SOLVER.BASE_LR: 0.002", "DATALOADER.REPEAT_THRESHOLD: 0.5, DATALOADER.SAMPLER_TRAIN: X"
+    two = two.replace("X", "RepeatFactorTrainingSampler")
+    both = f"variants: {{baseline: {{}}, lr: {{{one}}}, sampler: {{{two}}}, both: {{{one}, {two}}}}}\n"
+    assert of(tmp_path, both, agropest) == set()
+    other = both.replace("both: {SOLVER.BASE_LR: 0.002", "both: {SOLVER.BASE_LR: 0.004")  # not what stands alone
+    assert of(tmp_path, other, agropest) == {("several-factors", "both")}
+
+
+R50 = "resources: {gpus: 0}\nvariants: {baseline: {}, lr: {SOLVER.BASE_LR: 0.002}}\nsilence: [no-effect]\n"
+CARD = Machine("EPYC", 8, (Card("H200", 10**11),))
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "expected"),
+    [
+        (R50, Machine("EPYC", 8), {"slow-on-cpu"}),
+        (R50, CARD, {"slow-on-cpu", "idle-gpu"}),
+        (R50.replace("{gpus: 0}", "{gpus: 1}"), CARD, set()),
+        (R50.replace("{gpus: 0}", "auto"), CARD, set()),
+        (R50.replace("{gpus: 0}", "auto"), Machine("EPYC", 8), {"slow-on-cpu"}),
+        ("config: {SOLVER.MAX_ITER: 20, SOLVER.STEPS: [10]}\n" + R50, Machine("EPYC", 8), set()),
+    ],
+)
+def test_what_the_machine_has_and_the_trials_use(
+    tmp_path: Path,
+    agropest: Dataset,
+    text: str,
+    machine: Machine,
+    expected: set[str],
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    spec = load_sweep(tmp_path / "a.yaml")
+    trials = expand_trials(spec, agropest.fingerprint, agropest.class_names)
+    subject = Subject(spec, trials, TrainingSets(agropest, {}), {}, machine)
+    found = {name for name in ("slow-on-cpu", "idle-gpu") for _ in RULES[name](subject)}
+    assert found == expected

@@ -73,8 +73,8 @@ def _opened(options: LaunchOptions, console: Console) -> Launch:
     from agropest.tuning.launch import open_launch
 
     launch = open_launch(options)
-    if told := launch.run.in_words(launch.folder):
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    for line in launch.run.in_words(launch.folder):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return launch
 
 
@@ -82,11 +82,15 @@ def _run(launch: Launch, arguments: argparse.Namespace, console: Console) -> int
     """Runs a launch that is not only to be planned."""
     from agropest.report.tables.plan import print_remarks
     from agropest.store.lock import only_launch
+    from agropest.store.upkeep.printed_remarks import note_printed, read_printed
 
-    print_remarks(launch.lint(), console)
+    lint_remarks = launch.lint()
+    printed = [read_printed(launch.store.sweep_folder(name)) for name in {launch.folder.name, launch.run.sweep} if name]
+    print_remarks(lint_remarks, console, frozenset().union(*printed))
     if lacking := launch.unplaceable(arguments.fresh, arguments.retry_failed):
         raise EnvironmentFault(*lacking)  # before the page of an earlier launch is written over
     with only_launch(launch.store.root, str(arguments.sweep)):
+        note_printed(launch.folder, [remark.text for remark in lint_remarks])
         launch = _changed_store(launch, arguments.fresh, arguments.retry_failed)
         if launch.missing_checkpoints:
             raise EnvironmentFault(*launch.missing_checkpoints)

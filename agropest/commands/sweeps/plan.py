@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = new_console()
     launch = open_launch(launch_options(arguments))
-    if told := launch.run.in_words(launch.folder):
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    for line in launch.run.in_words(launch.folder):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
     return 0
 

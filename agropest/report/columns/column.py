@@ -85,6 +85,7 @@ class Column(Generic[Row]):
         folds: above 0: left out where the room is narrow, the lowest first.
         spread_folds: the same, of the interval on the page.
         style, shade: of the page's cell: its class, and how much of it is filled (0 to 1).
+        meaning: what the heading says, for who meets it first; shown below a console's table and on the page.
         latex: heading in LaTeX's own notation; empty: ``heading``.
     """
 
@@ -102,6 +103,7 @@ class Column(Generic[Row]):
     spread_folds: int = 0
     style: Callable[[Row], str] = lambda _: ""
     shade: Callable[[Row], float] = lambda _: 0.0
+    meaning: str = ""
     latex: str = ""
 
     def middle(self, row: Row) -> Any:

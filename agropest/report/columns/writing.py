@@ -17,11 +17,21 @@ FOR_NOBODY = ("", "-", "–", "--")  # what a cell shows that has nothing to sho
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of texts: headings, whether each column is of numbers, rows."""
+    """A table of texts: headings, whether each column is of numbers, rows, and what each heading means."""
 
     headings: Sequence[str]
     numeric: Sequence[bool]
     rows: Sequence[Sequence[str]]
+    meanings: Sequence[str] = ()
+
+    @property
+    def legend(self) -> str:
+        """What headings mean that not everybody knows, in a line."""
+        return "; ".join(
+            f"{heading.partition(' [')[0]}: {meaning}"
+            for heading, meaning in zip(self.headings, self.meanings, strict=True)
+            if meaning
+        )
 
 
 def file_rows(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> list[dict[str, Cell]]:
@@ -62,7 +72,8 @@ def text_table(
             break
         kept.remove(away)
     body = list(zip(*(cells[column.key] for column in kept), strict=True)) if rows else []
-    return TextTable([headings[column.key] for column in kept], [column.format.is_number for column in kept], body)
+    numeric, meanings = [column.format.is_number for column in kept], [column.meaning for column in kept]
+    return TextTable([headings[column.key] for column in kept], numeric, body, meanings)
 
 
 def shown_columns(columns: Sequence[Column[Row]], view: View) -> list[Column[Row]]:

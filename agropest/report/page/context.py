@@ -30,6 +30,7 @@ from agropest.report.tables.cost import sweep_cost
 from agropest.report.tables.inference_cost import cheapest_sentence, doubts, how_measured
 from agropest.report.tables.published import published_rows
 from agropest.report.tables.trials import Rows
+from agropest.report.untrained import untrained_remarks
 from agropest.report.verdicts import headline, remarks, seed_intervals, tie_sentence
 from agropest.statistics.accuracy.metric import metric_value
 from agropest.store.chosen import best_evaluation
@@ -124,7 +125,7 @@ def _ranking(content: PageContent) -> Context:
     compared, trials = content.comparison, content.trials
     intervals = seed_intervals(compared) if compared else None
     return {
-        "remarks": remarks(compared) if compared else [],
+        "remarks": [*untrained_remarks(trials, content.losses), *(remarks(compared) if compared else [])],
         "ranking": _svg(figures.ranking_chart(compared)) if compared else "",
         "differences": _svg(figures.difference_chart(compared)) if compared else "",
         "effects": _svg(figures.effects_chart(compared)) if compared else "",

@@ -3,25 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from agropest.durations import clock, duration
 from agropest.planning.sweep_forecast import SweepForecast
+from agropest.report.columns.column import CONSOLE, COUNT, Column
+from agropest.report.columns.writing import console_table, text_table
 from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.upkeep.restart import other_stoppers
+from agropest.sweep.factors import APPLIED
 from agropest.sweep.lint import Remark
 from agropest.sweep.trial import TrialSpec
 
+UNKNOWN = "unknown"  # the line of the forecast says what to do about it
+LONGEST_PATH = 30  # letters: of a longer one the file's name is shown
 # How a stored status reads in a plan: what the launch will do about it.
 WORDS = {"new": "new", "finished": "done", "stopped": "done (stopped early)", "failed": "failed"}
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """A trial in a plan.
+
+    Attributes:
+        changes: what differs from the baseline, a line for each key.
+        time: that it is expected to take.
+        word: what the launch will do about it.
+    """
+
+    trial: TrialSpec
+    changes: str
+    time: str
+    word: str
+
+
+def _iterations(row: PlanRow) -> str:
+    return f"{row.trial.max_iter} iterations" if row.trial.trains else "evaluation"
+
+
+PLAN_COLUMNS: tuple[Column[PlanRow], ...] = (
+    Column("trial", "trial", lambda row: row.trial.label, always=True),
+    Column("seed", "seed", lambda row: row.trial.seed, COUNT, always=True),
+    Column("changes", "differs from {baseline} in", lambda row: row.changes),
+    Column("iterations", "trains", _iterations),
+    Column("resources", "resources", lambda row: row.trial.resources.in_words()),
+    Column("time", "time", lambda row: row.time),
+    Column("state", "state", lambda row: row.word, always=True),
+)
+# What all trials have alike stands above the table.
+SAID_ABOVE = ("iterations", "resources", "time")
 
 
 def plan_table(
@@ -38,24 +76,46 @@ def plan_table(
         stopper: of the sweep (``SweepSpec.stopper``).
         incomplete: names of ended trials that lack an evaluation which the launch has to make.
     """
-    words = {trial.name: plan_word(trial, store, stopper, trial.name in incomplete) for trial in trials}
-    counts = Counter(words.values())
-    title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("trial", "seed", f"differs from {baseline} in", "iterations", "resources", "time", "state"):
-        table.add_column(heading, overflow="fold")
-    for trial in trials:
-        different = "\n".join(f"{key}: {shown(value)}" for key, value in trial.overrides.items() if key != "SEED")
-        table.add_row(
-            trial.label,
-            str(trial.seed),
-            Text(different or "-"),
-            str(trial.max_iter) if trial.trains else "evaluation",
-            trial.resources.in_words(),
+    names = short_keys({key for trial in trials for key in trial.overrides})
+    rows = [
+        PlanRow(
+            trial,
+            _changes(trial, names),
             _time(trial, forecast),
-            words[trial.name],
+            plan_word(trial, store, stopper, trial.name in incomplete),
         )
-    return table
+        for trial in trials
+    ]
+    counts = Counter(row.word for row in rows)
+    title = f"{len(trials)} trials: " + ", ".join(f"{number} {word}" for word, number in counts.items())
+    alike = {
+        column.key: texts.pop()
+        for column in PLAN_COLUMNS
+        if column.key in SAID_ABOVE and len(texts := {column.in_words(row, "") for row in rows}) == 1
+    }
+    each = ", ".join(text for text in alike.values() if text not in ("", UNKNOWN))
+    columns = [column for column in PLAN_COLUMNS if column.key not in alike]
+    content = text_table(columns, rows, CONSOLE, {"baseline": baseline})
+    return console_table(content, title + (f"; each: {each}" if each else ""))
+
+
+def short_keys(keys: Collection[str]) -> dict[str, str]:
+    """Returns each key's shortest end that no other key has: a console breaks whole keys within words."""
+    found = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
+        others = [f".{other}" for other in keys if other != key]
+        found[key] = next((end for end in ends if not any(one.endswith(f".{end}") for one in others)), key)
+    return found
+
+
+def _changes(trial: TrialSpec, names: Mapping[str, str]) -> str:
+    """Returns what a trial changes; a combination of factors names them, for each stands there alone, too."""
+    applied = [name for name, level in trial.levels.items() if level == APPLIED]
+    if len(applied) > 1:
+        return f"{', '.join(applied[:-1])} and {applied[-1]}, as above"
+    return "\n".join(f"{names[key]}: {shown(value)}" for key, value in trial.overrides.items() if key != "SEED")
 
 
 def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
@@ -64,7 +124,7 @@ def _time(trial: TrialSpec, forecast: SweepForecast | None) -> str:
     if expected is None:
         return ""
     if expected.seconds is None:
-        return "unknown"
+        return UNKNOWN
     done = f", done {clock(datetime.now().astimezone(), expected.end_s)}" if expected.end_s is not None else ""
     early = expected.stopped_early_s
     if early is None or early >= expected.seconds:
@@ -91,11 +151,22 @@ def plan_word(trial: TrialSpec, store: Store, stopper: str, is_incomplete: bool 
 def shown(value: Any) -> str:
     """Returns a config value in few words."""
     text = str(value)
+    if "/" in text and len(text) > LONGEST_PATH:
+        return f".../{text.rpartition('/')[2]}"
     return text if len(text) <= 100 else text[:97] + "..."
 
 
-def print_remarks(remarks: Sequence[Remark], console: Console) -> None:
-    """Prints what the linter remarks, each with the rule's name, and how a rule is silenced."""
+def print_remarks(remarks: Sequence[Remark], console: Console, known: Collection[str] = ()) -> None:
+    """Prints what the linter remarks, each with the rule's name, and how a rule is silenced.
+
+    Args:
+        known: texts of remarks that an earlier launch printed: those are only counted.
+    """
+    old = [remark for remark in remarks if remark.text in known]
+    remarks = [remark for remark in remarks if remark.text not in known]
+    if old:
+        line = f"lint: {len(old)} remark{'s' if len(old) > 1 else ''} as at the last launch (--plan shows all)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for remark in remarks:
         console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False, soft_wrap=True)
     if remarks:

@@ -76,6 +76,12 @@ def comparison_table(
     return console_table(text_table(VARIANT_COLUMNS, rows, CONSOLE, words, width), title)
 
 
+def column_legend(comparison: Comparison, trials: Sequence[RankedTrial], width: int | None = None) -> str:
+    """Returns what the headings of :func:`comparison_table` mean that not everybody knows, in a line."""
+    rows, words = variant_rows(comparison, trials), variant_words(comparison)
+    return text_table(VARIANT_COLUMNS, rows, CONSOLE, words, width).legend
+
+
 def effects_table(comparison: Comparison, width: int | None = None) -> Table:
     """Returns the factor effects for a console."""
     content = text_table(EFFECT_COLUMNS, comparison.effects, CONSOLE, {"metric": comparison.metric}, width)

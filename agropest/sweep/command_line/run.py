@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,14 @@ class Run:
     Attributes:
         sweep: the name in the file.
         changes: ``KEY=VALUE`` that differ from the file; empty: it is launched as it is.
+        added: variants that the command line adds.
+        known: variants of the file, where it adds some.
     """
 
     sweep: str
     changes: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,13 +52,23 @@ class Run:
         words = re.sub(r"[^A-Za-z0-9._+=-]+", "_", exact).strip("_")
         return f"{words[: LONGEST - len(digest) - 1].rstrip('_')}-{digest}"
 
-    def in_words(self, folder: Path) -> str:
-        """Returns where the results go, where that is not the sweep's own folder; empty else."""
+    def in_words(self, folder: Path) -> list[str]:
+        """Returns which variants are new, and where the results go where that is not the sweep's own folder."""
         if folder.name == self.sweep or not self.sweep:
-            return ""
+            return self.added_in_words()
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         why = f"{', '.join(self.changes)} on the command line" if self.changes else "named on the command line"
-        return f"run: {shown} ({why}; {shown.parent / self.sweep} stays as it is; the same command continues)"
+        place = f"run: {shown} ({why}; {shown.parent / self.sweep} stays as it is; the same command continues)"
+        return [*self.added_in_words(), place]
+
+    def added_in_words(self) -> list[str]:
+        """Returns a sentence for each variant that is not in the file: it may be a slip."""
+        lines = []
+        for name in self.added:
+            close = get_close_matches(name, self.known, n=1)
+            meant = f"did you mean {close[0]!r}? the file has" if close else "the file has"
+            lines.append(f"new variant on the command line: {name} ({meant} {', '.join(self.known) or 'none'})")
+        return lines
 
 
 def run_of(spec: SweepSpec, settings: Sequence[str], data: Path | None, name: str = "") -> tuple[SweepSpec, Run]:
@@ -70,9 +85,19 @@ def run_of(spec: SweepSpec, settings: Sequence[str], data: Path | None, name: st
     given = data or (spec.data if any(word.startswith("data=") for word in settings) else None)
     if given is not None and (own := _data_name(content)) and given.name.casefold() != own.casefold():
         changes["data"] = given.name
-    run = Run(str(content.get("name", spec.path.stem)), tuple(f"{key}={changes[key]}" for key in sorted(changes)))
+    words = tuple(f"{key}={changes[key]}" for key in sorted(changes))
+    run = Run(str(content.get("name", spec.path.stem)), words, *_added(spec, content, settings))
     is_named = name or any(word.startswith("name=") for word in settings)
     return replace(spec, name=name or (spec.name if is_named else run.name)), run
+
+
+def _added(spec: SweepSpec, content: Mapping[Any, Any], settings: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Returns the variants that ``variants.<name>.KEY=VALUE`` adds, and those of the file."""
+    own = content.get("variants")
+    known = tuple(map(str, own)) if isinstance(own, Mapping) else ()
+    named = any(word.startswith("variants.") for word in settings)
+    added = tuple(one.name for one in spec.variants if one.name not in known and not one.levels) if named else ()
+    return added, known if added else ()
 
 
 def _changes(spec: SweepSpec, content: Mapping[Any, Any], settings: Sequence[str]) -> dict[str, str]:

@@ -7,14 +7,15 @@ refused by ``sweep.plan`` and ``training.dry_run.effects``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agropest.data.dataset import Dataset
 from agropest.data.training_sets.opened import TrainingSets
-from agropest.errors import SweepFileError, fault, nearest
+from agropest.errors import SweepFileError, fault, named_once, nearest
+from agropest.machine import Machine, this_machine
 from agropest.sweep.frameworks.command import is_command
-from agropest.sweep.lint import config_rules, data_rules, factor_rules, schedule_rules
+from agropest.sweep.lint import config_rules, data_rules, factor_rules, machine_rules, schedule_rules
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
@@ -41,12 +42,14 @@ def lint(
     dataset: Dataset,
     idle: Mapping[str, Sequence[str]] | None = None,
     others: Mapping[str, Dataset] | None = None,
+    machine: Machine | None = None,
 ) -> list[Remark]:
     """Returns the remarks of every rule that the sweep file does not silence, in the order of ``RULES``.
 
     Args:
         idle: overrides that change nothing of what is built, by trial label; needs torch to find out, so it is given.
         others: what trials train on beside the data set's whole training split, by its words.
+        machine: that the trials are held against; None: this one.
 
     Raises:
         SweepFileError: ``silence:`` names a rule that there is not.
@@ -58,7 +61,8 @@ def lint(
     own = [trial for trial in trials if not is_command(trial.config)]
     has_own_baseline = any(trial.label == spec.baseline for trial in own)
     sets = TrainingSets(dataset, others or {})
-    subject, whole = (Subject(spec, its, sets, idle or {}) for its in (own, trials))
+    on = machine or this_machine()
+    subject, whole = (Subject(spec, its, sets, idle or {}, on) for its in (own, trials))
     wanted = [name for name in RULES if name not in spec.silence and (has_own_baseline or name in OF_ANY_TRIAL)]
     labels = {trial.label for trial in trials}
     return [
@@ -68,13 +72,17 @@ def lint(
     ]
 
 
-def _said_once(texts: Iterable[str], labels: Container[str]) -> list[str]:
+def _said_once(texts: Iterable[str], labels: Collection[str]) -> list[str]:
     """Returns the texts ``label: what``, each what once with all its labels before it."""
-    by_what: dict[str, list[str]] = {}
+    split: list[tuple[str, str]] = []
+    others = []
     for text in texts:
         label, _, what = text.partition(": ")
-        by_what.setdefault(what if label in labels else text, []).append(label if label in labels else "")
-    return [", ".join(its) + ": " + what if its[0] else what for what, its in by_what.items()]
+        if label in labels:
+            split.append((label, what))
+        else:
+            others.append(text)
+    return [*others, *named_once(split, labels, "every variant")]
 
 
 RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
@@ -95,6 +103,8 @@ RULES: dict[str, Callable[[Subject], Iterator[str]]] = {
     "guard-without-boxes": data_rules.guard_without_boxes,
     "split-leakage": data_rules.split_leakage,
     "learning-rate": schedule_rules.learning_rate,
+    "slow-on-cpu": machine_rules.slow_on_cpu,
+    "idle-gpu": machine_rules.idle_gpu,
 }
 # Rules that look at seeds and data alone; the others look at settings of Detectron2, which a command does not have.
-OF_ANY_TRIAL = ("single-seed", "guard-without-boxes", "split-leakage")
+OF_ANY_TRIAL = ("single-seed", "guard-without-boxes", "split-leakage", "idle-gpu")

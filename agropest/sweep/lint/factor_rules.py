@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from agropest.sweep.factors import APPLIED
 from agropest.sweep.lint.subject import Subject
 from agropest.sweep.plan import WEIGHTS
-from agropest.sweep.trial import NOT_IDENTITY
+from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
 
 # Keys that are one factor together, because one cannot be changed sensibly without the others: a cascade needs boxes
 # that are regressed alike for all classes, a longer training later steps, a larger batch another learning rate, a
@@ -91,11 +91,21 @@ def several_factors(subject: Subject) -> Iterator[str]:
     yield from _bundled_factors(subject)
     for trial in subject.written:
         factors = factors_of(trial.overrides)
-        if len(factors) > 1:
+        if len(factors) > 1 and not _each_alone(trial, subject):
             yield (
                 f"{trial.label}: changes {len(factors)} factors of {subject.baseline.label}: {', '.join(factors)}; "
                 "no factor's own effect can be known; vary one at a time, or use factors:"
             )
+
+
+def _each_alone(trial: TrialSpec, subject: Subject) -> bool:
+    """Returns whether other variants change each of a variant's factors alone, in the same way: a 2 x 2 by hand."""
+    known = set()
+    for other in subject.written:
+        own = factors_of(other.overrides)
+        if len(own) == 1 and all(trial.config.get(key) == value for key, value in other.overrides.items()):
+            known |= {key for key in other.overrides if key not in NO_FACTOR}
+    return {key for key in trial.overrides if key not in NO_FACTOR} <= known
 
 
 def _bundled_factors(subject: Subject) -> Iterator[str]:

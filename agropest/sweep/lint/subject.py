@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from agropest.data.dataset import Dataset
 from agropest.data.inspection.statistics import ClassStatistics, class_statistics
 from agropest.data.training_sets.opened import TrainingSets
+from agropest.machine import Machine, this_machine
 from agropest.sweep.sections.search import is_drawn
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import TrialSpec
@@ -23,12 +24,14 @@ class Subject:
 
     Attributes:
         training_sets: what each trial trains on.
+        machine: that the sweep is read on.
     """
 
     spec: SweepSpec
     trials: Sequence[TrialSpec]
     training_sets: TrainingSets
     idle: Mapping[str, Sequence[str]]
+    machine: Machine = field(default_factory=this_machine)
 
     @property
     def dataset(self) -> Dataset:

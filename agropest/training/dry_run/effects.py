@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import types
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ import torch
 from detectron2.config import CfgNode
 
 from agropest.data.dataset import Split
-from agropest.errors import AgropestError, TrialError, fault
+from agropest.errors import AgropestError, TrialError, fault, named_once
 from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.plan import WEIGHTS
 from agropest.sweep.trial import TrialSpec
@@ -73,20 +74,31 @@ def find_effects(trials: Sequence[TrialSpec], baseline: TrialSpec, split: Split)
     """
     builds = Builds(load_records(split.name, split.annotations, split.image_root).dicts)
     idle: dict[str, list[str]] = {}
-    faults: list[str] = []
+    found_faults: list[tuple[str, str]] = []
     for trial in trials:
         try:
             builds.digests(trial.config)
             rehearse(trial, builds.records)
         except AgropestError as error:
-            changed = ", ".join(trial.overrides) or ", ".join(_named_in(str(error), trial.config)) or "config"
-            faults += [f"{trial.label}: {changed}: {text}" for text in error.faults]
+            found_faults += [(trial.label, text) for text in error.faults]
             continue
         keys = [key for key in trial.overrides if key in baseline.config and key not in NOT_BUILT]
         found = [key for key in keys if builds.is_idle(trial, key, baseline.config[key])]
         if found:
             idle[trial.label] = found
-    return Effects(idle, faults)
+    return Effects(idle, _said_once(trials, found_faults))
+
+
+def _said_once(trials: Sequence[TrialSpec], faults: Sequence[tuple[str, str]]) -> list[str]:
+    """Returns each fault once: with the keys that a variant alone changes, or for all variants that share it."""
+    shared = Counter(text for _, text in faults)
+    by_label = {trial.label: trial for trial in trials}
+    texts = []
+    for label, text in faults:
+        own = ", ".join(by_label[label].overrides) if shared[text] == 1 else ""
+        changed = own or ", ".join(_named_in(text, by_label[label].config)) or "config"
+        texts.append((label, f"{changed}: {text}"))
+    return named_once(texts, by_label, "every variant")
 
 
 def _named_in(text: str, config: FlatConfig) -> list[str]:

@@ -197,7 +197,7 @@ def test_what_detectron2_cannot_build_is_named(
     words = ["--set", "SOLVER.LR_SCHEDULER_NAME=Nope", "--results", str(tmp_path / "r")]
     assert launch.main([str(tiny_sweep), "--plan", *words]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert any(line.startswith(f"error: {tiny_sweep}: baseline: SOLVER.LR_SCHEDULER_NAME: ") for line in lines), lines
+    assert any(line.startswith(f"error: {tiny_sweep}: every variant: SOLVER.LR_SCHEDULER_NAME: ") for line in lines)
 
 
 def test_a_number_in_the_file_and_on_the_command_line_is_one_name(plan: Plan, tmp_path: Path) -> None:

@@ -79,10 +79,20 @@ def test_other_data_is_another_run_and_the_same_data_elsewhere_is_not(sweep: Pat
 def test_a_given_name_wins(sweep: Path) -> None:
     spec, run = run_of(load_sweep(sweep), ("SOLVER.MAX_ITER=40",), None, "try2")
     assert (spec.name, run.changes) == ("try2", ("SOLVER.MAX_ITER=40",))
-    assert "results/try2 (SOLVER.MAX_ITER=40 on the command line; results/pests stays" in run.in_words(
-        Path("results/try2")
-    )
-    assert run.in_words(Path("results/pests")) == ""
+    [line] = run.in_words(Path("results/try2"))
+    assert "results/try2 (SOLVER.MAX_ITER=40 on the command line; results/pests stays" in line
+    assert run.in_words(Path("results/pests")) == []
+
+
+def test_a_new_variant_is_said_because_it_may_be_a_slip(sweep: Path) -> None:
+    settings = ("variants.slwo.SOLVER.BASE_LR=0.1",)
+    _, run = run_of(load_sweep(sweep, settings), settings, None)
+    assert run.in_words(Path("results/pests")) == [
+        "new variant on the command line: slwo (did you mean 'slow'? the file has baseline, slow)"
+    ]
+    settings = ("variants.slow.SOLVER.BASE_LR=0.1",)
+    _, run = run_of(load_sweep(sweep, settings), settings, None)
+    assert run.in_words(Path("results/pests")) == []
 
 
 def test_long_and_strange_values_have_names_of_folders_that_tell_them_apart(sweep: Path) -> None:

@@ -29,6 +29,7 @@ class TableOf:
     """A table: headings, whether each is a number, rows of cells.
 
     Attributes:
+        meanings: of headings, for who meets them first.
         folds: for each column, in which order a narrow page folds it away, the lowest first; 0: never. Empty: none is.
     """
 
@@ -36,6 +37,13 @@ class TableOf:
     numeric: Sequence[bool]
     rows: Sequence[Sequence[Cell]]
     folds: Sequence[int] = ()
+    meanings: Sequence[str] = ()
+
+    @property
+    def legend(self) -> str:
+        """What headings mean that not everybody knows, in a line."""
+        known = zip(self.headings, self.meanings, strict=True) if self.meanings else ()
+        return "; ".join(f"{heading}: {meaning}" for heading, meaning in known if meaning)
 
 
 def column_table(columns: Sequence[Column[Row]], rows: Sequence[Row], words: Mapping[str, str]) -> TableOf:
@@ -47,6 +55,7 @@ def column_table(columns: Sequence[Column[Row]], rows: Sequence[Row], words: Map
     headings: list[str] = []
     numeric: list[bool] = []
     folds: list[int] = []
+    meanings: list[str] = []
     cells: list[list[Cell]] = []  # by column
     for column in shown_columns(columns, PAGE):
         own = [_cell(column, row) for row in rows]
@@ -55,13 +64,15 @@ def column_table(columns: Sequence[Column[Row]], rows: Sequence[Row], words: Map
         headings.append(column.heading.format_map(words))
         numeric.append(column.format.is_number)
         folds.append(column.folds)
+        meanings.append(column.meaning)
         cells.append(own)
         if column.spread and PAGE not in column.bare and any(column.interval(row) for row in rows):
             headings.append(column.spread)
             numeric.append(True)
             folds.append(column.spread_folds or column.folds)
+            meanings.append("")
             cells.append([_interval_cell(column, row) for row in rows])
-    return TableOf(headings, numeric, list(zip(*cells, strict=True)) if rows else [], folds)
+    return TableOf(headings, numeric, list(zip(*cells, strict=True)) if rows else [], folds, meanings)
 
 
 def _cell(column: Column[Row], row: Row) -> Cell:
