@@ -27,7 +27,7 @@ def cost_rows(cost: SweepCost) -> list[CostRow]:
 
 COST_COLUMNS: tuple[Column[CostRow], ...] = (
     Column("label", "trial", lambda row: row.cost.label, shown=ON_PAGE, always=True, style=lambda _: "name"),
-    Column("seed", "seed", lambda row: row.cost.seed, COUNT, ON_PAGE, always=True),
+    Column("seed", "seed", lambda row: row.cost.seed, COUNT, ON_PAGE, always=True, folds=6),
     Column(
         "status", "status", lambda row: row.cost.status, shown=ON_PAGE, always=True, style=lambda row: row.cost.status
     ),
@@ -41,7 +41,7 @@ COST_COLUMNS: tuple[Column[CostRow], ...] = (
         style=lambda _: "bar",
         shade=lambda row: row.share,
     ),
-    Column("iteration", "iterations", lambda row: row.cost.iteration, COUNT, ON_PAGE, always=True),
+    Column("iteration", "iterations", lambda row: row.cost.iteration, COUNT, ON_PAGE, always=True, folds=5),
     Column("images_per_s", "images/s", lambda row: row.cost.images_per_s, TENTHS, ON_PAGE, folds=3),
     Column("evaluation_s", "evaluation", lambda row: row.cost.evaluation_s, SECONDS, ON_PAGE, folds=2),
     Column("saved_iters", "iterations saved", lambda row: row.cost.saved_iters or None, COUNT, ON_PAGE, folds=4),

@@ -146,7 +146,17 @@ VARIANT_COLUMNS: tuple[Column[VariantRow], ...] = (
     Column("images", "", lambda row: row.comparison.num_images, COUNT, ONLY_FILES),
     Column("sources", "", lambda row: row.comparison.num_sources, COUNT, ONLY_FILES),
     Column("boxes", "", lambda row: row.comparison.num_boxes, COUNT, ONLY_FILES),
-    Column("val", "{val}{metric}", _estimate, PERCENT, EVERYWHERE, spread="95 %", always=True, latex="{short_metric}"),
+    Column(
+        "val",
+        "{val}{metric}",
+        _estimate,
+        PERCENT,
+        EVERYWHERE,
+        spread="95 %",
+        always=True,
+        spread_folds=14,
+        latex="{short_metric}",
+    ),
     Column(
         "val_AP_deployed",
         "AP deployed",
@@ -223,7 +233,7 @@ VARIANT_COLUMNS: tuple[Column[VariantRow], ...] = (
         meaning="not distinguishable from the one on top, so choose the cheapest of them",
     ),
     Column("at_equal_iterations", "", lambda row: " ".join(map(str, row.variant.equal_iterations)), shown=ONLY_FILES),
-    Column("guards", "guards", _guards, shown=frozenset({FILES, PAGE}), style=_guard_style),
+    Column("guards", "guards", _guards, shown=frozenset({FILES, PAGE}), folds=6, style=_guard_style),
     Column(
         "test",
         "test",

@@ -27,13 +27,15 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
 }, 200));</script>"""
 
 
-def dom_of(page: Path, width: int, probe: str = PROBE) -> str:
+def dom_of(page: Path, width: int, probe: str = PROBE, *flags: str) -> str:
     browser = next(filter(None, map(shutil.which, BROWSERS)))
     copy = page.with_name("probed.html")
     copy.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--enable-logging=stderr"]
     size = [f"--window-size={width},900", f"--user-data-dir={page.parent / 'profile'}", "--dump-dom"]
-    result = subprocess.run([browser, *options, *size, copy.as_uri()], capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [browser, *options, *flags, *size, copy.as_uri()], capture_output=True, text=True, timeout=120
+    )
     copy.unlink()
     assert "CONSOLE" not in result.stderr, result.stderr
     return result.stdout
@@ -56,6 +58,21 @@ def test_columns_fold_until_tables_fit_and_come_back(page: Path, width: int) -> 
     assert told, dom[:500]
     assert int(told[2]) > 0  # others are still folded away
     assert told[3] == "true"
+
+
+def test_on_a_telephone_no_table_that_folds_is_cut(page: Path) -> None:
+    """Chromium's own windows are 500 px wide at least: the page stands in a frame."""
+    inner = page.with_name("inner.html")
+    probe = PROBE.replace("document.title =", "parent.document.title =")
+    inner.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
+    frame = page.with_name("frame.html")
+    frame.write_text(
+        f'<title>x</title><body><iframe src="{inner.name}" style="width:400px;height:900px"></iframe></body>'
+    )
+    dom = dom_of(frame, 600, "", "--allow-file-access-from-files")
+    told = re.search(r"<title>wide (\d+) then", dom)
+    assert told, dom[:500]
+    assert int(told[1]) <= 1  # where each model is, has the longest names
 
 
 def test_a_wide_screen_folds_less(page: Path) -> None:
