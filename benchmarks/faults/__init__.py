@@ -3,7 +3,9 @@
 A small sweep is run once undisturbed. Then it is run again and again through ``launch.py``, each time into an empty
 results folder, and at random (seeded) moments something breaks: a trial, the driver, a node or Ray itself is killed,
 Ctrl-C is pressed once or twice, the disk is full, bytes of a checkpoint, an evaluation or a status are cut off or
-flipped. The same command is given again until it says that everything is done. Printed at the end:
+flipped, pictures or weights are replaced while trials run, a bit of what the launch made of the data changes
+(``benchmarks.faults.inputs``). The same command is given again until it says that everything is done. Printed at the
+end:
 
     injected                   faults that hit something
     survived                   of these: the launch did what it must, and the sweep came to its end
@@ -14,8 +16,8 @@ flipped. The same command is given again until it says that everything is done. 
     repaired by training       finished trials that lost an evaluation and a checkpoint: only training makes it again
     not stopped early          finished where the undisturbed sweep stopped them
 
-The sweeps are stopped early by the rules of ``--stop``, in turn; with ``race`` among them the data has 100 validation
-images, and a sweep takes longer. HyperBand's and the race's decisions rest on what all
+The sweeps are stopped early by the rules of ``--stop``, in turn; with ``race`` among them, as by default, the data has
+100 validation images, and a sweep takes longer. HyperBand's and the race's decisions rest on what all
 trials have stored. They may finish a trial that the undisturbed sweep stopped: whom they wait for to decide may have
 been killed, and an idle slot is not left idle meanwhile. Exit code 0 when 60 faults were injected, or as many as were
 asked for where these are fewer, everything was survived, nothing was lost or run again, and no metric differs. What

@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=12.0, help="after that nothing breaks any more")
     parser.add_argument("--end-minutes", type=float, help="the run is over then in any case (default: 3 later)")
     parser.add_argument("--trials", type=int, default=6, help="of each sweep")
-    parser.add_argument("--stop", nargs="+", default=["none", "hyperband"], help="rules of the sweeps, in turn")
+    parser.add_argument("--stop", nargs="+", default=["none", RACE, "hyperband"], help="rules of the sweeps, in turn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nodes", type=int, default=6, help="faults of a simulated cluster, of those; 0: no cluster")
     parser.add_argument("--keep", type=Path, help="folder for results and logs, which then stay")

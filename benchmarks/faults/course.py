@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
-from benchmarks.faults.kinds import ENDING, IN_FLIGHT, damage, running_writer
+from benchmarks.faults.inputs import BETWEEN
+from benchmarks.faults.kinds import ENDING, IN_FLIGHT, damage
 from benchmarks.faults.launched import Launch
+from benchmarks.faults.writers import running_writer
 
 DAMAGE_AFTERWARDS = "damage of a finished sweep"
+DAMAGE_BETWEEN = "damage between launches"
 
 
 def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float, end: float) -> None:
@@ -46,8 +49,15 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float, end: float)
         if sweep.launches > 60 or time.monotonic() > end:
             sweep.require(False, f"exit code {code} again and again")
             return
-        if may_break and len(sweep.hit) < num_faults and damage(sweep, None):
-            sweep.add("damage between launches")
+        if may_break and len(sweep.hit) < num_faults:
+            break_between(sweep)
+
+
+def break_between(sweep: DisturbedSweep) -> None:
+    """Damages something that is stored while no launch runs: of a trial, or what all trials are made from."""
+    kind = sweep.draw.choice([DAMAGE_BETWEEN, *BETWEEN])
+    if BETWEEN[kind](sweep) if kind in BETWEEN else damage(sweep, None):
+        sweep.add(kind)
 
 
 def break_running(sweep: DisturbedSweep, launch: Launch, num_faults: int, ending: str) -> None:

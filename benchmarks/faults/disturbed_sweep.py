@@ -10,6 +10,8 @@ import sys
 import uuid
 from pathlib import Path
 
+import torch
+
 from agropest.data.demo.draw import draw_demo_dataset
 from agropest.store.records import TrialState
 from agropest.store.trial_folder import TrialFolder
@@ -18,6 +20,8 @@ from benchmarks.faults.launched import MARK, Launch
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_ITER = 16
+# One layer of the model: enough for a file that every trial reads and that is in its signature.
+WEIGHTS, LAYER = "weights.pth", "proposal_generator.rpn_head.conv.bias"
 SWEEP = """
 name: faults
 base: {base}
@@ -34,6 +38,7 @@ config:
   MODEL.RPN: {{POST_NMS_TOPK_TEST: 20, PRE_NMS_TOPK_TEST: 50}}
   SOLVER: {{IMS_PER_BATCH: 2, MAX_ITER: {max_iter}, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 4}}
   TEST: {{EVAL_PERIOD: 8, DETECTIONS_PER_IMAGE: 10}}
+  MODEL.WEIGHTS: {weights}
 variants:
 """
 
@@ -43,7 +48,11 @@ def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Pat
     data = folder / "data"
     if not data.exists():
         draw_demo_dataset(data, seed=3, train=8, valid=num_valid, test=3, image_size_px=64)
-    text = SWEEP.format(base=ROOT / "configs" / "demo.yaml", data=data, max_iter=MAX_ITER, stop=stop)
+    weights = folder / WEIGHTS
+    if not weights.exists():
+        torch.save({"model": {LAYER: torch.zeros(32)}}, weights)
+    base = ROOT / "configs" / "demo.yaml"
+    text = SWEEP.format(base=base, data=data, max_iter=MAX_ITER, stop=stop, weights=weights)
     for i in range(num_trials):  # every second trial shares the training of the one before, and is evaluated otherwise
         evaluation = ", INPUT.MIN_SIZE_TEST: 48" if i % 2 else ""
         text += f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i // 2 * 0.001:.3f}{evaluation}}}\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -10,21 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agropest.store.records import TrialState
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
+from benchmarks.faults.inputs import replace_pictures, replace_weights
 from benchmarks.faults.launched import Launch, kill, marked
-
-
-def running_writer(sweep: DisturbedSweep) -> int | None:
-    """Returns the process of a trial that trains."""
-    for folder in sweep.draw.sample(sweep.trials(), len(sweep.trials())):
-        try:
-            pid = int(json.loads((folder.path / "writer.json").read_text())["pid"])
-        except (OSError, ValueError, KeyError):
-            continue
-        if folder.status().status == TrialState.RUNNING and Path(f"/proc/{pid}").is_dir():
-            return pid
-    return None
+from benchmarks.faults.writers import running_writer
 
 
 def kill_trial(sweep: DisturbedSweep, launch: Launch) -> bool:
@@ -160,4 +148,6 @@ ENDING: dict[str, Callable[[DisturbedSweep, Launch], bool]] = {
     "SIGTERM to every process": end_by(signal.SIGTERM, 143, os.killpg),
     "SIGUSR1": end_by(signal.SIGUSR1, 143, os.kill),
     "SIGHUP": end_by(signal.SIGHUP, 130, os.kill),
+    "pictures replaced": replace_pictures,
+    "weights replaced": replace_weights,
 }

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
-from benchmarks.faults.kinds import running_writer
 from benchmarks.faults.launched import MARK
+from benchmarks.faults.writers import running_writer
 
 
 def lose_nodes(sweep: DisturbedSweep, cluster: Any, nodes: list[Any], num_faults: int, deadline: float) -> None:
