@@ -75,6 +75,7 @@ class SeedFacts:
         freedom: degrees of freedom of its square.
         trainings, variants: behind it.
         source: where they are from, in words.
+        apart: variants whose seeds spread significantly more than the others' and are judged by their own spread.
     """
 
     sd: float
@@ -82,13 +83,15 @@ class SeedFacts:
     trainings: int
     variants: int
     source: str
+    apart: tuple[str, ...] = ()
 
     @staticmethod
     def of(noise: SeedNoise | None) -> SeedFacts | None:
         """Returns the facts for people; None where nothing is known, or files are compared."""
         if noise is None or not noise.num_trainings:
             return None
-        return SeedFacts(noise.sd, noise.total.freedom, noise.num_trainings, noise.num_variants, noise.source)
+        behind = noise.num_trainings, noise.num_variants, noise.source
+        return SeedFacts(noise.sd, noise.total.freedom, *behind, tuple(noise.apart))
 
 
 @dataclass(frozen=True)

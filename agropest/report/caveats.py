@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from agropest.analysis.compared import Comparison
+from agropest.analysis.compared import Comparison, SeedFacts
 from agropest.analysis.open_questions import questions, seed_counts
 from agropest.analysis.sentences import ONE_SEED_CAVEAT, in_words, signed_value
 from agropest.statistics.inference import UNFINISHED, UNKNOWN
@@ -17,17 +17,26 @@ MOST_SEEDS, MOST_GROWTH = 30, 20.0  # beyond, nobody would go
 LEAST_PART = 0.05  # percentage points of a difference that are worth a line
 
 
+def _spread_of_seeds(metric: str, seeds: SeedFacts) -> str:
+    behind = (
+        f"{seeds.freedom:.0f} degrees of freedom, {seeds.trainings} trainings of {seeds.variants} variants, from "
+        f"{seeds.source}"
+    )
+    if seeds.sd > 0:
+        spread = f"another training moves a variant's {metric} by {seeds.sd:.2f} (standard deviation; {behind})"
+    else:  # an estimate of few values, from which what the images do is taken off
+        spread = f"trainings differ by no more than the images explain, as far as these few show ({behind})"
+    apart = f" {', '.join(seeds.apart)} spread significantly more: judged by that spread alone." if seeds.apart else ""
+    return f"Seeds: {spread}. Intervals and verdicts include it.{apart}"
+
+
 def seed_remarks(comparison: Comparison) -> list[str]:
     """Returns where what is known of seeds is from, and what is not known."""
     if comparison.is_of_checkpoints:
         return [f"These are files of detectors as they are: {ONE_SEED_CAVEAT}."]
     lines, seeds = [], comparison.seeds
     if seeds is not None:
-        lines.append(
-            f"Seeds: another training moves a variant's {comparison.metric} by {seeds.sd:.2f} (standard deviation; "
-            f"{seeds.freedom:.0f} degrees of freedom, {seeds.trainings} trainings of {seeds.variants} variants, from "
-            f"{seeds.source}). Intervals and verdicts include it."
-        )
+        lines.append(_spread_of_seeds(comparison.metric, seeds))
     differences = [one.difference for one in comparison.variants if one.difference]
     one_seed = any(len(one.seeds) == 1 for one in comparison.variants)
     if seeds is None and one_seed:

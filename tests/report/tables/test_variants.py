@@ -120,6 +120,14 @@ def test_what_is_known_of_seeds_is_said_with_its_source() -> None:
     told = "\n".join(remarks(replace(COMPARISON, seeds=SeedFacts(0.577, 7.8, 12, 4, "the variants of this sweep"))))
     assert "moves a variant's AP by 0.58 (standard deviation; 8 degrees of freedom, 12 trainings of 4 variants" in told
     assert "from the variants of this sweep)" in told
+    assert "spread significantly more" not in told
+    none = SeedFacts(0.0, 3.0, 6, 3, "the variants of this sweep", ("focal",))
+    lines = remarks(replace(COMPARISON, seeds=none))
+    assert (
+        "Seeds: trainings differ by no more than the images explain, as far as these few show (3 degrees of freedom, 6 "
+        "trainings of 3 variants, from the variants of this sweep). Intervals and verdicts include it. focal spread "
+        "significantly more: judged by that spread alone."
+    ) in lines
     unknown = replace(GOOD, difference=replace(BETTER_BY_FIVE, verdict=UNKNOWN))
     lines = remarks(replace(COMPARISON, variants=(unknown, BASE)))
     assert any("cover image sampling only" in line for line in lines)
