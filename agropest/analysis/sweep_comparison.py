@@ -23,6 +23,7 @@ from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
 from agropest.store.seeds.borrowed_seeds import borrowed_trials
 from agropest.store.store import Store
+from agropest.store.sweep_record import SweepRecord
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.stages.training import written_training
 from agropest.sweep.trial import TrialSpec
@@ -82,6 +83,25 @@ def compare_trials(
         return _compare(trials, reader(doubts_boxes=False), baseline, judge)
     except DataError:  # once more with every file read and checked, which takes its time
         return _compare(trials, reader(doubts_boxes=True), baseline, judge)
+
+
+def compare_record(record: SweepRecord, store: Store) -> Comparison:
+    """Returns the comparison of a recorded sweep.
+
+    Raises:
+        DataError: the ground truth is not there any more.
+    """
+    return compare_trials(
+        record.trials,
+        store,
+        record.ground_truths(),
+        record.metric,
+        record.baseline,
+        record.guards,
+        design=record.design,
+        looks=record.looks,
+        indifference=record.indifference,
+    )
 
 
 def _compare(

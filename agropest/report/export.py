@@ -23,7 +23,7 @@ from agropest.analysis.compared import Comparison
 from agropest.analysis.models.inference_cost import costed_variants, read_costs
 from agropest.analysis.models.model_choice import signatures_of
 from agropest.analysis.ranking import RankedTrial, rank_trials
-from agropest.analysis.sweep_comparison import compare_trials
+from agropest.analysis.sweep_comparison import compare_record
 from agropest.csv_text import to_csv
 from agropest.planning.sweep_forecast import against_actual, read_forecast
 from agropest.report.observations import class_counts, observations
@@ -62,17 +62,7 @@ def export_sweep(folder: Path, formats: Sequence[str] = FORMATS, results: Path |
     """
     root = results_root(folder, results)
     record, store = read_sweep_record(folder, root), Store(root)
-    comparison = compare_trials(
-        record.trials,
-        store,
-        record.ground_truths(),
-        record.metric,
-        record.baseline,
-        record.guards,
-        design=record.design,
-        looks=record.looks,
-        indifference=record.indifference,
-    )
+    comparison = compare_record(record, store)
     trials = rank_trials(record.trials, store, record.metric, comparison.damaged)
     return write_exports(record, store, comparison, trials, formats, folder)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agropest.analysis.models.model_choice import ChosenModel, ModelAddress, choose_model, compare_record
+from agropest.analysis.models.model_choice import ChosenModel, ModelAddress, choose_model
+from agropest.analysis.sweep_comparison import compare_record
 from agropest.data.dataset import Dataset
 from agropest.store.store import Store
 from agropest.store.sweep_record import SweepRecord, describe_sweep, write_sweep_record

@@ -18,7 +18,8 @@ import yaml
 
 from agropest import files
 from agropest.__main__ import main
-from agropest.analysis.models.model_choice import compare_record, model_estimates, parse_address
+from agropest.analysis.models.model_choice import model_estimates, parse_address
+from agropest.analysis.sweep_comparison import compare_record
 from agropest.deployment.config import deployed_config
 from agropest.deployment.detector import open_detector
 from agropest.deployment.model_folder import ModelFolder, read_model_folder

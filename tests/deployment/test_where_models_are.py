@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from agropest.__main__ import main
-from agropest.analysis.models.model_choice import compare_record
 from agropest.analysis.ranking import RankedTrial, rank_trials
+from agropest.analysis.sweep_comparison import compare_record
 from agropest.report.console_summary import print_summary
 from agropest.store.records import TrialState
 from tests.deployment.conftest import Trained

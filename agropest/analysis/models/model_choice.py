@@ -9,7 +9,6 @@ from pathlib import Path
 from agropest import files
 from agropest.analysis.compared import Comparison
 from agropest.analysis.ranking import RankedTrial, rank_trials
-from agropest.analysis.sweep_comparison import compare_trials
 from agropest.errors import StoreError, fault, nearest
 from agropest.statistics.accuracy.metric import basis_of, metric_value
 from agropest.statistics.detections.matching import read_targets
@@ -102,26 +101,6 @@ def trials_at(record: SweepRecord, address: ModelAddress) -> list[TrialSpec]:
         fix = f"its seeds are {', '.join(str(one.seed) for one in trials)}"
         raise StoreError(fault(where, f"expected a seed of {address.variant}", address.seed, fix))
     return own
-
-
-def compare_record(record: SweepRecord, store: Store) -> Comparison:
-    """Returns the comparison of a recorded sweep.
-
-    Raises:
-        DataError: the ground truth is not there any more.
-    """
-    truths = record.ground_truths()
-    return compare_trials(
-        record.trials,
-        store,
-        truths,
-        record.metric,
-        record.baseline,
-        record.guards,
-        design=record.design,
-        looks=record.looks,
-        indifference=record.indifference,
-    )
 
 
 def choose_model(record: SweepRecord, store: Store, comparison: Comparison, address: ModelAddress) -> ChosenModel:

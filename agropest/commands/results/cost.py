@@ -22,11 +22,11 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.analysis.models.model_choice import (
         ModelAddress,
         choose_model,
-        compare_record,
         parse_address,
         signatures_of,
         some_pictures,
     )
+    from agropest.analysis.sweep_comparison import compare_record
     from agropest.errors import StoreError, fault
     from agropest.machine import this_machine
     from agropest.report.export import export_sweep

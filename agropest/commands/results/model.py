@@ -23,7 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agropest.analysis.models.model_choice import choose_model, compare_record, model_estimates, parse_address
+    from agropest.analysis.models.model_choice import choose_model, model_estimates, parse_address
+    from agropest.analysis.sweep_comparison import compare_record
     from agropest.store.store import Store
     from agropest.store.sweep_record import read_sweep_record
     from agropest.store.upkeep.results_root import results_root

@@ -165,24 +165,14 @@ def _written_meanwhile(launch: Launch, record: SweepRecord) -> Iterator[Sequence
 def _show_results(launch: Launch, record: SweepRecord, outcome: Outcome, console: Console) -> int:
     """Compares and ranks what is stored, writes the tables and prints the ranking; returns the exit code."""
     from agropest.analysis.ranking import rank_trials
-    from agropest.analysis.sweep_comparison import compare_trials
+    from agropest.analysis.sweep_comparison import compare_record
     from agropest.report.console_summary import print_summary
     from agropest.report.export import write_exports
     from agropest.store.records import TrialState
     from agropest.store.upkeep.launch_history import note_end
 
-    spec, store, truths = launch.spec, launch.store, record.ground_truths()
-    comparison = compare_trials(
-        launch.trials,
-        store,
-        truths,
-        spec.metric,
-        spec.baseline,
-        spec.guards,
-        design=spec.design,
-        looks=record.looks,
-        indifference=record.indifference,
-    )
+    spec, store = launch.spec, launch.store
+    comparison = compare_record(record, store)
     rows = rank_trials(launch.trials, store, spec.metric, comparison.damaged)
     write_exports(record, store, comparison, rows)
     statuses = Counter(row.status for row in rows)
