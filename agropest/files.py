@@ -19,7 +19,7 @@ def write_with(path: Path, write: Callable[[IO[bytes]], object], durable: bool =
     Args:
         path: the file; its folder is made when missing.
         write: is handed the open binary file.
-        durable: whether it must survive a power cut; without, nobody waits for the disk.
+        durable: whether it must survive a power cut; without, the write does not wait for the disk.
 
     Raises:
         OSError: disk full, no permission. The file at ``path`` is then as it was, and no temporary file stays.

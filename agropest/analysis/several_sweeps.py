@@ -66,24 +66,24 @@ def compare_sweeps(
 def _common_metric(records: Sequence[SweepRecord]) -> str:
     metrics = {record.name: record.metric for record in records}
     if len(set(metrics.values())) > 1:
-        told = ", ".join(f"{metric} ({name})" for name, metric in metrics.items())
-        raise StoreError(fault("compare", "expected sweeps of one metric", told, "say which with --metric"))
+        found = ", ".join(f"{metric} ({name})" for name, metric in metrics.items())
+        raise StoreError(fault("compare", "expected sweeps of one metric", found, "say which with --metric"))
     return records[0].metric
 
 
 def _common_truths(records: Sequence[SweepRecord]) -> tuple[dict[str, GroundTruth], list[str]]:
     """Returns the ground truth that all sweeps have in common, and what is left out because it differs."""
-    told = [record.ground_truths() for record in records]
-    for record, truths in zip(records[1:], told[1:], strict=True):
-        if truths["valid"].to_coco() != told[0]["valid"].to_coco():
+    all_truths = [record.ground_truths() for record in records]
+    for record, truths in zip(records[1:], all_truths[1:], strict=True):
+        if truths["valid"].to_coco() != all_truths[0]["valid"].to_coco():
             pair = f"{records[0].name} ({_size(records[0])}) and {record.name} ({_size(record)})"
             fix = "AP on different images cannot be compared: launch one of them on the other's data set (--data)"
             raise StoreError(fault("compare", "expected the same validation images and boxes", pair, fix))
-    tests = [truths["test"].to_coco() for truths in told if "test" in truths]
-    if len(tests) == len(told) and all(test == tests[0] for test in tests):
-        return told[0], []
+    tests = [truths["test"].to_coco() for truths in all_truths if "test" in truths]
+    if len(tests) == len(all_truths) and all(test == tests[0] for test in tests):
+        return all_truths[0], []
     notes = ["The sweeps have no test images in common: only validation is compared."] if tests else []
-    return {"valid": told[0]["valid"]}, notes
+    return {"valid": all_truths[0]["valid"]}, notes
 
 
 def _size(record: SweepRecord) -> str:

@@ -78,7 +78,7 @@ def held_alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_if_free(path: Path) -> Iterator[bool]:
-    """Holds a lock file if nobody does; yields whether it is held. It is free again when its process is gone.
+    """Takes a lock file if no process holds it; yields whether it is held. It is free again when its process is gone.
 
     Where there are no locks, or no room for the file, every process that asks gets the lock.
     """

@@ -93,7 +93,7 @@ class Variant:
         training: which training pictures.
         source: name of the variant whose trained weights it evaluates; empty: it is trained.
         checkpoint: of that variant, ``best``, ``last`` or an iteration.
-        extends: name of the variant whose training it goes on from; empty: it starts from the initial weights.
+        extends: name of the variant whose training it continues; empty: it starts from the initial weights.
         command: of another framework, which trains in place of Detectron2.
     """
 
@@ -229,7 +229,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
 def _check_population(spec: SweepSpec, top: Section) -> None:
     """Adds what population-based training does not go with."""
     if spec.stop.method != NONE:
-        fix = "take it out: who does badly continues from one that does well"
+        fix = "take it out: a member that does badly continues from one that does well"
         top.fault("stop", "expected none with search.method pbt", spec.stop.method, fix)
     for key in spec.search.space:
         if key in spec.pinned:

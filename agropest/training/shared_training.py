@@ -1,7 +1,7 @@
-"""One training that several trials need: each takes over what others have trained, and trains what nobody has.
+"""One training that several trials need: each takes over what others have trained, and trains the rest.
 
 A trial goes from one of its evaluations to the next. Where a trial that shares the training has a checkpoint there, the
-trial takes it over; else it trains, and nobody else trains the same stage meanwhile: a lock says who does, and is free
+trial takes it over; else it trains, and no other trains the same stage meanwhile: a lock says who does, and is free
 again the moment that process is gone. Nothing else is agreed upon, so it does not matter which of the trials is started
 first, whether one is stopped early, or in which launch.
 """

@@ -219,8 +219,8 @@ class TrialTrainer(TrainerBase):
             self.writer.add_scalar("train/images_per_s", self.images_per_s, iteration)
             self.losses.write(iteration, rate, means)
             parts = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-            told = f"iteration {iteration}: loss {sum(means.values()):.3f} ({parts})"
-            logger.info("%s, learning rate %.3g, %.1f images/s", told, rate, self.images_per_s)
+            text = f"iteration {iteration}: loss {sum(means.values()):.3f} ({parts})"
+            logger.info("%s, learning rate %.3g, %.1f images/s", text, rate, self.images_per_s)
         self._recent, self._recent_since = [], now
 
 

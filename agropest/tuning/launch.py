@@ -216,7 +216,7 @@ class Launch:
         return reached(self.sharing, pending, self.store, self.spec.metric)
 
     def extensions_in_words(self) -> list[str]:
-        """Returns where each pending trial of ``extend:`` goes on from."""
+        """Returns where each pending trial of ``extend:`` continues from."""
         sources = {variant.name: variant.extends for variant in self.spec.variants if variant.extends}
         return extensions_in_words(sources, self.trials, self.reached(self.pending), self.store) if sources else []
 

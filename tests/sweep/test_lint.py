@@ -115,11 +115,12 @@ def test_what_a_longer_training_means_for_the_comparison(tmp_path: Path, agropes
     at = "for 10000 iterations, at 0.1 times SOLVER.BASE_LR at first"
     both = "its difference from baseline is the longer training's as well"
     assert told("{slow: 50000}") == [
-        f"slow-to-50000: goes on from slow {at}: {both}; extend baseline, too, and compare those that are as long"
+        f"slow-to-50000: continues from slow {at}: {both}; extend baseline, too, and compare those that are as long"
     ]
     assert told("50000") == [
-        f"baseline-to-50000: goes on from baseline {at}: its difference from baseline is what the longer training does",
-        f"slow-to-50000: goes on from slow {at}: {both}; compare it with baseline-to-50000, which is as long",
+        f"baseline-to-50000: continues from baseline {at}: "
+        "its difference from baseline is what the longer training does",
+        f"slow-to-50000: continues from slow {at}: {both}; compare it with baseline-to-50000, which is as long",
     ]
 
 

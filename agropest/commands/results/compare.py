@@ -59,12 +59,14 @@ def _run_sweeps(arguments: argparse.Namespace, sweeps: list[Path | None]) -> int
     if missing:
         raise StoreError(*(fault("compare", rule, str(path), nearest(path.name, known)) for path in missing))
     folders = [folder for folder in sweeps if folder is not None]
-    told = compare_sweeps(folders, arguments.metric or "", arguments.baseline or "", arguments.resamples)
+    compared = compare_sweeps(folders, arguments.metric or "", arguments.baseline or "", arguments.resamples)
     if arguments.json:
-        _print_json(told.comparison, list(told.notes))
+        _print_json(compared.comparison, list(compared.notes))
         return 0
     console = new_console()
-    _print_comparison(told.comparison, told.notes, comparison_table(told.comparison, told.trials, "", console.width))
+    _print_comparison(
+        compared.comparison, compared.notes, comparison_table(compared.comparison, compared.trials, "", console.width)
+    )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``python -m agropest prune``: checkpoints that nobody needs any more."""
+"""``python -m agropest prune``: checkpoints that no sweep has chosen and no launch continues from."""
 
 from __future__ import annotations
 

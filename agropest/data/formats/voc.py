@@ -64,8 +64,8 @@ def read_voc(root: Path, unsplit: str | None = None) -> Source | None:
             findings.append(Finding("", image.name, 0, "image-not-listed", DROPPED, "nothing tells its split"))
             continue
         if file is None:
-            told_missing = f"no {image.path.stem}.xml; taken as background"
-            findings.append(Finding(split, image.name, 0, "label-missing", KEPT, told_missing))
+            detail = f"no {image.path.stem}.xml; taken as background"
+            findings.append(Finding(split, image.name, 0, "label-missing", KEPT, detail))
         boxes = partial(file.read, ids) if file else (lambda width, height: iter(()))
         pictures.append(Picture(split, image.path, image.name, boxes))
     used = {file.name for file in pairs.values()}

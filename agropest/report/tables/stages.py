@@ -48,10 +48,10 @@ def evaluations_in_words(trials: Sequence[TrialSpec]) -> list[str]:
 def extensions_in_words(
     sources: Mapping[str, str], trials: Sequence[TrialSpec], reached: Mapping[str, int], store: Store
 ) -> list[str]:
-    """Returns for each trial of ``extend:`` that waits to be run where it goes on from.
+    """Returns for each trial of ``extend:`` that waits to be run where it continues from.
 
     Args:
-        sources: label of a longer variant to that of the one that it goes on from.
+        sources: label of a longer variant to that of the one that it continues from.
         trials: of the sweep.
         reached: trial name to the iteration up to which it takes over what is stored.
     """
@@ -63,12 +63,12 @@ def extensions_in_words(
             continue
         at = reached.get(trial.name, 0)
         if at >= source.max_iter:
-            lines.append(f"{trial.name}: goes on from {source.name}, whose {at:,} iterations are stored")
+            lines.append(f"{trial.name}: continues from {source.name}, whose {at:,} iterations are stored")
         elif store.folder(source).status().status is TrialState.FINISHED:
             gone = f"the checkpoint at the end of {source.name} is not there any more"
             lines.append(f"{trial.name}: {gone}, so it trains from iteration {at:,}")
         else:
-            lines.append(f"{trial.name}: goes on from {source.name} once that has trained {source.max_iter:,}")
+            lines.append(f"{trial.name}: continues from {source.name} once that has trained {source.max_iter:,}")
     return lines
 
 

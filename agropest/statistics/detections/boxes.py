@@ -19,7 +19,7 @@ from agropest.data.annotations import require_as_converted
 from agropest.errors import DataError, fault
 from agropest.statistics.detections.coco_files import read_annotations, read_results
 from agropest.statistics.detections.npz import DamagedArrays, read_npz, write_npz
-from agropest.statistics.detections.stated_areas import images_twice, told_areas
+from agropest.statistics.detections.stated_areas import images_twice, stated_areas
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -146,7 +146,7 @@ class GroundTruth:
         """
         require_as_converted(path)
         content = read_annotations(path)
-        notes = (*told_areas(content["annotations"]), *images_twice(content["images"]))
+        notes = (*stated_areas(content["annotations"]), *images_twice(content["images"]))
         return GroundTruth(**content, notes=notes)
 
 

@@ -1,4 +1,4 @@
-"""The ``area`` of COCO annotations, by which sizes are told apart: converters write 1.0, 0 or anything there."""
+"""The ``area`` of COCO annotations, by which sizes are distinguished: converters write 1.0, 0 or anything there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEWEST = 4
 LARGER = 1.05
 
 
-def told_areas(annotations: Sequence[dict[str, Any]]) -> Iterator[str]:
+def stated_areas(annotations: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Puts width times height in the place of areas that cannot be meant, and yields a sentence where it did."""
     boxes = [one["bbox"][2] * one["bbox"][3] for one in annotations]
     areas = [one["area"] for one in annotations]

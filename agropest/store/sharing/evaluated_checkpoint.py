@@ -38,9 +38,9 @@ def missing_checkpoint(trial: TrialSpec, source: TrialFolder) -> str:
     where = f"{trial.name}: the checkpoint {trial.evaluates.choice} of {label}"
     kept = sorted(source.checkpointed())
     if iteration not in kept:
-        told = f"iterations {', '.join(map(str, kept))}" if kept else "none"
+        found = f"iterations {', '.join(map(str, kept))}" if kept else "none"
         fix = "name one of these (checkpoint: last), or train it again with keep_checkpoints: evaluated and --fresh"
-        return fault(where, f"expected a checkpoint of iteration {iteration} in {source.path.name}", told, fix)
+        return fault(where, f"expected a checkpoint of iteration {iteration} in {source.path.name}", found, fix)
     decay, own = average_decay(trial), average_decay(trial.source or trial)
     if decay is not None and not holds_average(source.path, iteration, decay, own):
         fix = "launch with --fresh: a training that this sweep does itself keeps it"

@@ -1,4 +1,4 @@
-"""Which checkpoints nobody needs any more, and removing them.
+"""Which checkpoints no sweep has chosen and no launch continues from, and removing them.
 
 Kept of a finished trial: the checkpoint that each sweep it belongs to has chosen. Of one that was stopped early: the
 last one, too, from which another sweep may continue. Of one that has not ended: everything. Evaluations, tables and

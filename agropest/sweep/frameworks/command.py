@@ -143,7 +143,7 @@ def refuse_impossible(
     """
     for key, value in overrides.items():
         if key not in OBEYED:
-            fix = f"give it to the program as a word of `command:`; it is told of {', '.join(OBEYED)}"
+            fix = f"give it to the program as a word of `command:`; the command gets {', '.join(OBEYED)}"
             faults.append(fault(f"{where}: {key}", "expected no Detectron2 key beside a command", value, fix))
     if program(command.words, folder) is None:
         rule = f"expected a program, in {folder} or on the PATH"

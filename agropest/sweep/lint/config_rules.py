@@ -47,12 +47,12 @@ def unequal_iterations(subject: Subject) -> Iterator[str]:
 
 
 def _longer(trial: TrialSpec, source: str, subject: Subject) -> str:
-    """Returns what a variant of ``extend:`` means for the comparison, and at which learning rate it goes on."""
+    """Returns what a variant of ``extend:`` means for the comparison, and at which learning rate it continues."""
     base = subject.baseline
     shorter = next(one for one in subject.variants if one.label == source)
     more, schedule = trial.schedule_iters - shorter.schedule_iters, rate_schedule(trial.config)
     share = schedule.multiplier(shorter.schedule_iters) if schedule is not None else 1.0
-    text = f"{trial.label}: goes on from {source} for {more} iterations, at {share:g} times SOLVER.BASE_LR at first: "
+    text = f"{trial.label}: continues from {source} for {more} iterations, at {share:g} times SOLVER.BASE_LR at first: "
     if source == base.label:
         return text + f"its difference from {base.label} is what the longer training does"
     fix = f"extend {base.label}, too, and compare those that are as long"

@@ -83,7 +83,7 @@ class Section:
         return Section(self.raw(key), place, self.faults)
 
     def refuse_unknown(self) -> None:
-        """Adds a fault for every key that nobody asked for, with the nearest known one."""
+        """Adds a fault for every key that was not read, with the nearest known one."""
         for key in self.content:
             if key not in self.known:
                 self.fault(str(key), "unknown key", key, nearest_setting(str(key), self.known))

@@ -1,4 +1,4 @@
-"""A training told from its evaluations: what decides the weights after every iteration, and nothing else.
+"""A training apart from its evaluations: what decides the weights after every iteration, and nothing else.
 
 Two trials with one training signature train to the same weights: one of them can train for both.
 """

@@ -25,7 +25,7 @@ class WriteHeartbeat(HookBase):
 
     Args:
         folder: claimed by this process.
-        trainer: whose iterations are told.
+        trainer: whose iterations are reported.
     """
 
     def __init__(self, folder: TrialFolder, trainer: TrialTrainer) -> None:

@@ -1,7 +1,7 @@
 """Early stopping that looks at all variants at once: race and HyperBand, on what the store holds.
 
 Whoever is ahead makes way for whoever waits and is behind, so that the variants are compared at equal iterations as
-early as possible; where nobody waits, nobody is held up. The decision itself is a pure function of the stored
+early as possible; where no trial waits, none is held up. The decision itself is a pure function of the stored
 evaluations (``agropest.statistics.race.racing``): after the driver was killed, the next launch reads the store and is
 where it was.
 """

@@ -63,7 +63,7 @@ class Progress:
             if live
             else None
         )
-        self._told: dict[str, tuple[str, int]] = {}
+        self._printed: dict[str, tuple[str, int]] = {}
         self._said, self._message = "", ""
         self._links: list[str] = []
         self._started = time.monotonic() - elapsed_s
@@ -170,9 +170,9 @@ class Progress:
         """Prints a line for every trial that has a new status or evaluation, and now and then one for all."""
         for one in self.trial_progress:
             seen = (one.status, one.value_iteration or 0)
-            if self._told.setdefault(one.trial.name, (TrialState.NEW, 0)) == seen:
+            if self._printed.setdefault(one.trial.name, (TrialState.NEW, 0)) == seen:
                 continue
-            self._told[one.trial.name] = seen
+            self._printed[one.trial.name] = seen
             self._last_summary = time.monotonic()
             self._line(f"{one.trial.name}: {', '.join(self._words(one))}{f' ({one.reason})' if one.reason else ''}")
         if time.monotonic() - self._last_summary >= SUMMARY_S:

@@ -257,7 +257,7 @@ def sizing_here(sets: TrainingSets, store: Store, say: Callable[[str], None], cl
     there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
     found_there = ray.remote(num_cpus=0)(this_machine).options(scheduling_strategy=there).remote()
     machine: Machine = ray.get(found_there)
-    # Ray may have been told of fewer cores than there are: a probe that asks for more would wait for ever.
+    # Ray may have been started with fewer cores than there are: a probe that asks for more would wait for ever.
     machine = replace(machine, num_cores=max(1, min(machine.num_cores, int(node["Resources"].get("CPU", 1)))))
 
     def ask(job: ProbeJob) -> list[Measurement]:

@@ -19,8 +19,8 @@ PRELOADED = "agropest.training.trial"
 ADDRESS = "AGROPEST_FORK_SERVER"
 # What torch and its libraries read as they are loaded; a trial sets its number of threads itself.
 LOADED_WITH = {
-    # OpenMP's threads wait by spinning unless told before torch is loaded. Beside other trials that takes the core from
-    # whoever has work: two threads on two shared cores were ten times slower.
+    # OpenMP's threads spin while they wait unless set otherwise before torch loads. Beside other trials that takes time
+    # from those that have work: two threads on two shared cores were ten times slower.
     "OMP_WAIT_POLICY": "PASSIVE",
     "OMP_NUM_THREADS": "1",
     # Large tensors of the CPU in pages of 2 MiB: an iteration of R50-FPN then has 3,000 page faults in place of 38,000.
@@ -137,7 +137,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _make_importable_everywhere() -> None:
-    """Puts this package on PYTHONPATH: the fork server of Python 3.11 preloads before it is told our ``sys.path``.
+    """Puts this package on PYTHONPATH: the fork server of Python 3.11 preloads before it gets our ``sys.path``.
 
     What it cannot import it skips without a word, and every trial would then load torch and Detectron2 itself.
     """

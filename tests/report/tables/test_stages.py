@@ -63,9 +63,9 @@ def test_where_longer_trainings_go_on_from(tmp_path: Path) -> None:
     for one in trials[1:3]:
         store.folder(one).claim().write_status(Status(TrialState.FINISHED, 25000))
     assert extensions_in_words({"a-to-40000": "a"}, trials, {"a-to-40000/s3": 25000}, store) == [
-        "a-to-40000/s1: goes on from a/s1 once that has trained 25,000",
+        "a-to-40000/s1: continues from a/s1 once that has trained 25,000",
         "a-to-40000/s2: the checkpoint at the end of a/s2 is not there any more, so it trains from iteration 0",
-        "a-to-40000/s3: goes on from a/s3, whose 25,000 iterations are stored",
+        "a-to-40000/s3: continues from a/s3, whose 25,000 iterations are stored",
     ]
     store.folder(trials[3]).claim().write_status(Status(TrialState.RUNNING, 30000))
     assert len(extensions_in_words({"a-to-40000": "a"}, trials, {}, store)) == 2

@@ -32,24 +32,26 @@ class RecordReader:
     ids: Mapping[int, int]
 
     def read(
-        self, records: list[dict[str, Any]], told_size: tuple[Any, Any], width: int, height: int
+        self, records: list[dict[str, Any]], stated_size: tuple[Any, Any], width: int, height: int
     ) -> Iterator[ReadLine]:
         """Yields what each record of an image says.
 
         Args:
             records: the image's annotations.
-            told_size: width and height in the file.
+            stated_size: width and height in the file.
             width: of the displayed picture in pixels.
             height: likewise.
         """
         written = [_written(record) for record in records]
-        remark = size_remark(told_size, (width, height), [numbers for numbers, _ in written if numbers])
+        remark = size_remark(stated_size, (width, height), [numbers for numbers, _ in written if numbers])
         is_other = remark is not None and remark.action == DROPPED
         if remark is not None:
             yield ReadLine(self.name, 0, None, (remark,), drops_image=is_other)
         if is_other:
             return
-        factors = (width / told_size[0], height / told_size[1]) if remark and remark.action == CHANGED else (1.0, 1.0)
+        factors = (
+            (width / stated_size[0], height / stated_size[1]) if remark and remark.action == CHANGED else (1.0, 1.0)
+        )
         for record, (numbers, remarks) in zip(records, written, strict=True):
             box, more = self._box(record, numbers, factors, width, height)
             about = f"annotation {record.get('id')}: "
@@ -108,11 +110,11 @@ def size_remark(
     if not all(_is_number(side) and side > 1 for side in stated):
         return Remark("size-differs", KEPT, _shown(f"{shown}; boxes are taken as they are"))
     across, down = (side / other for side, other in zip(displayed, stated, strict=True))
-    over_told = any(x + w > stated[0] * SLACK or y + h > stated[1] * SLACK for x, y, w, h in boxes)
+    over_stated = any(x + w > stated[0] * SLACK or y + h > stated[1] * SLACK for x, y, w, h in boxes)
     fits = all(x + w <= displayed[0] * SLACK and y + h <= displayed[1] * SLACK for x, y, w, h in boxes)
     if fits and (stated[1], stated[0]) == displayed:  # the stored size of a picture that is displayed turned
         return Remark("size-differs", KEPT, f"{shown}; boxes are taken as they are")
-    if over_told and fits:
+    if over_stated and fits:
         return Remark("size-differs", KEPT, f"{shown}; the boxes fit the picture alone, and are taken as they are")
     off = max(abs(stated[1] * across - displayed[1]), abs(stated[0] * down - displayed[0]))
     if off <= ROUNDED_SIDE_PX * max(1.0, across, down):

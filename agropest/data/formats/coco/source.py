@@ -217,8 +217,8 @@ class _Reader:
     def _boxes(
         self, parts: list[tuple[list[dict[str, Any]], tuple[Any, Any]]], width: int, height: int
     ) -> Iterator[ReadLine]:
-        for records, told_size in parts:
-            yield from self.records.read(records, told_size, width, height)
+        for records, stated_size in parts:
+            yield from self.records.read(records, stated_size, width, height)
 
 
 def _report_unlisted(images: list[FoundFile], pictures: list[Picture], findings: list[Finding]) -> None:

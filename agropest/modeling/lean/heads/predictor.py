@@ -1,4 +1,4 @@
-"""The box head's predictor: its losses without statistics that nobody reads."""
+"""The box head's predictor: its losses without the statistics that Detectron2 logs."""
 
 from __future__ import annotations
 

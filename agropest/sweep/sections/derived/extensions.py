@@ -1,4 +1,4 @@
-"""``extend:``: variants that go on from where another variant's training ends.
+"""``extend:``: variants that continue from where another variant's training ends.
 
 extend: 40000                                    # every variant of the file: baseline-to-40000, anchors-to-40000
 extend: {anchors: 40000}                         # one of them
@@ -29,7 +29,7 @@ class Extension:
 
     Attributes:
         name: of the longer variant.
-        source: name of the variant that it goes on from.
+        source: name of the variant that it continues from.
         settings: Detectron2 keys of the schedule, ``SOLVER.MAX_ITER`` among them.
     """
 
@@ -79,11 +79,11 @@ def _refuse_others(section: Section, settings: FlatConfig) -> None:
 
 
 def not_prolonged(source: Mapping[str, Any], longer: Mapping[str, Any], where: str) -> list[str]:
-    """Returns the fault of a longer schedule whose beginning is another one; none where it goes on from the source.
+    """Returns the fault of a longer schedule whose beginning is another one; none where it continues the source.
 
     Args:
         source: effective config of the variant that ends earlier.
-        longer: of the one that is to go on from it.
+        longer: of the one that is to continue it.
         where: names the place in the file.
     """
     start, end = int(source[MAX_ITER]), int(longer[MAX_ITER])
