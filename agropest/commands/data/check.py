@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         default=Path("results"),
-        help="the launches into this results folder read what is found (results)",
+        help="results folder whose launches use the findings (results)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write instead (RESULTS/data/NAME-FINGERPRINT/check)"

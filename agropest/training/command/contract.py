@@ -1,4 +1,4 @@
-"""What a command is told, and what it leaves: the contract of docs/frameworks.md.
+"""What a command gets, and what it leaves: the contract of docs/frameworks.md.
 
 AGROPEST_TASK                 train, or predict: boxes of one split from the weights of one iteration
 AGROPEST_OUTPUT               a folder of the trial's own; what is in it stays from one start to the next
@@ -14,7 +14,7 @@ AGROPEST_GPU_MEMORY_FRACTION  of the card that it may use
 
 OUTPUT/valid-00000220.json    COCO results of an iteration, renamed to this when they are complete
 OUTPUT/test-00000220.json     of a prediction
-OUTPUT/progress.json          {"iteration": 130}, whenever it likes
+OUTPUT/progress.json          {"iteration": 130}, at any time
 OUTPUT/best.json              from us: {"iteration": 220}, whose weights may be asked for
 """
 
