@@ -70,7 +70,7 @@ def test_a_variant_may_have_a_base_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("SOLVER: {BASE_LR: 0.1, GAMMA: 0.2, MOMENTUM: 0.3}\n")
     (tmp_path / "two.yaml").write_text("SOLVER: {BASE_LR: 0.4, GAMMA: 0.5}\n")
     variants = "variants:\n  a: {}\n  b: {base: two.yaml, SOLVER.BASE_LR: 0.7}\n"
-    text = f"base: one.yaml\nseeds: [1]\nconfig: {{SOLVER.GAMMA: 0.6}}\n{variants}"
+    text = f"base: one.yaml\nconfig: {{SOLVER.GAMMA: 0.6}}\n{variants}"
     keys = ("SOLVER.BASE_LR", "SOLVER.GAMMA", "SOLVER.MOMENTUM")
     one, two = ([trial.config[key] for key in keys] for trial in planned(tmp_path, text))
     assert one == [0.1, 0.6, 0.3]
