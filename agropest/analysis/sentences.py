@@ -12,6 +12,7 @@ from agropest.statistics.inference import (
     HIGHER,
     INCONCLUSIVE,
     LOWER,
+    UNFINISHED,
     UNKNOWN,
     WORSE,
     Difference,
@@ -63,6 +64,7 @@ def groups(
     sayings: list[tuple[str, Callable[[Difference], bool]]] = [
         (f"{BETTER} than {name}", lambda difference: difference.verdict == BETTER),
         (f"{WORSE} than {name}", lambda difference: difference.verdict == WORSE),
+        (UNFINISHED, lambda difference: difference.verdict == UNFINISHED),
         (f"{ALIKE} from {name}", lambda difference: difference.verdict == ALIKE),
         (f"{HIGHER} than {name} on these images", lambda difference: difference.verdict == HIGHER),
         (f"{LOWER} than {name} on these images", lambda difference: difference.verdict == LOWER),

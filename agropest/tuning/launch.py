@@ -26,7 +26,7 @@ from agropest.planning.measurable import require_ground_truth
 from agropest.planning.sweep_forecast import SweepForecast, forecast_sweep
 from agropest.report.tables.stages import extensions_in_words
 from agropest.statistics.accuracy.metric import require_metric
-from agropest.store.completeness import is_done
+from agropest.store.completeness import has_ended_for, is_done
 from agropest.store.records import TrialState
 from agropest.store.sharing.evaluated_checkpoint import missing_checkpoint
 from agropest.store.sharing.shared_work import Sharing, all_sharing, reached, with_checkpoints
@@ -226,6 +226,18 @@ class Launch:
             return None
         spec = self.search.sweep()
         return replace(self, spec=spec, trials=self.search.expand(spec))
+
+    def last_ended_round(self) -> Launch | None:
+        """Returns the launch with the seeds whose round has ended, where this one's has not; else None.
+
+        Half a round has no verdict: some variants would have seeds that others, and the baseline, have not.
+        """
+        statuses = [self.store.folder(trial).status() for trial in self.trials]
+        has_ended = all(has_ended_for(status, self.spec.stopper) for status in statuses)
+        if not isinstance(self.search, SeedRounds) or has_ended:
+            return None
+        spec = self.search.ended_sweep()
+        return replace(self, spec=spec, trials=self.search.expand(spec)) if spec else None
 
     def reread(self) -> Launch:
         """Returns the same launch for which nothing was computed yet: after the store was changed on purpose."""

@@ -130,6 +130,23 @@ def test_what_only_evaluates_has_the_seeds_of_its_training_and_asks_for_none(tmp
     assert rounds.counts == expected
 
 
+def test_a_round_that_was_cut_short_shows_the_one_before(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path)
+    rounds = sweep.rounds()
+    launch = Launch(rounds.sweep(), sweep.expand(rounds.sweep()), sweep.dataset, sweep.store, search=rounds)
+    assert rounds.ended_sweep() is None  # the first round has not ended
+    assert launch.last_ended_round() is None
+    sweep.train(list(launch.trials))
+    following = launch.next_round()
+    assert following is not None
+    sweep.train(list(following.trials)[:-1])
+    shown = following.last_ended_round()
+    assert shown is not None
+    assert {trial.name for trial in shown.trials} == {trial.name for trial in launch.trials}
+    sweep.train(list(following.trials))
+    assert following.last_ended_round() is None  # all of it has ended
+
+
 def test_a_launch_that_was_killed_decides_the_same(tmp_path: Path) -> None:
     whole, parts = Sweep(tmp_path / "whole"), Sweep(tmp_path / "parts")
     expected = whole.train_to_the_end().counts

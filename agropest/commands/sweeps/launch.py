@@ -131,8 +131,21 @@ def _run_rounds(launch: Launch, console: Console) -> int:
             outcome = run_trials(launch, onlookers, spending)
         following = None if outcome.interrupted or outcome.spent else launch.next_round()
         if following is None:
-            return _show_results(launch, record, outcome, console)
+            return _show_results(*_with_ended_seeds(launch, record), outcome, console)
         launch = following
+
+
+def _with_ended_seeds(launch: Launch, record: SweepRecord) -> tuple[Launch, SweepRecord]:
+    """Returns what is shown: where a round of seeds was cut short, the round before it."""
+    from agropest.store.sweep_record import describe_sweep, write_sweep_record
+
+    ended = launch.last_ended_round()
+    if ended is None:
+        return launch, record
+    record = describe_sweep(ended.spec, ended.trials, ended.dataset, launch.training_sets.splits, launch.run.changes)
+    write_sweep_record(record, launch.store)
+    print("the tables are of the seeds whose round has ended; the next round's count once all of it has", flush=True)
+    return ended, record
 
 
 @contextlib.contextmanager

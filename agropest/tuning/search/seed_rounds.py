@@ -10,7 +10,7 @@ Variants that only evaluate what another has trained (``evaluate:``) have the se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -45,6 +45,7 @@ class SeedRounds:
     def _begin(self) -> None:
         trained = (variant.name for variant in self.spec.variants if not variant.source)
         self.counts = dict.fromkeys(trained, self.spec.seed_rule.start)
+        self._ended: dict[str, int] = {}  # the seeds of the last round that has ended; empty: the first has not
         self._first: Sequence[str] = ()  # whose new seeds tell most per hour
         self._is_settled = self._is_anew = False
 
@@ -55,9 +56,16 @@ class SeedRounds:
 
     def sweep(self) -> SweepSpec:
         """Returns the sweep with every variant's seeds so far, those first whose new seeds tell most per hour."""
+        return self._with_seeds(self.counts)
+
+    def ended_sweep(self) -> SweepSpec | None:
+        """Returns the sweep with the seeds of the round before, all of which have ended; None in the first round."""
+        return self._with_seeds(self._ended) if self._ended else None
+
+    def _with_seeds(self, counts: Mapping[str, int]) -> SweepSpec:
         rule = self.spec.seed_rule
         ordered = sorted(self.spec.variants, key=lambda v: (v.name not in self._first, self._place(v.name)))
-        variants = [replace(v, seeds=rule.seeds(self.counts[v.source or v.name])) for v in ordered]
+        variants = [replace(v, seeds=rule.seeds(counts[v.source or v.name])) for v in ordered]
         return replace(self.spec, variants=tuple(variants))
 
     def _place(self, name: str) -> int:
@@ -113,6 +121,7 @@ class SeedRounds:
         sources = {variant.name: variant.source or variant.name for variant in spec.variants}
         trained = {trial.label for trial in trials if trial.trains}
         wanted = {sources[label]: count for label, count in asked.items() if sources[label] in trained}
+        self._ended = dict(self.counts) if wanted else self._ended
         self.counts |= wanted
         self._first, self._is_settled = list(wanted), not wanted
         return bool(wanted)
