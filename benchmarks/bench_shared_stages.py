@@ -70,7 +70,7 @@ def table(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _row(name: str, trials: Sequence[TrialSpec]) -> str:
-    tree, different = stage_tree(trials), {trial.signature for trial in trials}
+    tree, different = stage_tree(trials), {trial.signature for trial in trials if trial.trains}
     once, alone = tree.num_iters, tree.num_iters_unshared
     return f"| {name} | {len(different)} | {alone:,} | {once:,} | {1 - once / alone:.0%} |"
 
