@@ -152,3 +152,14 @@ def test_evaluations_and_longer_trainings_do_not_change_how_many_seeds_there_are
     assert {trial.seed for trial in trials(path).values()} == {42}
     path.write_text(f"variants: {{baseline: {{}}, b: {{}}}}\nevaluate: {{a: {{{NMS}: 0.3}}}}\n")
     assert {trial.seed for trial in trials(path).values()} == {42, 43}
+
+
+def test_a_command_is_neither_evaluated_otherwise_nor_trained_longer(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    text = "variants: {baseline: {}, other: {command: [python, train.py]}}\nseeds: [1]\n"
+    path.write_text(f"{text}extend: 50000\nevaluate: {{a: {{{NMS}: 0.3}}}}\n")
+    names = [variant.name for variant in load_sweep(path).variants]
+    assert names == ["baseline", "other", "baseline-to-50000", "baseline+a", "baseline-to-50000+a"]
+    path.write_text(f"{text}evaluate: {{a: {{of: other, {NMS}: 0.3}}}}\n")
+    with pytest.raises(SweepFileError, match=r"evaluate\.a\.of: expected the name of a variant that is trained"):
+        load_sweep(path)

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 
 def with_derived(top: Section, variants: Sequence[Variant], search: SearchRule) -> tuple[Variant, ...]:
-    """Returns the variants, and after them what is derived from those that no search draws; faults go to ``top``."""
-    written = {variant.name: variant for variant in variants if not is_drawn(search, variant.name)}
+    """Returns the variants, and after them what is derived from some of them; faults go to ``top``.
+
+    Nothing is derived from what a search draws, nor from a command, which keeps no checkpoint that is known here.
+    """
+    own = [variant for variant in variants if variant.command is None and not is_drawn(search, variant.name)]
+    written = {variant.name: variant for variant in own}
     extensions = read_extensions(top, list(written))
     longer = {one.name: _extended(one.name, one.settings, written[one.source]) for one in extensions}
     sources = {**written, **longer}
