@@ -44,8 +44,13 @@ def compare_sweeps(
     Raises:
         StoreError: they have no common metric or no common validation images, or no variant has that name.
     """
+    if len({Path(folder).resolve() for folder in folders}) < len(folders):
+        twice = ", ".join(map(str, folders))
+        raise StoreError(fault("compare", "expected different sweeps", twice, "give each of them once"))
     roots = [results_root(folder) for folder in folders]
     records = [read_sweep_record(folder, root) for folder, root in zip(folders, roots, strict=True)]
+    if len({record.name for record in records}) < len(records):  # of two results folders
+        records = [replace(record, name=str(folder)) for record, folder in zip(records, folders, strict=True)]
     store = Store(roots[0])
     for root in roots[1:]:
         store.read_also(Store(root))

@@ -69,6 +69,20 @@ def test_sweeps_of_two_results_folders(results: Path, tmp_path: Path) -> None:
     assert {one.label for one in told.comparison.variants if one.rank} >= {"hostile: good", "factorial: still"}
 
 
+def test_sweeps_of_one_name_are_told_apart_by_their_folders(results: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "elsewhere"
+    shutil.copytree(results, apart)
+    record = read_sweep_record(apart / "factorial")
+    only = tuple(trial for trial in record.trials if trial.label in ("baseline", "still"))
+    write_sweep_record(replace(record, trials=only), Store(apart))
+    both = [results / "factorial", apart / "factorial"]
+    told = compare_sweeps(both, resamples=200)
+    assert told.comparison.baseline == f"{both[0]}: baseline"
+    assert f"{both[1]}: still is the same training as {both[0]}: still." in told.notes
+    with pytest.raises(StoreError, match="expected different sweeps"):
+        compare_sweeps([both[0], both[0]])
+
+
 def test_the_command_takes_names(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "factorial", "hostile", "--results", str(results), "--resamples", "200"]
     assert main([*words, "--json"]) == 0

@@ -44,6 +44,7 @@ FILLED_IN = {
     r"GT\.json": "annotations.json",
     r"\bA\.json": "a.json",
     r"\bB\.json": "b.json",
+    r"compare SWEEP SWEEP .*": "compare --help",  # one sweep is launched here
     r"results/mine detector": "results/demo another",
     r"detector --torchscript --onnx": "graphs --torchscript",  # ONNX is not among what is installed
     r"your/pictures/": "pictures/",
