@@ -84,7 +84,8 @@ def seeds_needed(question: Question, seeds: int) -> float:
     """Returns how many seeds each side would need for the difference seen to be called; infinite: images decide."""
     if question.value == 0 or seeds == 0:
         return inf
-    wanted = (question.value / question.critical) ** 2
+    # With more seeds their spread is known better, so that less is asked of a difference than now.
+    wanted = (question.value / question.critical_at_end) ** 2
     of_seeds = question.error**2 * question.seeds_share
     of_images = question.error**2 - of_seeds
     return inf if of_images >= wanted else max(seeds * of_seeds / (wanted - of_images), 1.0)

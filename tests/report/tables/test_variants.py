@@ -199,7 +199,7 @@ def test_a_narrow_console_gets_fewer_columns_and_whole_words() -> None:
 
 def test_what_would_settle_an_open_question_is_said() -> None:
     """An error of 2, of which three quarters are seeds; 3 is called where the squared error is at most (3 / 2)^2."""
-    told = Difference(3.0, Interval(-1.0, 7.0), 0.1, 0.2, INCONCLUSIVE, 5.6, "", 2.0, 0.75, 2.0)
+    told = Difference(3.0, Interval(-1.0, 7.0), 0.1, 0.2, INCONCLUSIVE, 5.6, "", 2.0, 0.75, 2.0, 2.0)
     open_one = replace(GOOD, seeds=(1, 2), difference=told)
     base = replace(BASE, seeds=(1, 2))
     facts = SeedFacts(1.7, 2.0, 4, 2, "the variants of this sweep")
