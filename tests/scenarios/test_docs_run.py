@@ -37,6 +37,7 @@ DRAWN = " ".join(f"--{name} {number}" for name, number in SIZES.items()) + " --s
 # What the docs leave to the reader to fill in, and what it is here.
 FILLED_IN = {
     r"/\S*AgroPest-12|/path/to/your/set": "data/agropest-12",
+    r"BCCD_Dataset/BCCD": "data/agropest-12",
     r"results/<sweep>": "results/demo",
     r"--results /mnt/\S+ ": "",
     r" --address auto": "",

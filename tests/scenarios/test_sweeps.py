@@ -43,7 +43,7 @@ SWEEPS = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
 NAMES = [path.stem for path in SWEEPS]
 EVERY_SWEEP = {
     *("anchors", "augmentation", "backbones", "baseline", "demo", "factorial", "focal_loss", "heads", "sampler"),
-    *("detectors", "evaluation", "learning_curve", "population", "schedule", "search", "study", "torchvision"),
+    *("bccd", "detectors", "evaluation", "learning_curve", "population", "schedule", "search", "study", "torchvision"),
 }
 # What a sweep sets and what has no effect, on purpose: the study's sampler, at a threshold that repeats nothing.
 IDLE = {"study": {"run2": ["DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"]}}
@@ -59,7 +59,7 @@ TOLD = {
     },
 }
 # Those whose verdicts decide how many seeds are trained: the others list theirs, or search.
-ADAPTIVE = {"anchors", "augmentation", "backbones", "demo", "focal_loss", "heads", "sampler", "schedule"}
+ADAPTIVE = {"anchors", "augmentation", "backbones", "bccd", "demo", "focal_loss", "heads", "sampler", "schedule"}
 SMALLER = 10
 
 
