@@ -8,6 +8,8 @@ import signal
 OK, TRIALS_FAILED, FAULT, BY_PERSON, BY_MACHINE = 0, 1, 2, 130, 143
 # Of a trial's process, where no exception could end it.
 LOST, OUT_OF_GPU_MEMORY, FAILED, CHANGED_INPUT = 75, 76, 77, 78
+# With which a variant's command says that the machine kept it from continuing (sysexits.h: EX_TEMPFAIL).
+TRY_AGAIN = 75
 
 OF_LAUNCH = (
     f"Exit code: {OK} every trial ended well; {TRIALS_FAILED} some trial failed; {FAULT} the input or the machine is "

@@ -22,7 +22,7 @@ SHIPPED = {
     "losses/softmax_focal.py": "6391621e5149cd66",
     "losses/weighted_cross_entropy.py": "1d82e45b66d7dcd8",
     "backbones/narrow_resnet.py": "e01c414f4c98f25a",
-    "backbones/timm_fpn.py": "8ed67eecaed965a0",
+    "backbones/timm_fpn.py": "e6beb3bd21043691",
 }
 
 

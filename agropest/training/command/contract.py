@@ -29,8 +29,6 @@ from agropest.training.run_context import RunContext
 
 TRAIN, PREDICT = "train", "predict"
 PROGRESS, BEST = "progress.json", "best.json"
-# With which a command says that the machine kept it from continuing (sysexits.h: EX_TEMPFAIL): it is started again.
-EXIT_TRY_AGAIN = 75
 
 
 def results_name(split: str, iteration: int) -> str:

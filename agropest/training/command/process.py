@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agropest import files
+from agropest import exit_codes, files
 
 # After SIGTERM it has this long to save what it needs.
 GRACE_S = 30.0
@@ -25,7 +25,7 @@ RUNNING = "command.json"
 STARTER = (
     "import ctypes, os, signal, sys\n"
     "ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"
-    "if os.getppid() != int(sys.argv[1]): sys.exit(75)\n"
+    f"if os.getppid() != int(sys.argv[1]): sys.exit({exit_codes.TRY_AGAIN})\n"
     "os.execvp(sys.argv[2], sys.argv[2:])\n"
 )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from agropest import files
+from agropest import exit_codes, files
 from agropest.errors import ChangedInput, StoreError, TrialError, fault
 from agropest.store.completeness import lacks_its_end, still_stopped
 from agropest.store.records import EvaluationRecord, Heartbeat, Status, TrialState
@@ -262,7 +262,7 @@ class _Running:
 
     def _ended(self, code: int, how: str) -> Exception:
         last = _last_line(self._log, self._log_bytes)
-        if code < 0 or code == contract.EXIT_TRY_AGAIN:
+        if code < 0 or code == exit_codes.TRY_AGAIN:
             why = f"signal {-code}" if code < 0 else f"exit code {code}"
             return ChildProcessError(f"the command ended {how} ({why}): {last}")
         rule, fix = f"expected it to end with exit code 0 and all results, not {how}", f"see {self._log}"
