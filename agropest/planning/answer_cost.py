@@ -4,7 +4,8 @@ The standard error of a difference of two variants with S seeds each is sqrt(ima
 80 % probability where it is 2.8 of these (1.96 + 0.84). What a seed does is what the race takes it to do: the sweep's
 ``seed_noise`` (0.9 points unless the file says otherwise), updated by stored trainings of the same data and baseline,
 which count by their degrees of freedom. What the images do is a prior, too: with 546 images the paired interval of two
-detectors is 1.8 to 3.3 points to either side, and the error falls with the square root of their number.
+detectors is 1.8 to 3.3 points to either side, and the error falls with the square root of their number. That is of one
+data set: on the demo's 150 drawn pictures it is half of that, so the sentence says that it may be wrong by two.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def in_words(spread: SeedSpread, num_images: int, seconds: Mapping[str, float], 
     """
     lines = [f"seeds: another training of a variant differs by about {spread.sd:.2f} (sd; {spread.source})"]
     least = CALLED * IMAGE_ERROR * sqrt(AT_IMAGES / max(num_images, 1))
-    costs = [f"below about {least:.1f} points: not with {num_images} validation images"]
+    costs = [f"below about {least:.1f} points: hardly with {num_images} validation images"]
     for size in SIZES:
         seeds = seeds_for(size, spread, num_images)
         if seeds is None:
@@ -98,7 +99,8 @@ def in_words(spread: SeedSpread, num_images: int, seconds: Mapping[str, float], 
             hours = sum(seconds.values()) * max(seeds, 2) / max(num_slots, 1.0) / 3600
             cost = f", {hours:.1f} h in all" if seconds else ""
             costs.append(f"{size:g} points: about {max(seeds, 2)} seeds each{cost}")
-    lines.append(f"a difference that is called in 4 of 5 sweeps costs, by rule of thumb: {'; '.join(costs)}")
+    rule = "a difference that is called in 4 of 5 sweeps costs, by a rule of thumb that may be wrong by a factor of two"
+    lines.append(f"{rule}: {'; '.join(costs)}")
     return lines
 
 

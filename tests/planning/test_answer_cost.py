@@ -57,10 +57,10 @@ def test_what_is_said() -> None:
     told = in_words(SPREAD, 5460, {"a": 1800.0, "b": 1800.0}, 2.0)
     assert told[0] == "seeds: another training of a variant differs by about 0.60 (sd; somewhere)"
     assert (
-        "below about 1.2 points: not with 5460 validation images; 2 points: about 3 seeds each, 1.5 h in all; 4 "
+        "below about 1.2 points: hardly with 5460 validation images; 2 points: about 3 seeds each, 1.5 h in all; 4 "
         in told[1]
     )
     assert told[1].endswith("8 points: about 2 seeds each, 1.0 h in all")
     few = in_words(SPREAD, 100, {}, 2.0)[1]
-    assert "below about 8.5 points: not with 100 validation images" in few  # 2.8 * 1.3 * sqrt(546 / 100)
+    assert "below about 8.5 points: hardly with 100 validation images" in few  # 2.8 * 1.3 * sqrt(546 / 100)
     assert " h in all" not in few
