@@ -66,9 +66,10 @@ def test_nothing_reads_yaml_or_pickles_unsafely() -> None:
     assert len(SOURCES) > 50
     unsafe = {"yaml.unsafe_load", "yaml.full_load", "pickle.load", "pickle.loads", "eval", "exec", "os.system"}
     found = {(path.name, name) for path in SOURCES for name in calls(path) & unsafe}
-    # Detectron2's own defaults.py, which is installed code that an import would run as well; and what a launch hands to
-    # its own actors, which Ray pickles in any case.
-    assert found == {("detectron2_keys.py", "exec"), ("child.py", "pickle.loads")}
+    # Detectron2's own defaults.py, which is installed code that an import would run as well; what a launch hands to
+    # its own actors, which Ray pickles in any case; what a trial's process hands to its loader workers, and they to it.
+    handed = {(name, "pickle.loads") for name in ("child.py", "packed_records.py", "handover.py")}
+    assert found == {("detectron2_keys.py", "exec"), *handed}
 
 
 def test_every_yaml_load_has_a_safe_loader() -> None:

@@ -43,7 +43,13 @@ def test_a_share_that_was_too_small_is_raised_for_the_next_launch(
     monkeypatch.setattr(run, "fit", fit)
     monkeypatch.setattr(run, "_scheduler", lambda *_: None)
     end: Any = End(interrupted=ended.get("interrupted", False), problem=ended.get("problem", ""))
-    spending: Any = SimpleNamespace(ended_launch=ended.get("spent", ""))
+
+    class Spent:
+        @property
+        def ended_launch(self) -> str:
+            return ended.get("spent", "") if calls else ""
+
+    spending: Any = Spent()
     nobody: Any = SimpleNamespace(say=lambda text: None)
     launch: Any = SimpleNamespace(spec=spec, trials=trials, store=store)
     run._run_pending(Session(launch, nobody, nobody, end, spending, nobody), trials)
