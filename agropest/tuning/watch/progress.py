@@ -64,6 +64,12 @@ class Progress:
             else None
         )
         self._printed: dict[str, tuple[str, int]] = {}
+        # Trials that earlier launches and rounds have ended are counted in one line.
+        self._ended_before = {
+            one.trial.name: (one.status, one.value_iteration or 0)
+            for one in (self._reader.read() if self._live is None else [])
+            if one.status.has_ended
+        }
         self._said, self._message = "", ""
         self._links: list[str] = []
         self._started = time.monotonic() - elapsed_s
@@ -168,6 +174,10 @@ class Progress:
 
     def _lines(self) -> None:
         """Prints a line for every trial that has a new status or evaluation, and now and then one for all."""
+        if self._ended_before:
+            self._line(f"{len(self._ended_before)} of {len(self.trial_progress)} trials have ended before")
+            self._printed |= self._ended_before
+            self._ended_before = {}
         for one in self.trial_progress:
             seen = (one.status, one.value_iteration or 0)
             if self._printed.setdefault(one.trial.name, (TrialState.NEW, 0)) == seen:

@@ -92,7 +92,7 @@ def test_a_pipe_gets_plain_lines_once_each(spec: SweepSpec, tmp_path: Path) -> N
     progress.close()
     lines = [line.split("] ", 1)[1] for line in stream.getvalue().splitlines()]
     assert lines[0] == "starting Ray"
-    assert lines[1] == "baseline/s1: finished, val AP 30.0 at iteration 100"
+    assert lines[1] == "1 of 3 trials have ended before"
     assert lines[2].startswith("focal/s1: running, val AP 25.0 (+5.0 vs baseline) at iteration 50, 12.3 images/s")
     assert len(lines) == 3
     assert "\x1b" not in stream.getvalue()
