@@ -32,6 +32,7 @@ from launch import main
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.slow  # two launches; tests/scenarios/test_shared_launch.py has one with hyperband
 def test_hyperband_through_a_launch_and_another_sweep_finishes_what_it_stopped(
     tiny_sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
