@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     arguments = parser.parse_args()
     sweep = arguments.sweep.resolve()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:  # Chromium may still write there
         results, log = Path(scratch) / "results", Path(scratch) / "log.txt"
         command = [sys.executable, str(ROOT / "launch.py"), str(sweep), "--results", str(results)]
         command += ["--data", str(arguments.data)] if arguments.data else []
