@@ -45,8 +45,8 @@ def _diverges(rows: Sequence[RankedTrial], losses: Mapping[str, Sequence[LossLin
             names.append(f"{_name(row)} (from {first:.2f} to {last:.2f})")
     if names:
         yield (
-            f"Loss rises: {', '.join(names)}. The training may diverge: look at its losses; if so, lower SOLVER.BASE_LR "
-            "or lengthen the warm-up"
+            f"Loss rises: {', '.join(names)}. The training may diverge: look at its losses; if so, lower "
+            "SOLVER.BASE_LR or lengthen the warm-up"
         )
 
 
