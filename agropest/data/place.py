@@ -70,15 +70,6 @@ def _like(path: Path) -> str:
     return f"did you mean '{path.parent / name}'?" if name else ""
 
 
-def data_root(folder: Path) -> Path:
-    """Returns the resolved data set folder that a user's ``folder`` (or its data.yaml) means.
-
-    Raises:
-        DataError: there is no such folder.
-    """
-    return data_place(folder).root
-
-
 def only_folder(root: Path) -> Path | None:
     """Returns the one folder in a folder, as archives unpack; None where there is none, or several."""
     entries = [entry for entry in root.iterdir() if not is_junk(entry.name)]

@@ -38,11 +38,6 @@ class DeployedConfig:
     needs_code: tuple[str, ...]
     needs_keys: bool
 
-    @property
-    def is_stock(self) -> bool:
-        """Whether Detectron2 alone builds this model."""
-        return not self.needs_code and not self.needs_keys
-
 
 def deployed_config(trial: TrialSpec) -> DeployedConfig:
     """Returns the config that builds a trial's model for inference.

@@ -30,11 +30,6 @@ class AnchorGrid:
     strides: tuple[int, ...]
     offset: float = 0.0
 
-    @property
-    def anchors_per_cell(self) -> tuple[int, ...]:
-        """Number of anchors at a position, for each level."""
-        return tuple(len(s) * len(r) for s, r in zip(self.sizes, self.ratios, strict=True))
-
 
 @dataclass(frozen=True)
 class AnchorCoverage:

@@ -69,11 +69,6 @@ class RepeatFactors:
     images: np.ndarray
     epoch_size: float
 
-    @property
-    def repeats_anything(self) -> bool:
-        """Whether any image is shown more than once."""
-        return bool((self.images > 1).any())
-
 
 @dataclass(frozen=True)
 class Boxes:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-
-Scale = Callable[[float], float]
 
 
 def element(name: str, *children: str, **attributes: str | float) -> str:

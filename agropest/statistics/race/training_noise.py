@@ -125,7 +125,6 @@ def assumed_seed_noise(sd: float = SEED_NOISE) -> NoiseVariance:
     return NoiseVariance(sd**2, ASSUMED_FREEDOM)
 
 
-NO_NOISE = NoiseVariance(0.0, math.inf, "none")
 ASSUMED_CHECKPOINT_NOISE = NoiseVariance(ASSUMED_CHECKPOINT_SD**2, ASSUMED_FREEDOM)
 
 

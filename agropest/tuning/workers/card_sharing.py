@@ -17,7 +17,7 @@ from agropest.sweep.trial import TrialSpec
 
 TOOL = "nvidia-cuda-mps-control"
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
-USUAL_PIPES = "/tmp/nvidia-mps"
+USUAL_PIPES = "/tmp/nvidia-mps"  # NVIDIA's default
 PATIENCE_S = 30.0
 
 

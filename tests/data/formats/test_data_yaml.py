@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agropest.data.formats.data_yaml import read_data_yaml
-from agropest.data.place import data_root
+from agropest.data.place import data_place
 from agropest.data.source import find_source
 from agropest.errors import DataError
 
@@ -186,14 +186,14 @@ def test_a_byte_order_mark_and_unknown_keys(folder: Fixture) -> None:
 
 def test_the_folder_or_its_data_yaml_may_be_named(folder: Fixture) -> None:
     file = folder(f"{SPLITS}names: [A]\n")
-    assert data_root(file) == data_root(file.parent) == file.parent.resolve()
+    assert data_place(file).root == data_place(file.parent).root == file.parent.resolve()
 
 
 @pytest.mark.parametrize(("name", "got"), [("nowhere", "no such folder"), ("empty", "an empty")])
 def test_no_data_set_says_where_to_get_one(tmp_path: Path, name: str, got: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError) as caught:
-        find_source(data_root(tmp_path / name))
+        find_source(data_place(tmp_path / name).root)
     [line] = caught.value.faults
     for part in (str(tmp_path / name), got, "data.yaml, train/images", "Kaggle", "crop pests", "AgroPest-12"):
         assert part in line
@@ -214,7 +214,7 @@ def test_what_somebody_has_is_not_told_to_be_another_set(tmp_path: Path, name: s
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
-        find_source(data_root(tmp_path / name.split("/")[0]))
+        find_source(data_place(tmp_path / name.split("/")[0]).root)
     [line] = caught.value.faults
     assert part in line
     assert "Kaggle" not in line

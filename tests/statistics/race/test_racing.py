@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
@@ -9,11 +10,12 @@ import pytest
 
 from agropest.statistics.race.entrant import Entrant, Sample, Stop
 from agropest.statistics.race.racing import RaceRule, race
-from agropest.statistics.race.training_noise import NO_NOISE, NoiseVariance
+from agropest.statistics.race.training_noise import NoiseVariance
 
 LOOKS = (100, 200, 300, 400)
 RULE = RaceRule(level=0.05, num_entrants=3, num_sources=1000)
 # As if a training, repeated, gave the same: what is left are the images.
+NO_NOISE = NoiseVariance(0.0, math.inf, "none")
 ON_IMAGES = replace(RULE, seed_noise=NO_NOISE, checkpoint_noise=NO_NOISE)
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from agropest.statistics.race.entrant import Sample
 from agropest.statistics.race.training_noise import (
-    NO_NOISE,
     CheckpointNoise,
     NoiseVariance,
     SeenVariance,
@@ -15,6 +14,7 @@ from agropest.statistics.race.training_noise import (
 )
 
 FLAT = np.zeros(50)
+NO_NOISE = NoiseVariance(0.0, math.inf, "none")
 
 
 def exact(value: float) -> Sample:
