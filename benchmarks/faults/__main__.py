@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=66)
     parser.add_argument("--minutes", type=float, default=12.0, help="after that nothing breaks any more")
     parser.add_argument("--end-minutes", type=float, help="the run is over then in any case (default: 3 later)")
-    parser.add_argument("--trials", type=int, default=6, help="of each sweep")
+    parser.add_argument("--trials", type=int, default=6, help="of each sweep that train")
     parser.add_argument("--stop", nargs="+", default=["none", RACE, "hyperband"], help="rules of the sweeps, in turn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nodes", type=int, default=6, help="faults of a simulated cluster, of those; 0: no cluster")
@@ -51,7 +51,7 @@ def main() -> int:
             sweep = DisturbedSweep(file, folder / f"undisturbed-{stop}", draw, figures)
             code = sweep.start().process.wait()
             undisturbed[stop] = outcome(sweep.results)
-            if code != 0 or len(undisturbed[stop].ends) != arguments.trials:
+            if code != 0 or len(undisturbed[stop].ends) < arguments.trials:
                 print((sweep.folder / "launch-1.txt").read_text())
                 print(f"the undisturbed sweep ended with {code}: {undisturbed[stop].ends}")
                 return 1

@@ -41,10 +41,20 @@ config:
   MODEL.WEIGHTS: {weights}
 variants:
 """
+# Of trained weights: one made of the first forward pass, one with a forward pass of its own.
+EVALUATE = """
+evaluate:
+  few: {TEST.DETECTIONS_PER_IMAGE: 5, of: [v0]}
+  small: {INPUT.MIN_SIZE_TEST: 40, of: [v0]}
+"""
 
 
 def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Path:
-    """Draws the data, once, with so many validation images, and writes the sweep file."""
+    """Draws the data, once, with so many validation images, and writes the sweep file.
+
+    Of its trainings every second one shares the one before and is evaluated otherwise while it trains; the first one's
+    weights are evaluated otherwise once more when it has finished.
+    """
     data = folder / "data"
     if not data.exists():
         draw_demo_dataset(data, seed=3, train=8, valid=num_valid, test=3, image_size_px=64)
@@ -53,9 +63,10 @@ def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Pat
         torch.save({"model": {LAYER: torch.zeros(32)}}, weights)
     base = ROOT / "configs" / "demo.yaml"
     text = SWEEP.format(base=base, data=data, max_iter=MAX_ITER, stop=stop, weights=weights)
-    for i in range(num_trials):  # every second trial shares the training of the one before, and is evaluated otherwise
+    for i in range(num_trials):
         evaluation = ", INPUT.MIN_SIZE_TEST: 48" if i % 2 else ""
         text += f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i // 2 * 0.001:.3f}{evaluation}}}\n"
+    text += EVALUATE
     path = folder / f"faults-{stop}.yaml"
     path.write_text(text)
     return path
