@@ -35,6 +35,14 @@ config:
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of a file in one process, and with them those that look at one launch (scenarios/running)."""
+    for item in items:
+        looks_at_a_launch = "running" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("running" if looks_at_a_launch else str(item.path.relative_to(ROOT))))
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A YOLO export of 10 + 6 + 4 pictures of 64 px."""
