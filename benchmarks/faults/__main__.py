@@ -44,10 +44,10 @@ def main() -> int:
         deadline = started + arguments.minutes * 60
         end = started + (arguments.end_minutes or arguments.minutes + 3) * 60
         num_valid = RACE_IMAGES if RACE in arguments.stop else FEW_IMAGES
-        files = {stop: write_sweep(folder, arguments.trials, stop, num_valid) for stop in arguments.stop}
+        files = {stop: write_sweep(folder, arguments.trials, stop, num_valid, evaluate=True) for stop in arguments.stop}
         undisturbed: dict[str, Outcome] = {}
         for stop in dict.fromkeys(["none", *files]):
-            file = write_sweep(folder, arguments.trials, stop, num_valid)
+            file = write_sweep(folder, arguments.trials, stop, num_valid, evaluate=True)
             sweep = DisturbedSweep(file, folder / f"undisturbed-{stop}", draw, figures)
             code = sweep.start().process.wait()
             undisturbed[stop] = outcome(sweep.results)

@@ -49,11 +49,17 @@ evaluate:
 """
 
 
-def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Path:
+def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int, evaluate: bool = False) -> Path:
     """Draws the data, once, with so many validation images, and writes the sweep file.
 
-    Of its trainings every second one shares the one before and is evaluated otherwise while it trains; the first one's
-    weights are evaluated otherwise once more when it has finished.
+    Every second trial shares the training of the one before and is evaluated otherwise.
+
+    Args:
+        folder: for the data, the initial weights and the file.
+        num_trials: that train.
+        stop: the rule of early stopping.
+        num_valid: validation images.
+        evaluate: also evaluates the first one's weights otherwise when it has finished.
     """
     data = folder / "data"
     if not data.exists():
@@ -66,7 +72,7 @@ def write_sweep(folder: Path, num_trials: int, stop: str, num_valid: int) -> Pat
     for i in range(num_trials):
         evaluation = ", INPUT.MIN_SIZE_TEST: 48" if i % 2 else ""
         text += f"  v{i}: {{SOLVER.BASE_LR: {0.01 + i // 2 * 0.001:.3f}{evaluation}}}\n"
-    text += EVALUATE
+    text += EVALUATE if evaluate else ""
     path = folder / f"faults-{stop}.yaml"
     path.write_text(text)
     return path
