@@ -11,7 +11,7 @@ from agropest import files
 from agropest.__main__ import main
 from agropest.machine import Machine
 from agropest.store.sweep_record import read_sweep_record
-from agropest.tuning.fit import build_jobs
+from agropest.tuning.jobs import build_jobs
 from agropest.tuning.launch import Launch, LaunchOptions, open_launch
 
 

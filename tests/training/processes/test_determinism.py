@@ -22,7 +22,7 @@ from agropest.training.processes.determinism import make_deterministic
 from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import detectron2_config, run_trial
-from agropest.tuning.fit import build_jobs
+from agropest.tuning.jobs import build_jobs
 from agropest.tuning.launch import LaunchOptions, open_launch
 
 
