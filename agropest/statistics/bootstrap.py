@@ -108,9 +108,9 @@ def replicate(
     targets = matches.targets
 
     def on(counts: Array) -> Array:
-        return basis.by_class(matches, counts.T[targets.group].astype(np.int32), deployed_threshold)
+        return basis.by_class(matches, counts[:, targets.group].T, deployed_threshold)
 
-    value = on(np.ones((1, targets.num_groups)))[:, 0]
+    value = on(np.ones((1, targets.num_groups), dtype=np.uint16))[:, 0]
     parts = [part for draw in draws(targets.num_groups, resamples, seed) for part in in_parts(draw, targets.num_images)]
     samples = np.concatenate([on(part) for part in parts], axis=1)
     if targets.num_groups < 2:

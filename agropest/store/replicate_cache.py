@@ -31,7 +31,7 @@ from agropest.store.trial_folder import TrialFolder
 FloatArray = npt.NDArray[Any]
 
 # Raise this when the same inputs would give other replicates than before.
-REPLICATES_VERSION = 3
+REPLICATES_VERSION = 4
 TEST = "test"
 
 

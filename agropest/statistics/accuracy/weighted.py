@@ -4,10 +4,11 @@ An image of weight 3 counts as three copies that follow one another, as in the C
 really stands three times. Verified against pycocotools on such sets (tests/statistics/test_weighted.py).
 
 How: along the boxes of a class by falling score, cumulative sums of weights give true positives and boxes so far;
-precision only needs to be known at the true positives of an IoU threshold, because between two of them it falls; the
-101 recall points are counted, not looked for: a table says how many of them lie at or below recall k/n.
+precision only needs to be known where a run of true positives of an IoU threshold ends, because it rises along the
+run and falls behind it; the 101 recall points are counted, not looked for: a table says how many of them lie at or
+below recall k/n.
 
-Shapes: I images, K classes, D boxes of a class, P true positives, T IoU thresholds, R weightings.
+Shapes: I images, K classes, D boxes of a class, P true positives, E ends of their runs, T IoU thresholds, R weightings.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from agropest.statistics.detections.matching import ALL, AREA_RANGES, FALSE, IGNORED, IOU_THRESHOLDS, TRUE, Matches
 
@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 EVERY_IOU = tuple(range(len(IOU_THRESHOLDS)))
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 # Resamples are taken in blocks whose arrays stay in the cache.
-BLOCK_CELLS, LEAST_BLOCK = 2**16, 16
+BLOCK_CELLS, LEAST_BLOCK = 2**16, 4
 _AREAS = list(AREA_RANGES)
 
 
@@ -37,8 +37,11 @@ def positives(matches: Matches, weights: Array, area: str = ALL) -> Array:
     Args:
         weights: [I, R], whole numbers.
     """
-    counts: Array = matches.targets.positives[_AREAS.index(area)] @ weights.astype(np.float64)
-    return counts.astype(np.int64)  # whole numbers far below 2**53: exact
+    per_image = matches.targets.positives[_AREAS.index(area)]
+    by_image = np.ascontiguousarray(weights.T)
+    every = np.arange(len(weights))
+    sums = [by_image.take(np.repeat(every, row), axis=1).sum(axis=1, dtype=np.int64) for row in per_image]
+    return np.array(sums, dtype=np.int64).reshape(len(per_image), len(by_image))
 
 
 def class_precisions(
@@ -56,7 +59,7 @@ def class_precisions(
         min_score: leaves out boxes below it.
     """
     counts = positives(matches, weights, area)
-    weights = weights.astype(np.float64)
+    by_image = np.ascontiguousarray(weights.T)  # [R, I]
     copies = int(weights.max(initial=0))
     result = np.full(counts.shape, np.nan)
     for index in np.flatnonzero(counts.any(axis=1)).tolist():
@@ -65,10 +68,10 @@ def class_precisions(
             continue
         curve = _curve(matches, index, area, ious, min_score, copies)
         block = max(LEAST_BLOCK, BLOCK_CELLS // max(len(curve.image), 1))
-        reached = _PointsReached(int(counts[index].min()), int(counts[index].max()))
-        for start in range(0, weights.shape[1], block):
+        reached = PointsReached(counts[index])
+        for start in range(0, len(by_image), block):
             part = slice(start, start + block)
-            result[index, part] = _mean_precision(curve, weights[:, part], counts[index, part], reached)
+            result[index, part] = _mean_precision(curve, by_image[part], counts[index, part], reached)
     return result
 
 
@@ -100,21 +103,24 @@ def f1(matches: Matches, weights: Array, min_score: float, iou: int = 0) -> Arra
 
 @dataclass(frozen=True)
 class _Curve:
-    """The boxes of a class along falling score, cut behind each box that is right at some threshold: P places.
+    """The boxes of a class along falling score, up to the last one that is right at some threshold: D boxes.
 
     Attributes:
-        image: [P], of the box at each place: an image, or from I on a single copy of one.
-        copy_of, copy: [E], which copy of which image I + e stands for (see :func:`_mixed_runs`).
-        right: of each threshold, the places whose box is right.
-        between: sparse [P, I + E]: of each image, how many boxes that count stand behind the place before, up to this
-            one; one for each threshold where that depends on it, else one for all.
+        image: [D], of each box: an image, or from I on a single copy of one.
+        copy_of, copy: which copy of which image I + c stands for, for each c (see :func:`_mixed_runs`).
+        counted: of each threshold, the boxes that count; one for all where they agree.
+        right: of each threshold, the boxes that are right, [P].
+        ends: of each threshold, which of these are followed by a wrong one, or by none, [E].
+        end_ranks: of each threshold, how many boxes that count stand before these, [E].
     """
 
     image: Array
     copy_of: Array
     copy: Array
+    counted: tuple[Array, ...]
     right: tuple[Array, ...]
-    between: tuple[csr_array, ...]
+    ends: tuple[Array, ...]
+    end_ranks: tuple[Array, ...]
 
 
 def _curve(
@@ -131,18 +137,21 @@ def _curve(
     copy_of, copy = image[single], copy[single]
     image[single] = num_images + np.arange(len(copy))
 
-    places = np.flatnonzero((outcome == TRUE).any(axis=0))
-    place = np.searchsorted(places, np.arange(len(image)))  # of the first right box at or behind each box
-    counted = (outcome != IGNORED) & (place < len(places))
-    shape = (len(places), num_images + len(copy))
-    differs = not (counted == counted[:1]).all()
-
-    def between(counts: Array) -> csr_array:
-        box = np.flatnonzero(counts)
-        return csr_array((np.ones(len(box)), (place[box], image[box])), shape=shape)
-
-    right = tuple(np.flatnonzero(row) for row in outcome[:, places] == TRUE)
-    return _Curve(image[places], copy_of, copy, right, tuple(map(between, counted if differs else counted[:1])))
+    last = int(np.flatnonzero((outcome == TRUE).any(axis=0)).max(initial=-1))
+    image, outcome = image[: last + 1], outcome[:, : last + 1]
+    counts = outcome != IGNORED
+    counted = [np.flatnonzero(row) for row in counts]
+    is_right = [row[boxes] == TRUE for row, boxes in zip(outcome, counted, strict=True)]
+    is_end = [row & ~np.r_[row[1:], False] for row in is_right]
+    return _Curve(
+        image,
+        copy_of,
+        copy,
+        tuple(counted[:1] if (counts == counts[:1]).all() else counted),
+        tuple(boxes[row] for boxes, row in zip(counted, is_right, strict=True)),
+        tuple(np.flatnonzero(end[row]) for end, row in zip(is_end, is_right, strict=True)),
+        tuple(np.flatnonzero(end) for end in is_end),
+    )
 
 
 def _mixed_runs(image: Array, score: Array, outcome: Array) -> list[tuple[int, int]]:
@@ -171,64 +180,70 @@ def _repeat_runs(runs: list[tuple[int, int]], size: int, copies: int) -> tuple[A
     return np.concatenate([*order, np.arange(at, size)]), np.concatenate([*copy, np.full(size - at, -1)])
 
 
-def _mean_precision(curve: _Curve, weights: Array, counts: Array, reached: _PointsReached) -> Array:
+def _mean_precision(curve: _Curve, weights: Array, counts: Array, reached: PointsReached) -> Array:
     """Returns interpolated precision, mean over recall points and IoU thresholds, [R]; NaN where nothing counts.
 
     Args:
-        weights: [I, R].
+        weights: [R, I].
         counts: annotations that count, [R].
         reached: covers the counts.
     """
     if len(curve.copy):
-        weights = np.concatenate([weights, weights[curve.copy_of] > curve.copy[:, None]])
-    by_place = weights.T.astype(np.int64).take(curve.image, axis=1)  # [R, P]
+        weights = np.concatenate([weights, weights[:, curve.copy_of] > curve.copy], axis=1)
+    by_box = weights.take(curve.image, axis=1)
+    rows = reached.rows(counts)[:, None]
     total = np.zeros(len(counts))
-    seen: list[Array] = []
-    for index, right in enumerate(curve.right):
+    seen: Array = np.zeros(0)
+    for index, (right, ends, end_ranks) in enumerate(zip(curve.right, curve.ends, curve.end_ranks, strict=True)):
+        if index < len(curve.counted):
+            counted = curve.counted[index]
+            of_counted = by_box if len(counted) == len(curve.image) else by_box.take(counted, axis=1)
+            seen = np.cumsum(of_counted, axis=1, dtype=np.int32) + np.spacing(1)  # as pycocotools divides
         if not len(right):
             continue
-        if index < len(curve.between):
-            # Along the rows: cumulative sums down the columns would go against the cache.
-            seen = [np.cumsum(np.ascontiguousarray((curve.between[index] @ weights).T), axis=1)]
-            seen[0] += np.spacing(1)  # as pycocotools divides
-        all_right = len(right) == len(curve.image)
-        found = np.cumsum(by_place if all_right else by_place.take(right, axis=1), axis=1)
-        precision = found / (seen[0] if all_right else seen[0].take(right, axis=1))
+        found = np.cumsum(by_box.take(right, axis=1), axis=1, dtype=np.int32).take(ends, axis=1)
+        precision = found / seen.take(end_ranks, axis=1)
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        points = reached.up_to(found, counts)
-        points[:, 1:] -= points[:, :-1].copy()
-        total += np.einsum("rp,rp->r", best, points)
+        total += np.einsum("re,re->r", best, reached.newly(found, rows))
     return np.where(counts > 0, total / (len(RECALL_POINTS) * len(curve.right)), np.nan)
 
 
-class _PointsReached:
-    """How many of the recall points lie at or below k/n; 0 for k = 0.
+class PointsReached:
+    """How many of the recall points lie at or below k/n, for each n that there is; 0 for k = 0.
 
     Recall 0 is read at the first true positive, as where precision is highest.
 
     Args:
-        low, high: the n that there are.
+        counts: n, of all resamples.
     """
 
-    def __init__(self, low: int, high: int) -> None:
-        self._low, self._width = low, high + 1
-        n = np.maximum(np.arange(low, high + 1), 1)[:, None]
-        recall = np.arange(high + 1)[None] / n
-        # The points are as rounded as they are: where k/n is one of them, only comparing tells on which side it lies.
-        below = np.minimum(recall * 100.0, 100.0).astype(np.uint8)
-        table = below + (RECALL_POINTS[below] <= recall)
-        table += RECALL_POINTS[np.minimum(below + 1, 100)] <= recall
-        np.minimum(table, len(RECALL_POINTS), out=table)
-        table[:, 0] = 0
-        self._table = table.ravel()
+    def __init__(self, counts: Array) -> None:
+        self._known = np.unique(counts)
+        self._width = int(self._known[-1]) + 1
+        n = np.maximum(self._known, 1)[:, None]
+        least = (RECALL_POINTS * n).astype(np.int64) - 1  # a point is reached within three steps from here
+        for _ in range(3):
+            # The points are rounded: where k/n is one of them, only comparing tells on which side it lies.
+            least += least / n < RECALL_POINTS
+        table = np.zeros((len(self._known), self._width), dtype=np.uint8)
+        row = np.arange(len(table))
+        for column in np.maximum(least, 1).T:
+            there = column < self._width
+            table[row[there], column[there]] += 1
+        self._table = np.cumsum(table, axis=1, dtype=np.uint8, out=table).ravel()
 
-    def up_to(self, found: Array, counts: Array) -> Array:
-        """Returns the number of points, as floats, [R, P].
+    def rows(self, counts: Array) -> Array:
+        """Returns where the table of each n begins."""
+        return np.searchsorted(self._known, counts) * self._width
+
+    def newly(self, found: Array, rows: Array) -> Array:
+        """Returns how many points are reached at each end of a run and not before its run, as floats, [R, E].
 
         Args:
-            found: k, [R, P].
-            counts: n, [R].
+            found: k, [R, E].
+            rows: of :meth:`rows`, [R, 1].
         """
-        rows = (counts - self._low) * self._width
-        points: Array = self._table.take(found + rows[:, None])
+        points: Array = self._table.take(found + rows)
+        before = points[:, :-1].copy()
+        points[:, 1:] -= before
         return points.astype(np.float64)

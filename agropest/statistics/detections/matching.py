@@ -134,7 +134,7 @@ def read_targets(ground_truth: GroundTruth) -> Targets:
         bbox_xywh=bbox[order],
         area=np.array([a["area"] for a in annotations], dtype=np.float64)[order],
         crowd=np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool)[order],
-        positives=np.zeros((len(AREA_RANGES), len(names), len(image_ids)), dtype=np.int64),
+        positives=np.zeros((len(AREA_RANGES), len(names), len(image_ids)), dtype=np.int32),
     )
     for number, area in enumerate(AREA_RANGES):
         counts = np.bincount(targets.cell[targets.in_area(area)], minlength=len(image_ids) * len(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from agropest.errors import DataError
 from agropest.statistics.accuracy.average_precision import evaluate_with_pycocotools
-from agropest.statistics.accuracy.weighted import f1
+from agropest.statistics.accuracy.weighted import RECALL_POINTS, PointsReached, class_precisions, f1
 from agropest.statistics.bootstrap import weighted_metrics
 from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.statistics.detections.matching import image_groups, match, read_targets
@@ -132,6 +133,36 @@ def test_f1_by_hand() -> None:
     matches = match(read_targets(truth), boxes)
     assert f1(matches, np.array([[3], [1]]), 0.5)[0] == pytest.approx(0.75)
     assert f1(matches, np.array([[3], [1]]), 0.95)[0] == 0.0
+
+
+def test_recall_points_are_counted_as_they_are_rounded() -> None:
+    """29/100 lies below the point 0.29 as numpy rounds it; every k/n is compared with every point."""
+    known = np.array([0, 1, 7, 29, 100, 101, 300, 1000])
+    reached = PointsReached(known)
+    for n, row in zip(known[1:].tolist(), reached.rows(known[1:]).tolist(), strict=True):
+        newly = reached.newly(np.arange(n + 1)[None], np.array([[row]]))[0]
+        expected = ((np.arange(n + 1) / n)[:, None] >= RECALL_POINTS).sum(axis=1)
+        expected[0] = 0  # recall 0 is read at the first true positive
+        assert np.cumsum(newly).tolist() == expected.tolist()
+
+
+def test_a_class_of_many_objects_needs_little_memory() -> None:
+    """20,000 objects and 200 weightings: a table of floats for each k/n would take a hundred times as much."""
+    random, number = np.random.default_rng(0), 20_000
+    annotations = [
+        {"id": i, "image_id": i % 1000 + 1, "category_id": 1, "bbox": LARGE, "area": 1e4, "iscrowd": 0}
+        for i in range(1, number + 1)
+    ]
+    truth = GroundTruth([{"id": i} for i in range(1, 1001)], [{"id": 1, "name": "ant"}], annotations)
+    image = np.repeat(np.arange(1, 1001), 20)
+    boxes = Boxes(image, np.ones(number, np.int64), np.tile(np.float32(LARGE), (number, 1)), random.random(number))
+    matches = match(read_targets(truth), boxes, areas=["all"])
+    weights = random.multinomial(1000, np.full(1000, 1e-3), size=200).astype(np.uint16).T
+    tracemalloc.start()
+    assert class_precisions(matches, weights).tolist() == [[1.0] * 200]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * 2**20
 
 
 def test_copies_of_one_source_are_one_group() -> None:
