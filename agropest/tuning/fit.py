@@ -53,7 +53,8 @@ def fit(session: Session, trials: Sequence[TrialSpec], scheduler: Any) -> None:
             run_config=_run_config(session, trials, scratch),
         )
         try:
-            tuner.fit()
+            with session.shutdown.kept_from_tune():
+                tuner.fit()
         except TuneError as error:  # what failed in one of our callbacks, with its traceback as the message
             if session.shutdown.signal_number and RayEndedToo.__name__ in str(error):
                 return

@@ -14,6 +14,8 @@ from agropest.tuning.watch.progress import Progress
 TERMINALS = ("/dev/pts/", "/dev/tty")
 # Ctrl-C; docker, Kubernetes, systemd and SLURM; a terminal that is closed; SLURM's warning before the time is over.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+# Of them, what ``tune.run`` puts a handler of its own in the place of, each time.
+TUNES_SIGNALS = frozenset({signal.SIGUSR1})
 
 
 def leave_lost_terminal() -> None:
@@ -77,6 +79,23 @@ class ShutdownRequest:
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._handle)
+
+    @contextlib.contextmanager
+    def kept_from_tune(self) -> Iterator[None]:
+        """Within, SIGUSR1 waits until :meth:`take_back`: Tune takes it over as it starts, and would end without a word.
+
+        Tune leaves the other signals alone, and SIGINT where ``TUNE_DISABLE_SIGINT_HANDLER`` says so.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, TUNES_SIGNALS)
+        try:
+            yield
+        finally:
+            self.take_back()
+
+    def take_back(self) -> None:
+        """Listens again, also to what came in the meantime."""
+        self.listen()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TUNES_SIGNALS)
 
     @contextlib.contextmanager
     def breaking_off(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ GRACE_S = 120  # a machine may be slow; what is waited for is the end
     [
         pytest.param(os.kill, signal.SIGTERM, 143, id="docker's SIGTERM"),
         pytest.param(os.killpg, signal.SIGTERM, 143, id="scancel's SIGTERM, to every process"),
-        pytest.param(os.kill, signal.SIGUSR1, 143, id="SLURM's warning", marks=pytest.mark.slow),
+        pytest.param(os.kill, signal.SIGUSR1, 143, id="SLURM's warning"),
         pytest.param(os.killpg, signal.SIGHUP, 130, id="a closed terminal", marks=pytest.mark.slow),
     ],
 )
