@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from agropest.sweep.sections.stop_rule import RACE
-from benchmarks.faults.course import disturb
+from benchmarks.faults.course import Decks, disturb
 from benchmarks.faults.disturbed_sweep import DisturbedSweep, write_sweep
 from benchmarks.faults.figures import Figures
 from benchmarks.faults.lost_nodes import lose_nodes, simulated_cluster
@@ -40,6 +40,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     figures = Figures()
     draw = random.Random(arguments.seed)
+    decks = Decks.shuffled(draw)
     try:
         deadline = started + arguments.minutes * 60
         end = started + (arguments.end_minutes or arguments.minutes + 3) * 60
@@ -69,7 +70,7 @@ def main() -> int:
             stop = arguments.stop[figures.sweeps % len(arguments.stop)]
             sweep = DisturbedSweep(files[stop], folder / f"sweep-{figures.sweeps + 1}", draw, figures)
             print(f"sweep {figures.sweeps + 1}, stop: {stop} ({time.monotonic() - started:.0f} s)", flush=True)
-            disturb(sweep, min(FAULTS_PER_SWEEP, arguments.faults - injected), deadline, end)
+            disturb(sweep, decks, min(FAULTS_PER_SWEEP, arguments.faults - injected), deadline, end)
             judge(sweep, undisturbed[stop], whole)
     finally:
         figures.seconds = time.monotonic() - started

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from benchmarks.faults.deck import Deck
 from benchmarks.faults.disturbed_sweep import DisturbedSweep
 from benchmarks.faults.inputs import BETWEEN
 from benchmarks.faults.kinds import ENDING, IN_FLIGHT, damage
@@ -12,21 +16,42 @@ from benchmarks.faults.writers import running_writer
 
 DAMAGE_AFTERWARDS = "damage of a finished sweep"
 DAMAGE_BETWEEN = "damage between launches"
+WHILE_IT_STARTS = 0.2  # share of the launches that are ended before a trial trains
+Fault = Callable[[DisturbedSweep, Launch], bool]
 
 
-def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float, end: float) -> None:
+@dataclass
+class Decks:
+    """What breaks next.
+
+    Attributes:
+        in_flight: while a launch runs, and continues.
+        ending: what ends a launch.
+        between: what is stored, while no launch runs.
+    """
+
+    in_flight: Deck
+    ending: Deck
+    between: Deck
+
+    @classmethod
+    def shuffled(cls, draw: random.Random) -> Decks:
+        """Returns the decks of all kinds."""
+        return cls(Deck(IN_FLIGHT, draw), Deck(ENDING, draw), Deck([DAMAGE_BETWEEN, *BETWEEN], draw))
+
+
+def disturb(sweep: DisturbedSweep, decks: Decks, num_faults: int, deadline: float, end: float) -> None:
     """Runs a sweep to its end, with so many faults on the way.
 
     Args:
         deadline: after that nothing breaks any more.
         end: what runs then is ended, and was not survived.
     """
-    ends = iter(sweep.draw.sample([*ENDING, *ENDING], 2 * len(ENDING)))
     while True:
         launch = sweep.start()
         may_break, before = len(sweep.hit) < num_faults and time.monotonic() < deadline, len(sweep.hit)
         if may_break:
-            break_running(sweep, launch, num_faults, next(ends, "kill -9 of the driver"))
+            break_running(sweep, launch, decks, num_faults)
         code = launch.wait(end) if launch.is_running() else launch.process.poll()
         while code is None and time.monotonic() < end:  # longer than the limit, and still at it: a slow machine
             code = launch.wait(end)
@@ -50,30 +75,40 @@ def disturb(sweep: DisturbedSweep, num_faults: int, deadline: float, end: float)
             sweep.require(False, f"exit code {code} again and again")
             return
         if may_break and len(sweep.hit) < num_faults:
-            break_between(sweep)
+            break_between(sweep, decks.between)
 
 
-def break_between(sweep: DisturbedSweep) -> None:
+def break_between(sweep: DisturbedSweep, deck: Deck) -> None:
     """Damages something that is stored while no launch runs: of a trial, or what all trials are made from."""
-    kind = sweep.draw.choice([DAMAGE_BETWEEN, *BETWEEN])
+    kind = deck.next()
     if BETWEEN[kind](sweep) if kind in BETWEEN else damage(sweep, None):
         sweep.add(kind)
+    else:
+        deck.put_back(kind)
 
 
-def break_running(sweep: DisturbedSweep, launch: Launch, num_faults: int, ending: str) -> None:
+def break_running(sweep: DisturbedSweep, launch: Launch, decks: Decks, num_faults: int) -> None:
     """Lets faults happen to a launch while it runs; the last of them ends it."""
-    if sweep.draw.random() < 0.2:  # while it starts
+    if sweep.draw.random() < WHILE_IT_STARTS:
         time.sleep(sweep.draw.uniform(0.5, 8.0))
     else:
         while launch.is_running() and running_writer(sweep) is None:
             time.sleep(0.05)
             sweep.note_finished()
-        for _ in range(sweep.draw.randint(3, 5)):
+        for _ in range(sweep.draw.randint(1, 3)):
             time.sleep(sweep.draw.uniform(0.0, 2.5))
             sweep.note_finished()
-            kind = sweep.draw.choice(list(IN_FLIGHT))
-            if launch.is_running() and len(sweep.hit) < num_faults and IN_FLIGHT[kind](sweep, launch):
-                sweep.add(kind)
+            break_by(decks.in_flight, IN_FLIGHT, sweep, launch, num_faults)
         time.sleep(sweep.draw.uniform(0.0, 2.5))
-    if launch.is_running() and len(sweep.hit) < num_faults and ENDING[ending](sweep, launch):
-        sweep.add(ending)
+    break_by(decks.ending, ENDING, sweep, launch, num_faults)
+
+
+def break_by(deck: Deck, kinds: Mapping[str, Fault], sweep: DisturbedSweep, launch: Launch, num_faults: int) -> None:
+    """Lets the next fault of a deck happen, where there is still something to break."""
+    if not launch.is_running() or len(sweep.hit) >= num_faults:
+        return
+    kind = deck.next()
+    if kinds[kind](sweep, launch):
+        sweep.add(kind)
+    else:
+        deck.put_back(kind)
