@@ -100,7 +100,7 @@ class SweepProgress:
         if _has_changed(status, seen.stamps, now):
             seen.status = self.store.folder(trial).status()
         elif seen.status.status != TrialState.RUNNING:
-            return seen  # nobody writes there: of a thousand trials most wait or have ended
+            return seen  # no process writes there: of a thousand trials most wait or have ended
         if _has_changed(evaluations, seen.stamps, now):
             seen.records = self.store.folder(trial).read_evaluations("valid")
         is_first = heartbeat not in seen.stamps

@@ -13,7 +13,7 @@ from agropest.statistics.seed_policy import images_factor, seeds_needed
 
 NAMED_CLASSES = 4
 MOST_LINES = 6
-MOST_SEEDS, MOST_GROWTH = 30, 20.0  # beyond, nobody would go
+MOST_SEEDS, MOST_GROWTH = 30, 20.0  # more than anyone would train
 LEAST_PART = 0.05  # percentage points of a difference that are worth a line
 
 

@@ -23,7 +23,7 @@ def said_throughout() -> Iterator[Callable[[str], None]]:
             stream = opened.enter_context(os.fdopen(copy, "w", encoding="utf-8", errors="replace", buffering=1))
 
         def say(text: str) -> None:
-            with contextlib.suppress(OSError):  # a pipe that nobody reads any more
+            with contextlib.suppress(OSError):  # a pipe whose reader has gone
                 print(text, file=stream, flush=True)
 
         yield say

@@ -51,7 +51,7 @@ def only_launch(root: Path, what: str) -> Iterator[None]:
         threading.Thread(target=_touch, args=(descriptor, ended), daemon=True).start()
         yield
         with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)  # nobody has to wait for a launch that has ended
+            os.ftruncate(descriptor, 0)  # no launch has to wait for one that has ended
     finally:
         ended.set()
         os.close(descriptor)

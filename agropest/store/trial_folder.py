@@ -167,7 +167,7 @@ class TrialFolder:
         return read_status(self.path / "status.json") or read_status(self.path / "ended.json") or Status()
 
     def write_status(self, status: Status) -> None:
-        """Replaces the status; needs the claim, which nobody else gets before it is written."""
+        """Replaces the status; needs the claim, which no other process gets before it is written."""
         with held_alone(self.path / WRITER_LOCK):
             self.require_claim()
             copy = self.path / "ended.json"

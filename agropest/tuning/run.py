@@ -107,7 +107,7 @@ def run_trials(launch: Launch, onlookers: Sequence[Rewritten] = (), spending: Sp
             return outcome
     outcome = _run_missing(launch, pending, onlookers, spending)
     remove_checkpoints_of_stopped(launch.spec, launch.trials, launch.store)
-    shutil.rmtree(launch.store.root / STAGES, ignore_errors=True)  # locks that nobody holds any more
+    shutil.rmtree(launch.store.root / STAGES, ignore_errors=True)  # locks that no process holds any more
     return outcome
 
 

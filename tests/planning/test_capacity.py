@@ -30,7 +30,7 @@ def test_what_one_node_has_fits() -> None:
     assert unplaceable([], []) == []
 
 
-def test_what_ray_is_told_of_a_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resources_given_to_ray_count(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine("EPYC", 2)
     for told, counted in [('{"GPU": 1}', (2.0, 1.0)), ('{"CPU": 8}', (8.0, 0.0)), ("[", (2.0, 0.0)), ("", (2.0, 0.0))]:
         monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", told)

@@ -41,7 +41,7 @@ def test_few_seeds_widen_an_interval() -> None:
     assert interval.high == pytest.approx(54.3027, abs=1e-4)
 
 
-def test_nothing_is_told_of_what_has_no_resamples() -> None:
+def test_without_resamples_nothing_is_inferred() -> None:
     assert estimate(None).value is None
     assert estimate(Sampled(50.0, np.full(1000, np.nan))).interval is None
     assert not Sampled(50.0, np.full(1000, np.nan)).is_known

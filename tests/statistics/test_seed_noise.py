@@ -35,7 +35,7 @@ def test_the_spread_within_variants_is_pooled() -> None:
     assert (noise.sd, noise.source, noise.num_trainings, noise.num_variants) == (pytest.approx(5**0.5), "here", 4, 2)
 
 
-def test_what_a_seed_does_to_all_alike_is_told_apart() -> None:
+def test_what_a_seed_does_to_all_alike_is_separated() -> None:
     """Additive but for one cell of 3 x 3: that is 3 off, so the residuals have 9 (1 - 5/9) = 4, with 4 degrees: 1."""
     rows = {"a": [10.0, 14.0, 18.0], "b": [20.0, 24.0, 28.0], "c": [30.0, 34.0, 38.0 + 3]}
     noise = seed_noise(table(**rows))

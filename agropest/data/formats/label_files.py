@@ -85,7 +85,7 @@ class LabelFiles:
         self.findings.append(Finding(split, file, 0, rule, KEPT, detail))
 
     def report_unused(self) -> None:
-        """Tells which of the files that were listed are nobody's label."""
+        """Reports the listed files that are no picture's label."""
         for file, split in self._known.values():
             if file.name not in self._used:
                 is_label = file.suffix == LABEL_SUFFIX

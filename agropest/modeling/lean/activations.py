@@ -1,4 +1,4 @@
-"""Activations in place, where their input is nobody else's and no gradient needs it."""
+"""Activations in place, where nothing else reads their input and no gradient needs it."""
 
 from __future__ import annotations
 

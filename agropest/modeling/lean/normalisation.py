@@ -20,7 +20,7 @@ class LeanFrozenBatchNorm2d(FrozenBatchNorm2d):
         if not x.requires_grad:  # one fused kernel already
             return super().forward(x)  # type: ignore[no-any-return]
         scale, shift = self._scale_and_shift(x.dtype)
-        return (x * scale).add_(shift)  # the product is nobody else's: its gradient needs the scale alone
+        return (x * scale).add_(shift)  # only this sum reads the product, and its gradient needs the scale alone
 
     def _scale_and_shift(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         buffers = (self.weight, self.bias, self.running_mean, self.running_var)

@@ -93,7 +93,7 @@ class Taken:
     Attributes:
         iteration: where it leads.
         weights_of: who has a checkpoint of it; None: only its evaluation is there.
-        evaluated_by: whose evaluation is this trial's, too; None: nobody's, or nothing is due here.
+        evaluated_by: the trial whose evaluation is this one's, too; None: there is none, or nothing is due here.
         record: that evaluation.
     """
 

@@ -131,7 +131,7 @@ def _held_against(subject: Subject, trial: TrialSpec) -> tuple[str, Mapping[str,
     """Returns whose batch and rate those of a variant are held against; its own, where its rate is varied on purpose.
 
     A batch that only some variants have is held against the baseline's, and that of the whole sweep against the base
-    config's, unless its rate is Detectron2's default: a placeholder, which nobody would scale.
+    config's, unless its rate is Detectron2's default: a placeholder, not a rate to scale.
     """
     baseline, search = subject.baseline.config, subject.spec.search
     if trial.config[BATCH] != baseline[BATCH]:

@@ -122,7 +122,7 @@ def perturbed(law: Distribution, value: Any, resample_probability: float, rng: n
 def _explored(
     rule: SearchRule, settings: Settings, taken: Collection[Settings], words: Sequence[int]
 ) -> Settings | None:
-    """Returns new settings that nobody has who continues from the same member, or None where none are found."""
+    """Returns settings that no other member has that continues from the same one, or None where none are found."""
     for attempt in range(TRIES):
         new = {
             key: perturbed(law, settings[key], rule.resample_probability, generator((*words, attempt), key))

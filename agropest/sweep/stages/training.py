@@ -88,7 +88,7 @@ def written_training(trial: TrialSpec) -> str:
 def training_key(trial: TrialSpec) -> str:
     """Returns what two trainings must have in common to share iterations, apart from their learning rates.
 
-    A member of a population shares with its ancestors, by its segments, and with nobody else.
+    A member of a population shares with its ancestors, by its segments, and with no other trial.
     """
     compared = compared_schedule(trial) is not None
     left_out = NOT_IDENTITY | (SCHEDULE_KEYS if compared else frozenset())

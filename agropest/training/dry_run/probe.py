@@ -154,7 +154,7 @@ class Probe:
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         free, total = torch.cuda.mem_get_info()
         # What the card holds beside torch's blocks: the context and the libraries of this process, for which a share's
-        # limit leaves CONTEXT_BYTES. Of several processes nobody can tell whose it is.
+        # limit leaves CONTEXT_BYTES. Of several processes it cannot be attributed.
         around = 0 if concurrent > 1 else total - free - torch.cuda.memory_reserved()
         around = max(CONTEXT_BYTES, around)
         return torch.cuda.max_memory_reserved() + around

@@ -1,8 +1,8 @@
 """One trial in several processes of a machine: Detectron2's DDP, gloo on the CPU, NCCL on cards.
 
 The trial's own process (rank 0) trains, evaluates, saves and decides, as ever. The others follow: each trains on its
-part of every batch until rank 0 is through with them, and holds nothing that is worth keeping. So nobody has to agree
-on an interruption, and no iteration waits for a word.
+part of every batch until rank 0 is through with them, and holds nothing that is worth keeping. So the processes need
+not agree on an interruption, and no iteration waits for a message.
 
 A follower that is lost is noticed twice. With gloo the next exchange fails at once. NCCL's continues waiting, in a call
 that no exception reaches: there a thread that watches the followers ends this process, and its exit code says why.

@@ -33,7 +33,7 @@ def library_output_to(log: Path) -> Iterator[TextIO]:
 
 def _point_at(stdout: int, stderr: int) -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # a pipe that nobody reads any more
+        with contextlib.suppress(OSError, ValueError):  # a pipe whose reader has gone
             stream.flush()
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)

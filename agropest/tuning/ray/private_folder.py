@@ -1,7 +1,7 @@
 """A folder of this launch alone for Ray's files and sockets, and surroundings in which Ray and torch can start.
 
 Ray makes its own folders writable by everybody (mode 0777) and writes into them, readable by all, what its processes
-are started with; so they lie in a folder that nobody else can enter. A socket's path may have 107 bytes, which a TMPDIR
+are started with; so they lie in a folder closed to other users. A socket's path may have 107 bytes, which a TMPDIR
 on a cluster's scratch disk uses up; and a container that runs as a number has no home folder, where Ray would keep its
 token.
 """

@@ -20,7 +20,7 @@ from agropest.tuning.workers import child
 if TYPE_CHECKING:
     from agropest.training.run_context import RunContext
 
-# Long enough for a few iterations, short enough that nobody waits; a slow config takes MIN_ITERS iterations.
+# Long enough for a few iterations, short enough not to wait for; a slow config takes MIN_ITERS iterations.
 PROBE_S = 3.0
 # A probe that is not through by then hangs.
 LIMIT_S = 900.0

@@ -18,7 +18,7 @@ def trial(label: str, seed: int, **changes: object) -> TrialSpec:
     return TrialSpec(label, seed, {**default_config(), **STUDY, "SEED": seed, **changes}, "data")
 
 
-def test_what_is_shared_is_told_once_for_all_seeds() -> None:
+def test_what_is_shared_is_printed_once_for_all_seeds() -> None:
     trials = [
         one
         for seed in (42, 43)

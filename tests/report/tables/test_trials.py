@@ -31,7 +31,7 @@ BEST = RankedTrial(
 STOPPED = RankedTrial(**{**vars(BEST), "rank": None, "label": "focal", "status": "stopped", "test": {}})
 
 
-def test_a_missing_metric_and_one_without_ground_truth_are_told_apart() -> None:
+def test_a_missing_metric_differs_from_one_without_ground_truth() -> None:
     first, second = ranking_rows([BEST, STOPPED])
     assert (first["val_AP"], first["val_AP50"], first["val_APs"]) == (41.65, 0.0, "n/a")
     assert (first["test_AP"], first["test_APs"]) == (40.0, "n/a")

@@ -49,7 +49,7 @@ def test_ids_of_annotations_do_not_matter(tmp_path: Path, ids: list[object]) -> 
 
 
 @pytest.mark.parametrize("area", [{}, {"area": None}])
-def test_an_area_that_is_not_told_is_that_of_the_box(tmp_path: Path, area: dict[str, None]) -> None:
+def test_an_area_that_is_missing_is_that_of_the_box(tmp_path: Path, area: dict[str, None]) -> None:
     content = coco()
     content["annotations"] = [{**annotation, **area} for annotation in content["annotations"]]
     truth = GroundTruth.from_coco(write(tmp_path, content))
@@ -59,7 +59,7 @@ def test_an_area_that_is_not_told_is_that_of_the_box(tmp_path: Path, area: dict[
     assert (metrics["APs"], metrics["APm"], metrics["APl"]) == pytest.approx((100, 100, 100))
 
 
-def test_a_told_area_counts(tmp_path: Path) -> None:
+def test_a_given_area_counts(tmp_path: Path) -> None:
     content = coco()
     content["annotations"][0]["area"] = 5000
     assert read_targets(GroundTruth.from_coco(write(tmp_path, content))).in_area("small").sum() == 0
@@ -150,7 +150,7 @@ def test_text_that_is_no_coco_file_is_one_fault(tmp_path: Path, text: str) -> No
         assert line.startswith(f"{path}: ")
 
 
-def test_of_many_faults_the_first_five_are_told(tmp_path: Path) -> None:
+def test_of_many_faults_the_first_five_are_printed(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         Boxes.from_coco_results(write(tmp_path, [{**entry, "score": 7} for entry in results() * 3]))
     assert [line.split(": ")[1] for line in caught.value.faults[:5]] == [f"entry {i}.score" for i in range(5)]

@@ -62,7 +62,7 @@ FOUND = found(
 )
 
 
-def test_a_box_of_every_kind_is_told_apart() -> None:
+def test_a_box_of_every_kind_is_recognised() -> None:
     told = error_types(TRUTH, FOUND)
     assert told.counts == {"Cls": 1, "Loc": 1, "Both": 1, "Dupe": 1, "Bkg": 1, "Miss": 1}
     # ant: 1 of 2 found first: precision 1 at the 51 recall points up to 0.5; bee: none; the third class does not count.

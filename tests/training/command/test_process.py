@@ -58,7 +58,7 @@ def test_it_starts_in_its_folder_with_its_environment_alone(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("code", [WAITS, STUBBORN])
-def test_it_ends_when_it_is_told_to(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_when_asked_to(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "GRACE_S", 0.5)
     one = begin(tmp_path, code)
     until((tmp_path / "begun").exists)

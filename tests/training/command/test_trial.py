@@ -71,7 +71,7 @@ def test_a_trial_leaves_what_any_trial_leaves(command_trial: MakeTrial, runner: 
     assert len(list((folder.path / "replicates").iterdir())) == kept > 0
 
 
-def test_a_command_is_told_what_it_needs_and_nothing_of_the_test_split_before_its_turn(
+def test_a_command_gets_what_it_needs_and_nothing_of_the_test_split_before_its_turn(
     command_trial: MakeTrial, runner: Runner, tiny_dataset: Dataset
 ) -> None:
     trial = command_trial()
@@ -102,7 +102,7 @@ def test_a_truthy_answer_stops_it(command_trial: MakeTrial, runner: Runner) -> N
     assert folder.read_evaluations("test") == []
 
 
-def test_an_interrupted_trial_is_told_which_results_are_missing(command_trial: MakeTrial, runner: Runner) -> None:
+def test_an_interrupted_trial_gets_the_list_of_missing_results(command_trial: MakeTrial, runner: Runner) -> None:
     trial, seen = command_trial("waits"), []
     status, _ = runner(trial, seen.append, lambda: bool(seen))
     assert (status.status, status.iteration) == (TrialState.INTERRUPTED, 2)

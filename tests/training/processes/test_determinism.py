@@ -1,4 +1,4 @@
-"""``deterministic: true``: what it sets, that it changes nothing on the CPU, and that a trial is told of it."""
+"""``deterministic: true``: what it sets, that it changes nothing on the CPU, and that a trial is found of it."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def test_on_the_cpu_it_changes_no_bit(tiny_sweep: Path, tiny_dataset: Dataset, t
     assert [record.metrics for record in ours] == [record.metrics for record in theirs]
 
 
-def test_a_trials_process_is_told(tiny_sweep: Path, tmp_path: Path) -> None:
-    told = {}
+def test_a_trials_process_gets_the_setting(tiny_sweep: Path, tmp_path: Path) -> None:
+    found = {}
     for value in ("true", "false"):
         launch = open_launch(LaunchOptions(tiny_sweep, None, tmp_path, (f"resources.deterministic={value}",)))
         jobs = build_jobs(launch, launch.trials, Machine("cpu", 1))
-        told[value] = {job.context.deterministic for job in jobs.values()}
-    assert told == {"true": {True}, "false": {False}}
+        found[value] = {job.context.deterministic for job in jobs.values()}
+    assert found == {"true": {True}, "false": {False}}
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def answering(answer: bytes | None) -> Iterator[int]:
     ("answer", "expected"),
     [(SETTINGS, True), (b"HTTP/1.1 400 Bad Request\r\n\r\n", False), (b"SSH-2.0-OpenSSH\r\n", False), (None, False)],
 )
-def test_a_grpc_server_is_told_from_anything_else(answer: bytes | None, expected: bool) -> None:
+def test_a_grpc_server_is_distinguished_from_anything_else(answer: bytes | None, expected: bool) -> None:
     assert HTTP2_HELLO.startswith(b"PRI * HTTP/2.0")  # RFC 9113, section 3.4
     with answering(answer) as port:
         assert speaks_grpc("127.0.0.1", port, 1.0) is expected
@@ -88,7 +88,7 @@ def test_a_cluster_that_no_longer_listens_is_gone(monkeypatch: pytest.MonkeyPatc
     assert f"nothing listens at 127.0.0.1:{port} any more" in told[0]
 
 
-def test_a_killed_process_of_our_own_ray_is_told_unless_the_launch_ends_by_itself(
+def test_a_killed_process_of_our_own_ray_is_reported_unless_the_launch_ends_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ray_watch, "PERIOD_S", 0.02)

@@ -133,7 +133,7 @@ def test_the_same_seed_and_results_give_the_same_search_in_another_store(tmp_pat
     assert [v.overrides for v in other.sweep().variants][1] != drawn[0][1]
 
 
-def test_finished_trials_of_the_store_are_told_those_of_another_setting_are_not(
+def test_a_search_gets_finished_trials_of_the_store_but_not_those_of_another_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path / "results")

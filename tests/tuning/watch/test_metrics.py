@@ -17,7 +17,7 @@ def progress_of(label: str, status: str, iteration: int) -> TrialProgress:
     return TrialProgress(trial, status, "", iteration, 2.0, 5, None, 2.0, 0.0, 0.0, None)
 
 
-def test_what_has_not_changed_is_told_again_before_ray_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_not_changed_is_published_again_before_ray_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, str]] = []
 
     class Gauge:

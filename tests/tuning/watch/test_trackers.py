@@ -22,7 +22,7 @@ INSTALLED = [name for name in ("mlflow", "wandb") if importlib.util.find_spec(na
 
 
 @pytest.mark.skipif(not INSTALLED, reason="neither mlflow nor wandb is installed")
-def test_trackers_are_told(tiny_sweep: Path, tmp_path: Path) -> None:
+def test_trackers_get_every_evaluation(tiny_sweep: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "launch.py"), str(tiny_sweep), "--results", str(tmp_path / "r")]
     command += ["--set", f"track=[{', '.join(INSTALLED)}]"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
@@ -59,7 +59,7 @@ def test_a_tracker_that_fails_is_left_out() -> None:
     assert said == ["Broken failed and is left out from now on: ConnectionError: no answer"]
 
 
-def test_an_evaluation_is_told_once_whoever_tells_it_again() -> None:
+def test_an_evaluation_is_tracked_once_however_often_it_is_reported() -> None:
     """A trial that continues tells what is stored; so does one that has made way for another, within a launch."""
     passed: list[tuple[str, int]] = []
 
@@ -75,7 +75,7 @@ def test_an_evaluation_is_told_once_whoever_tells_it_again() -> None:
     assert passed == [("a/s1", 600), ("b/s1", 200), ("a/s1", 800)]
 
 
-def test_what_an_earlier_launch_told_is_read_from_the_store(tmp_path: Path) -> None:
+def test_what_an_earlier_launch_tracked_is_read_from_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trial = TrialSpec("a", 1, {"SOLVER.MAX_ITER": 4, "TEST.EVAL_PERIOD": 2}, "d")
     assert _reported_before(trial, store) == 0

@@ -12,7 +12,7 @@ from agropest.report.verdicts import signed
 from agropest.statistics.accuracy.average_precision import CLASS_PREFIX, DEPLOYED_CLASS_PREFIX
 from agropest.store.records import TrialState
 
-MOST_CLASSES = 40  # in a table: more make a page of many megabytes that nobody reads
+MOST_CLASSES = 40  # in a table: more make a page of many megabytes
 DEEPEST = 10.0  # percentage points at which the heat map's colour is full
 
 
