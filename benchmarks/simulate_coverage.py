@@ -22,6 +22,7 @@ from scipy.special import betaincinv, expit, ndtr
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.comparison import compare_candidates
 from agropest.statistics.accuracy.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.accuracy.image_weights import ImageWeights
 from agropest.statistics.accuracy.metric import Basis
 from agropest.statistics.bootstrap import Replicates, replicate
 from agropest.statistics.detections.matching import IOU_THRESHOLDS, Matches, Targets
@@ -123,8 +124,9 @@ def quantities(one: Replicates, two: Replicates) -> dict[str, Sampled]:
 
 def of_population(population: Population, detector: Detector) -> Array:
     """Returns the AP of every class on the whole population, percent."""
-    every = np.ones((POPULATION, 1), dtype=np.int32)
-    return Basis().by_class(matches_of(population.positives, detector, np.arange(POPULATION)), every, 0.5)[:, 0]
+    matches = matches_of(population.positives, detector, np.arange(POPULATION))
+    every = ImageWeights(matches.targets, np.ones((1, POPULATION), np.uint16))
+    return Basis().by_class(matches, every, 0.5)[:, 0]
 
 
 def simulate_detectors(

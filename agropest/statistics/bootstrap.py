@@ -11,7 +11,7 @@ Shapes: I images, G sources, K classes, R resamples.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agropest.statistics.accuracy.average_precision import AP, CLASS_PREFIX
+from agropest.statistics.accuracy.image_weights import ImageWeights
 from agropest.statistics.accuracy.metric import AP_WORST, BASES, Basis, basis_of, chosen_classes, reduce_classes
 from agropest.statistics.detections.boxes import Boxes, GroundTruth
 from agropest.statistics.detections.matching import Matches, Targets, match, read_targets
@@ -30,6 +31,7 @@ Array = npt.NDArray[Any]
 RESAMPLES = 2000
 HALVINGS = 32
 CHUNK = 1024  # resamples at a time, which bounds the memory
+MOST_KEPT = 4_000_000  # weights that are kept from detector to detector: 8 MiB
 MOST_WEIGHTS = 16_000_000  # of images in resamples at a time: large sets take fewer resamples than a chunk
 
 
@@ -63,6 +65,14 @@ class Replicates:
             samples = reduce_classes(metric, self.samples.astype(np.float64), self.class_names)
             self._known[metric] = (None if np.isnan(value) else value, samples)
         return self._known[metric]
+
+    def values(self, metric: str) -> dict[str, float | None]:
+        """Returns a metric that has this basis, and AP of each class where that is the basis, by their names."""
+        found = {metric: self.of(metric)[0]}
+        if self.basis == BASES[AP]:
+            classes = zip(self.class_names, self.value.tolist(), strict=True)
+            found |= {CLASS_PREFIX + name: None if np.isnan(value) else value for name, value in classes}
+        return found
 
     def rows(self, metric: str) -> list[int]:
         """Returns the classes that a metric is the mean of; none where it is no mean."""
@@ -106,18 +116,35 @@ def replicate(
         seed: of the draws; equal for detectors that are to be compared.
     """
     targets = matches.targets
-
-    def on(counts: Array) -> Array:
-        return basis.by_class(matches, counts[:, targets.group].T, deployed_threshold)
-
-    value = on(np.ones((1, targets.num_groups), dtype=np.uint16))[:, 0]
-    parts = [part for draw in draws(targets.num_groups, resamples, seed) for part in in_parts(draw, targets.num_images)]
-    samples = np.concatenate([on(part) for part in parts], axis=1)
+    parts = weightings(targets, resamples, seed)
+    found = np.concatenate([basis.by_class(matches, part, deployed_threshold) for part in parts], axis=1)
+    value, samples, halves = found[:, 0], found[:, 1 : 1 + resamples], found[:, 1 + resamples :]
     if targets.num_groups < 2:
         samples = np.full(samples.shape, np.nan)  # one picture tells nothing about others
-    halves = on(halvings(targets.num_groups, seed))
     kept = (value, samples.astype(np.float32), halves.astype(np.float32))  # as they are on disk
     return Replicates(basis, *kept, targets.class_names, targets.num_groups, targets.sources_by_class(basis.area))
+
+
+def weightings(targets: Targets, resamples: int, seed: int) -> Iterator[ImageWeights]:
+    """Yields what :func:`replicate` weighs images by, in parts of at most ``MOST_WEIGHTS``.
+
+    In order: the images as they are, the resamples, the halves. Of a small split all of it is kept for the next
+    detector, because making it takes as long as using it.
+    """
+    once = np.ones((1, targets.num_groups), dtype=np.uint16)
+    if (1 + resamples + 2 * HALVINGS) * targets.num_images <= MOST_KEPT:
+        yield _kept_weights(targets, resamples, seed)
+        return
+    for counts in (once, *draws(targets.num_groups, resamples, seed), halvings(targets.num_groups, seed)):
+        for part in in_parts(counts, targets.num_images):
+            yield ImageWeights(targets, part[:, targets.group])
+
+
+@lru_cache(maxsize=4)
+def _kept_weights(targets: Targets, resamples: int, seed: int) -> ImageWeights:
+    once = np.ones((1, targets.num_groups), dtype=np.uint16)
+    counts = np.concatenate([once, *draws(targets.num_groups, resamples, seed), halvings(targets.num_groups, seed)])
+    return ImageWeights(targets, counts[:, targets.group])
 
 
 def in_parts(draw: Array, num_images: int) -> list[Array]:
@@ -211,10 +238,11 @@ def weighted_metrics(matches: Matches, weights: Array, deployed_threshold: float
     """
     known: dict[Basis, Array] = {}
     class_names: Sequence[str] = matches.targets.class_names
+    counted = ImageWeights(matches.targets, weights.T)
     metrics = {}
     for name in (*BASES, *(CLASS_PREFIX + name for name in class_names)):
         basis = basis_of(name)
         if basis not in known:
-            known[basis] = basis.by_class(matches, weights, deployed_threshold)
+            known[basis] = basis.by_class(matches, counted, deployed_threshold)
         metrics[name] = reduce_classes(name, known[basis], class_names)
     return metrics

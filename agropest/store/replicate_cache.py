@@ -74,10 +74,12 @@ def read_replicates(
 
 def keep_replicates(
     folder: TrialFolder, record: EvaluationRecord, targets: Targets, metric: str, config: Mapping[str, Any]
-) -> None:
-    """Keeps what a comparison by ``metric`` will read of an evaluation."""
-    for basis in {basis_of(metric), basis_of(AP)}:
-        read_replicates(folder, record, targets, basis, config)
+) -> dict[str, Replicates]:
+    """Keeps what a comparison by ``metric`` will read of an evaluation; returns it by metric, with AP's."""
+    by_basis = {
+        basis: read_replicates(folder, record, targets, basis, config) for basis in {basis_of(metric), basis_of(AP)}
+    }
+    return {name: by_basis[basis_of(name)] for name in (metric, AP)}
 
 
 def _read(path: Path, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray] | None:

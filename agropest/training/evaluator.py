@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,8 @@ from detectron2.config import CfgNode
 from agropest import files
 from agropest.planning.speeds import DEVICE, THREADS
 from agropest.statistics.accuracy.evaluation import evaluate_all
-from agropest.statistics.accuracy.referee import ask_referee
+from agropest.statistics.accuracy.referee import ask_matching, ask_referee
 from agropest.statistics.detections.boxes import Boxes
-from agropest.statistics.detections.matching import read_targets
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.replicate_cache import keep_replicates
@@ -30,7 +29,8 @@ from agropest.training.run_context import RunContext
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("valid", "test", VALID_AUGMENTED)
+EVALUATED = ("valid", "test")
+NAMES = (*EVALUATED, VALID_AUGMENTED)
 
 
 class Evaluator:
@@ -44,7 +44,7 @@ class Evaluator:
         should_stop: asked between batches; True breaks off.
 
     Attributes:
-        records: split name to its images and ground truth.
+        records: split name to its images and ground truth; without the training split where nothing is trained.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class Evaluator:
         self.trial, self.folder, self.context, self.cfg = trial, folder, context, cfg
         self.should_stop = should_stop
         self.records: dict[str, SplitRecords] = {
-            name: load_records(name, *paths) for name, paths in context.splits.items()
+            name: load_records(name, *paths)
+            for name, paths in context.splits.items()
+            if trial.trains or name in EVALUATED
         }
         self._mappers: dict[str, TestMapper] = {}
 
@@ -104,7 +106,8 @@ class Evaluator:
         taken_from: str = "",
     ) -> EvaluationRecord:
         """Stores boxes and the metrics they come to; the arguments are those of :meth:`evaluate`."""
-        metrics = evaluate_all(self.records[split].ground_truth, found.boxes, self.context.metric, *self._limits)
+        records = self.records[split]
+        metrics = evaluate_all(records.ground_truth, found.boxes, self.context.metric, *self._limits, records.targets)
         ran_on = {DEVICE: self.context.device_name, THREADS: self.context.num_threads}
         record = EvaluationRecord(
             split=name or split,
@@ -150,22 +153,35 @@ class Evaluator:
             and all(record.iteration != chosen for record in self.folder.read_evaluations(name, check_boxes=True))
         }
 
-    def ask_referee(self, iteration: int) -> tuple[str, ...]:
-        """Has pycocotools compute anew the metrics that tables show; returns where it differs, in words."""
+    def ask_referee(self, iteration: int, from_outputs: Collection[str] = ()) -> tuple[str, ...]:
+        """Has the metrics that tables show computed anew; returns where they differ, in words.
+
+        Args:
+            from_outputs: the evaluations, by name, that are made from the outputs of another trial's forward pass.
+                There pycocotools is not asked again: see :mod:`agropest.statistics.accuracy.referee`.
+        """
         found = []
         for record, records in self._stored(iteration):
-            boxes = Boxes.load(self.folder.boxes_path(record))
-            truth = records.ground_truth
-            found.append(ask_referee(record.split, iteration, truth, boxes, record.metrics, *self._limits))
+            if record.split in from_outputs:
+                values = self._bootstrapped(record, records)
+                found.append(ask_matching(record.split, iteration, record.metrics, values))
+            else:
+                boxes = Boxes.load(self.folder.boxes_path(record))
+                truth = records.ground_truth
+                found.append(ask_referee(record.split, iteration, truth, boxes, record.metrics, *self._limits))
             logger.info(found[-1].summary())
         self.folder.write_referee(found)
         return tuple(finding.summary() for finding in found if not finding.agrees)
 
+    def _bootstrapped(self, record: EvaluationRecord, records: SplitRecords) -> dict[str, float | None]:
+        """Returns the metrics that the replicates of an evaluation are of, as their own matching computes them."""
+        kept = keep_replicates(self.folder, record, records.targets, self.context.metric, self.trial.config)
+        return {name: value for metric, one in kept.items() for name, value in one.values(metric).items()}
+
     def keep_replicates(self, iteration: int) -> None:
         """Computes what the ranking will ask of this trial, while its boxes are at hand."""
         for record, records in self._stored(iteration):
-            targets = read_targets(records.ground_truth)
-            keep_replicates(self.folder, record, targets, self.context.metric, self.trial.config)
+            keep_replicates(self.folder, record, records.targets, self.context.metric, self.trial.config)
 
     def image_cache(self, split: str) -> ImageCache | None:
         """Returns the decoded images of a split, which all trials of a machine share; None where there are none."""

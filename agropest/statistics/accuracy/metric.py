@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from agropest.errors import SweepFileError, fault, nearest
 from agropest.statistics.accuracy.average_precision import AP_NAMES, AR_NAMES, CLASS_PREFIX, deployed_name
+from agropest.statistics.accuracy.image_weights import ImageWeights
 from agropest.statistics.accuracy.weighted import EVERY_IOU, class_precisions, class_recalls, f1
 from agropest.statistics.detections.boxes import lowest_score
 from agropest.statistics.detections.matching import AREA_RANGES, Matches, Targets
@@ -49,7 +50,7 @@ class Basis:
     deployed: bool = False
     max_detections: int = 0
 
-    def by_class(self, matches: Matches, weights: Array, deployed_threshold: float) -> Array:
+    def by_class(self, matches: Matches, weights: ImageWeights, deployed_threshold: float) -> Array:
         """Returns it in percent, [K, R] ([1, R] for F1); NaN where a class has no ground truth."""
         threshold = float(lowest_score(deployed_threshold))
         if self.kind == "F1":

@@ -1,6 +1,9 @@
-"""pycocotools as the referee: once per finished trial its metrics are computed anew from the stored boxes.
+"""The referee: whoever computes anew, from the stored boxes, the metrics of a finished trial.
 
-The engine (hotcoco) is equal to it to 1e-12 where they were compared; here every user's every result is.
+It is pycocotools for every trial that ran a model. The engine (hotcoco) is equal to it to 1e-12 where they were
+compared; here every user's every result is. Evaluations that are made from the same outputs of a box head differ in
+what is left of them; there pycocotools is asked once, of the first, and of the others the matching of the bootstrap:
+it shares no code with the engine, and has AP and the metric of the sweep at hand, class by class.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from agropest.statistics.accuracy.average_precision import as_deployed, evaluate
 from agropest.statistics.detections.boxes import Boxes, GroundTruth
 
 TOLERANCE = 1e-9  # of percent
+MATCHING = "the matching of the bootstrap"
 
 
 @dataclass(frozen=True)
 class Referee:
-    """What pycocotools says of one stored evaluation.
+    """What somebody else than the engine says of one stored evaluation.
 
     Attributes:
         metric: that differs most.
@@ -69,15 +73,27 @@ def ask_referee(
     deployed = evaluate_with_pycocotools(ground_truth, boxes.at_threshold(deployed_threshold), max_detections)
     theirs |= as_deployed(deployed)
     distances = {name: _distance(metrics[name], value) for name, value in theirs.items() if name in metrics}
+    return _finding(split, iteration, f"pycocotools {version('pycocotools')}", distances)
+
+
+def ask_matching(
+    split: str, iteration: int, metrics: Mapping[str, float | None], values: Mapping[str, float | None]
+) -> Referee:
+    """Returns how far the stored ``metrics`` are from what the matching of the bootstrap came to.
+
+    Args:
+        split: of the evaluation.
+        iteration: of the evaluation.
+        metrics: as stored, in percent.
+        values: of the bootstrap, on the images as they are, in percent; at least one.
+    """
+    distances = {name: _distance(metrics[name], value) for name, value in values.items()}
+    return _finding(split, iteration, MATCHING, distances)
+
+
+def _finding(split: str, iteration: int, referee: str, distances: Mapping[str, float]) -> Referee:
     worst = max(distances, key=lambda name: distances[name])
-    return Referee(
-        split,
-        iteration,
-        f"hotcoco {version('hotcoco')}",
-        f"pycocotools {version('pycocotools')}",
-        worst,
-        distances[worst],
-    )
+    return Referee(split, iteration, f"hotcoco {version('hotcoco')}", referee, worst, distances[worst])
 
 
 def _distance(ours: float | None, theirs: float | None) -> float:

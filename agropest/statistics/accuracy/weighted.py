@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agropest.statistics.detections.matching import ALL, AREA_RANGES, FALSE, IGNORED, IOU_THRESHOLDS, TRUE, Matches
+from agropest.statistics.accuracy.image_weights import ImageWeights
+from agropest.statistics.detections.matching import ALL, FALSE, IGNORED, IOU_THRESHOLDS, TRUE, Matches
 
 Array = npt.NDArray[Any]
 
@@ -28,25 +29,11 @@ EVERY_IOU = tuple(range(len(IOU_THRESHOLDS)))
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 # Resamples are taken in blocks whose arrays stay in the cache.
 BLOCK_CELLS, LEAST_BLOCK = 2**16, 4
-_AREAS = list(AREA_RANGES)
-
-
-def positives(matches: Matches, weights: Array, area: str = ALL) -> Array:
-    """Returns the number of annotations that count, [K, R].
-
-    Args:
-        weights: [I, R], whole numbers.
-    """
-    per_image = matches.targets.positives[_AREAS.index(area)]
-    by_image = np.ascontiguousarray(weights.T)
-    every = np.arange(len(weights))
-    sums = [by_image.take(np.repeat(every, row), axis=1).sum(axis=1, dtype=np.int64) for row in per_image]
-    return np.array(sums, dtype=np.int64).reshape(len(per_image), len(by_image))
 
 
 def class_precisions(
     matches: Matches,
-    weights: Array,
+    weights: ImageWeights,
     area: str = ALL,
     ious: Sequence[int] = EVERY_IOU,
     min_score: float | None = None,
@@ -54,49 +41,47 @@ def class_precisions(
     """Returns AP of each class, in [0, 1], [K, R]; NaN where a class has no annotation that counts.
 
     Args:
-        weights: [I, R], whole numbers from 0.
+        weights: R of them, of the targets that were matched with.
         ious: indices into ``IOU_THRESHOLDS``; their AP is averaged.
         min_score: leaves out boxes below it.
     """
-    counts = positives(matches, weights, area)
-    by_image = np.ascontiguousarray(weights.T)  # [R, I]
-    copies = int(weights.max(initial=0))
+    counts = weights.positives(area)
     result = np.full(counts.shape, np.nan)
     for index in np.flatnonzero(counts.any(axis=1)).tolist():
         if matches.starts[index] == matches.starts[index + 1]:
             result[index] = np.where(counts[index] > 0, 0.0, np.nan)
             continue
-        curve = _curve(matches, index, area, ious, min_score, copies)
+        curve = _curve(matches, index, area, ious, min_score, weights.copies)
         block = max(LEAST_BLOCK, BLOCK_CELLS // max(len(curve.image), 1))
         reached = PointsReached(counts[index])
-        for start in range(0, len(by_image), block):
+        for start in range(0, len(weights.rows), block):
             part = slice(start, start + block)
-            result[index, part] = _mean_precision(curve, by_image[part], counts[index, part], reached)
+            result[index, part] = _mean_precision(curve, weights.rows[part], counts[index, part], reached)
     return result
 
 
-def class_recalls(matches: Matches, weights: Array, max_detections: int) -> Array:
+def class_recalls(matches: Matches, weights: ImageWeights, max_detections: int) -> Array:
     """Returns the recall of each class with so many boxes per image, mean over the IoU thresholds, [K, R]."""
-    counts = positives(matches, weights)
+    counts = weights.positives()
     result = np.full(counts.shape, np.nan)
     for index, number in enumerate(counts):
         part = slice(matches.starts[index], matches.starts[index + 1])
         hits = (matches.outcome[ALL][:, part] == TRUE).sum(axis=0) * (matches.rank[part] < max_detections)
-        found = np.bincount(matches.image[part], hits, minlength=len(weights)) @ weights
+        found = weights.rows @ np.bincount(matches.image[part], hits, minlength=matches.targets.num_images)
         np.divide(found / len(IOU_THRESHOLDS), number, out=result[index], where=number > 0)
     return result
 
 
-def f1(matches: Matches, weights: Array, min_score: float, iou: int = 0) -> Array:
+def f1(matches: Matches, weights: ImageWeights, min_score: float, iou: int = 0) -> Array:
     """Returns 2 TP / (boxes + annotations) of the boxes from ``min_score`` up, all classes pooled, in [0, 1], [R]."""
     shown = matches.score >= min_score
     outcome = matches.outcome[ALL][iou]
     per_image = [
-        np.bincount(matches.image[shown & mask], minlength=len(weights)) @ weights
+        weights.rows @ np.bincount(matches.image[shown & mask], minlength=matches.targets.num_images)
         for mask in (outcome == TRUE, outcome != IGNORED)
     ]
-    total = per_image[1] + positives(matches, weights).sum(axis=0)
-    result = np.full(weights.shape[1], np.nan)
+    total = per_image[1] + weights.positives().sum(axis=0)
+    result = np.full(total.shape, np.nan)
     np.divide(2.0 * per_image[0], total, out=result, where=total > 0)
     return result
 

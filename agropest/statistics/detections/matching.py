@@ -31,9 +31,9 @@ ALL = "all"
 FALSE, TRUE, IGNORED = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Targets:
-    """Ground truth as arrays, images and classes in the order of their ids.
+    """Ground truth as arrays, images and classes in the order of their ids; two are equal only if they are one object.
 
     Attributes:
         image_ids: [I].

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from agropest.statistics.accuracy.image_weights import ImageWeights
 from agropest.statistics.accuracy.weighted import RECALL_POINTS, class_precisions
 from agropest.statistics.detections.boxes import lowest_score
 from agropest.statistics.detections.matching import ALL, IGNORED, IOU_THRESHOLDS, TRUE, Matches
@@ -51,7 +52,7 @@ def precision_recall(matches: Matches, iou: float = 0.5) -> Array:
 
 def ap_by_threshold(matches: Matches, thresholds: Sequence[float] = THRESHOLDS) -> list[float | None]:
     """Returns AP in percent from the boxes that reach each score threshold; None without ground truth."""
-    once = np.ones((matches.targets.num_images, 1), dtype=np.int64)
+    once = ImageWeights(matches.targets, np.ones((1, matches.targets.num_images), np.uint16))
     values = []
     for threshold in thresholds:
         by_class = class_precisions(matches, once, min_score=float(lowest_score(threshold)))[:, 0]

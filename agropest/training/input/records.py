@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from detectron2.structures import BoxMode
 from agropest import files
 from agropest.data.annotations import require_as_converted
 from agropest.statistics.detections.boxes import GroundTruth
+from agropest.statistics.detections.matching import Targets, read_targets
 from agropest.training.input.packed_records import PackedRecords
 
 
@@ -38,8 +39,12 @@ class SplitRecords:
         Raises:
             ChangedInput: the annotations are not as they were written.
         """
-        require_as_converted(self.annotations)
         return GroundTruth.from_coco(self.annotations)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The same as arrays, once for all evaluations in this process."""
+        return read_targets(self.ground_truth)
 
 
 def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords:
@@ -53,7 +58,12 @@ def load_records(name: str, annotations: Path, image_root: Path) -> SplitRecords
     Raises:
         ChangedInput: the annotations are not as they were written.
     """
-    require_as_converted(annotations)
+    return _records(name, annotations, image_root, require_as_converted(annotations))
+
+
+@lru_cache(maxsize=3)
+def _records(name: str, annotations: Path, image_root: Path, sha256: str) -> SplitRecords:
+    """Reads a split; one process that evaluates several trials reads what has this hash once."""
     content = files.read_json(annotations)
     ids = sorted(category["id"] for category in content["categories"])
     index = {category_id: i for i, category_id in enumerate(ids)}

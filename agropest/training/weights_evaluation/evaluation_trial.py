@@ -79,6 +79,7 @@ class EvaluationTrial:
         self.before = folder.status()
         self.status = replace(self.before, status=TrialState.RUNNING, reason="")
         self.started = time.perf_counter()
+        self._from_kept: set[str] = set()  # names of evaluations that this process made without a model
 
     @cached_property
     def iteration(self) -> int:
@@ -104,7 +105,7 @@ class EvaluationTrial:
             self._evaluate_all()
         except Interrupted:
             return self.ends_as(TrialState.INTERRUPTED, 0)
-        for doubt in self.evaluator.ask_referee(self.iteration):
+        for doubt in self.evaluator.ask_referee(self.iteration, self._from_kept):
             self._note(doubt)
         self.evaluator.keep_replicates(self.iteration)
         self._keep_checkpoint()
@@ -133,7 +134,7 @@ class EvaluationTrial:
                 augmented = TestTimeAugmentation(self.cfg, self._model)
                 self._store(self.evaluator.detect(split, augmented), split, name)
             else:
-                self._store(self._found(split), split, name)
+                self._store(self._found(split, name), split, name)
 
     def _validate(self) -> EvaluationRecord:
         """Evaluates validation, or takes over the source's evaluation, where it is the same."""
@@ -143,23 +144,23 @@ class EvaluationTrial:
                 if record.iteration == self.iteration:
                     sharer = Sharer(self.source.name, self.trained.path, self.iteration, (), None, True)
                     return self.evaluator.take_over(record, sharer)
-        return self._store(self._found("valid"), "valid", "valid")
+        return self._store(self._found("valid", "valid"), "valid", "valid")
 
     def _store(self, found: Detections, split: str, name: str) -> EvaluationRecord:
         taken_from = self.source.name if self.source is not None else ""
         return self.evaluator.store(found, split, self.iteration, name, taken_from=taken_from)
 
-    def _found(self, split: str) -> Detections:
+    def _found(self, split: str, name: str) -> Detections:
         """Returns the detections of a split: from kept outputs of the box head where there are any."""
         if not self.context.sharing.has_common_forward:
             return self.evaluator.detect(split, self._model)
         path = self._outputs_path(split)
         while True:
-            if found := self._from_outputs(split, path):
+            if found := self._from_outputs(split, path, name):
                 return found
             with held_if_free(path.with_suffix(".lock")) as is_held:
                 if is_held:
-                    return self._from_outputs(split, path) or self._recorded(split, path)
+                    return self._from_outputs(split, path, name) or self._recorded(split, path)
             if self.should_stop():
                 raise Interrupted
             time.sleep(WAIT_S)
@@ -169,11 +170,12 @@ class EvaluationTrial:
         name = f"outputs-{forward_key(self.trial)}-{self.iteration}-{split}-{context.device}-{context.num_threads}.npz"
         return self.folder.path.parent.parent / STAGES / name
 
-    def _from_outputs(self, split: str, path: Path) -> Detections | None:
+    def _from_outputs(self, split: str, path: Path, name: str) -> Detections | None:
         started = time.perf_counter()
         outputs = read_outputs(path) if path.is_file() else None
         if outputs is None:
             return None
+        self._from_kept.add(name)
         boxes = collect_boxes(
             detections(outputs, self.cfg, self.context.device), self.evaluator.records[split].category_ids
         )

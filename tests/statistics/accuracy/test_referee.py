@@ -9,7 +9,8 @@ import pytest
 
 from agropest import files
 from agropest.statistics.accuracy.average_precision import AP_DEPLOYED, evaluate
-from agropest.statistics.accuracy.referee import ask_referee
+from agropest.statistics.accuracy.referee import ask_matching, ask_referee
+from agropest.statistics.bootstrap import paired_bootstrap
 from agropest.statistics.detections.boxes import Boxes, GroundTruth
 
 
@@ -62,3 +63,23 @@ def test_no_boxes_at_all(scene: tuple[GroundTruth, Boxes]) -> None:
     truth, boxes = scene
     none = boxes.at_threshold(2.0)
     assert ask_referee("valid", 1, truth, none, evaluate(truth, none), 100, 0.5).agrees
+
+
+def test_the_matching_of_the_bootstrap_is_asked_of_what_the_bootstrap_is_of(scene: tuple[GroundTruth, Boxes]) -> None:
+    truth, boxes = scene
+    metrics = evaluate(truth, boxes)
+    small = {name: paired_bootstrap(truth, {"a": boxes}, name, resamples=2)["a"].values(name) for name in ("AP", "APs")}
+    assert set(small["AP"]) == {"AP", "AP-Ants", "AP-Bees", "AP-Moths"}
+    assert set(small["APs"]) == {"APs"}
+    assert ask_matching("test", 7, metrics, small["AP"] | small["APs"]).agrees
+    wrong = ask_matching("test", 7, {**metrics, "AP-Bees": 3.0}, small["AP"])
+    assert (wrong.agrees, wrong.metric) == (False, "AP-Bees")
+    assert wrong.summary().startswith("the matching of the bootstrap differs from hotcoco")
+
+
+def test_a_class_without_anything_to_find_is_none_to_both(scene: tuple[GroundTruth, Boxes]) -> None:
+    truth, boxes = scene
+    ants = GroundTruth(truth.images, truth.categories, [one for one in truth.annotations if one["category_id"] == 1])
+    values = paired_bootstrap(ants, {"a": boxes}, resamples=2)["a"].values("AP")
+    assert values["AP-Bees"] is None
+    assert ask_matching("test", 7, evaluate(ants, boxes), values).agrees

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from agropest.errors import DataError
 from agropest.statistics.accuracy.average_precision import evaluate_with_pycocotools
+from agropest.statistics.accuracy.image_weights import ImageWeights
 from agropest.statistics.accuracy.weighted import RECALL_POINTS, PointsReached, class_precisions, f1
 from agropest.statistics.bootstrap import weighted_metrics
 from agropest.statistics.detections.boxes import Boxes, GroundTruth
@@ -131,8 +132,9 @@ def test_f1_by_hand() -> None:
     """Image 1 three times (right), image 2 once (wrong, and one too low to be shown): 2 * 3 / (4 boxes + 4 objects)."""
     truth, boxes = one_class([(1, LARGE, 0.9), (2, AWAY, 0.5), (2, LARGE, 0.4)])
     matches = match(read_targets(truth), boxes)
-    assert f1(matches, np.array([[3], [1]]), 0.5)[0] == pytest.approx(0.75)
-    assert f1(matches, np.array([[3], [1]]), 0.95)[0] == 0.0
+    weights = ImageWeights(matches.targets, np.array([[3, 1]]))
+    assert f1(matches, weights, 0.5)[0] == pytest.approx(0.75)
+    assert f1(matches, weights, 0.95)[0] == 0.0
 
 
 def test_recall_points_are_counted_as_they_are_rounded() -> None:
@@ -157,7 +159,7 @@ def test_a_class_of_many_objects_needs_little_memory() -> None:
     image = np.repeat(np.arange(1, 1001), 20)
     boxes = Boxes(image, np.ones(number, np.int64), np.tile(np.float32(LARGE), (number, 1)), random.random(number))
     matches = match(read_targets(truth), boxes, areas=["all"])
-    weights = random.multinomial(1000, np.full(1000, 1e-3), size=200).astype(np.uint16).T
+    weights = ImageWeights(matches.targets, random.multinomial(1000, np.full(1000, 1e-3), size=200).astype(np.uint16))
     tracemalloc.start()
     assert class_precisions(matches, weights).tolist() == [[1.0] * 200]
     peak = tracemalloc.get_traced_memory()[1]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.store.records import Status, TrialState
 from agropest.store.sharing.evaluated_checkpoint import evaluated_iteration, missing_checkpoint
@@ -71,6 +73,12 @@ def run_one(trial: TrialSpec, dataset: Dataset, store: Store, sharing: object) -
     return status, folder
 
 
+def referees(folder: TrialFolder) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = files.read_json(folder.path / "referee.json")
+    assert all(one["difference"] < 1e-9 for one in found)
+    return found
+
+
 def test_what_differs_after_the_forward_pass_needs_one_and_gives_the_bytes_of_an_evaluation_alone(
     trials: dict[str, TrialSpec], tiny_dataset: Dataset, tmp_path: Path, forward_passes: list[tuple[str, int]]
 ) -> None:
@@ -78,6 +86,9 @@ def test_what_differs_after_the_forward_pass_needs_one_and_gives_the_bytes_of_an
     trained = [("LeanGeneralizedRCNN", 6)] * 2 + [("LeanGeneralizedRCNN", 4)]
     assert forward_passes == [*trained, ("Recorded", 6), ("Recorded", 4)]
     assert {path.name.split("-")[-3] for path in (tmp_path / "r" / STAGES).glob("*.npz")} == {"valid", "test"}
+    asked = [{one["referee"].split()[0] for one in referees(together[label])} for label in AFTER_THE_FORWARD_PASS]
+    assert asked == [{"pycocotools"}, {"the"}, {"the"}, {"the"}]  # once for a forward pass, else the bootstrap's own
+    assert all(len(referees(folder)) == 2 for folder in together.values())
     forward_passes.clear()
     store, baseline = Store(tmp_path / "r"), together["baseline"]
     for label in AFTER_THE_FORWARD_PASS:
@@ -87,6 +98,7 @@ def test_what_differs_after_the_forward_pass_needs_one_and_gives_the_bytes_of_an
         status, folder = run_one(alone, tiny_dataset, Store(store.root), all_sharing([alone], store)[alone.name])
         assert status.status is TrialState.FINISHED
         require_same_evaluations(folder, TrialFolder(aside))
+        assert {one["referee"].split()[0] for one in referees(folder)} == {"pycocotools"}
         folder.path.rename(tmp_path / f"done-{label}")
         aside.rename(with_others.path)
     assert forward_passes == [("LeanGeneralizedRCNN", 6), ("LeanGeneralizedRCNN", 4)] * 4
