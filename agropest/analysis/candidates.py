@@ -40,7 +40,8 @@ class Candidate:
         levels: of the factors, where the variant is one of a design.
         is_apart: it has not finished, and nothing was evaluated at the same seed and iteration as the baseline.
         has_ended: every training has finished, or was stopped on purpose.
-        repeats: whether it evaluates the trainings of an earlier variant, so that it says no more of what a seed does.
+        trained_as: label of the first variant that was trained alike, which it evaluates otherwise; empty: that is
+            itself.
     """
 
     label: str
@@ -51,7 +52,7 @@ class Candidate:
     levels: Mapping[str, str] = field(default_factory=dict)
     is_apart: bool = False
     has_ended: bool = True
-    repeats: bool = False
+    trained_as: str = ""
 
 
 def mean_known(values: Sequence[float | None]) -> float | None:

@@ -9,7 +9,8 @@ is never ranked, and is never said to tie with the best: the seeds that were let
 
 A verdict is about a variant: its error has two parts, images and seeds. What a seed does is pooled over the variants
 that have several, else borrowed from other sweeps of the store with the same data and baseline; where nothing is known
-of it, the verdict is unknown, and what is said is said of the checkpoints.
+of it, the verdict is unknown, and what is said is said of the checkpoints. Two evaluations of the same trainings are
+compared training by training; with one seed, what is said is said of that training.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from agropest.statistics.inference import (
     CONFIDENCE,
     INCONCLUSIVE,
     UNFINISHED,
-    UNKNOWN,
     Difference,
     Estimate,
     Sampled,
@@ -176,7 +176,7 @@ def _compared(
     tested = bench.of_test(metric).mean(one.label, one.shown)
     gap = bench.of_gap(metric).mean(one.label, one.shown)
     per_class = {} if base is None or one.label == base.label else _per_class(bench, one, base)
-    is_known = difference is None or difference.verdict != UNKNOWN
+    is_known = difference is None or difference.knows_seeds
     values = [training.value for training in trainings]
     return ComparedVariant(
         label=one.label,

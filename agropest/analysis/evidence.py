@@ -9,13 +9,11 @@ from functools import cached_property
 from agropest.analysis.candidates import Candidate, Drawn
 from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.inference import Sampled
-from agropest.statistics.seed_noise import Component, SeedNoise, seed_noise
+from agropest.statistics.seed_noise import NO_SEEDS, SeedNoise, seed_noise
 from agropest.statistics.sums import mean_over_seeds, minus, weighted_sum
 from agropest.statistics.trainings import Training, trainings_of
 from agropest.store.records import TrialState
 
-# Files are compared as what they are: there is nothing about them that a seed could change.
-NO_SEEDS = SeedNoise(Component(), Component(), Component())
 THIS_SWEEP = "the variants of this sweep"
 FARTHEST = 100.0  # percentage points that two values of a metric can be apart
 
@@ -39,7 +37,7 @@ class Evidence:
 
     Attributes:
         trainings: returns those of one candidate, by label and what was drawn of it.
-        finished: of the variants that have finished, each training once: what a seed does is estimated from them.
+        finished: of the variants that have finished: what a seed does is estimated from their trainings, each once.
         borrowed: where these show nothing.
         is_of_checkpoints: what is compared are files, not variants.
     """
@@ -58,7 +56,12 @@ class Evidence:
         return own or seed_noise(self._all(self.borrowed.drawn), self.borrowed.source)
 
     def _all(self, drawn: Sequence[tuple[str, Drawn]]) -> list[Training]:
-        return [one for label, each in drawn for one in self.trainings(label, each)]
+        """Returns each training once, as the first variant that was trained so has evaluated it."""
+        found: dict[tuple[str, int], Training] = {}
+        for label, each in drawn:
+            for one in self.trainings(label, each):
+                found.setdefault((one.variant, one.seed), one)
+        return list(found.values())
 
     def mean(self, label: str, drawn: Drawn) -> Sampled | None:
         """Returns the mean over the seeds of a candidate."""
@@ -112,15 +115,18 @@ class Bench:
         pick: Callable[[Drawn], Sequence[Replicates]],
         less: Callable[[Drawn], Sequence[Replicates]] | None = None,
     ) -> Evidence:
+        trained_as = {one.label: one.trained_as or one.label for one in self.candidates}
+
         def trainings(label: str, drawn: Drawn) -> list[Training]:
-            ours = trainings_of(label, drawn.seeds, pick(drawn), metric)
+            name = trained_as.get(label, label)
+            ours = trainings_of(name, drawn.seeds, pick(drawn), metric)
             if less is None:
                 return ours
-            theirs = trainings_of(label, drawn.seeds, less(drawn), metric)
+            theirs = trainings_of(name, drawn.seeds, less(drawn), metric)
             return [one.minus(other) for one, other in zip(ours, theirs, strict=True)] if ours and theirs else []
 
         if (kind, metric) not in self._known:
-            ended = [one for one in self.candidates if one.status == TrialState.FINISHED and not one.repeats]
+            ended = [one for one in self.candidates if one.status == TrialState.FINISHED]
             finished = [(one.label, one.shown) for one in ended]
             self._known[kind, metric] = Evidence(trainings, finished, self.borrowed, self.is_of_checkpoints)
         return self._known[kind, metric]

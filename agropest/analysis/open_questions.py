@@ -32,15 +32,20 @@ def seed_counts(comparison: Comparison) -> dict[str, int]:
 def _against(ranked: list[ComparedVariant], base: ComparedVariant | None) -> Iterator[Question]:
     for one in ranked:
         difference = one.difference
-        if base is not None and difference is not None and difference.verdict != UNFINISHED:
+        if base is not None and difference is not None and _is_of_variants(difference):
             yield _question(one, base, difference, difference.verdict in (BETTER, WORSE, ALIKE), False)
 
 
 def _behind(ranked: list[ComparedVariant], first: ComparedVariant | None) -> Iterator[Question]:
     for one in ranked:
-        if first is not None and one.behind is not None:
+        if first is not None and one.behind is not None and _is_of_variants(one.behind):
             is_decided = not one.ties_with_best or one.behind.verdict == ALIKE
             yield _question(first, one, one.behind, is_decided, True)
+
+
+def _is_of_variants(difference: Difference) -> bool:
+    """Returns whether more seeds or images would answer it; not of what was measured on one training alone."""
+    return difference.verdict != UNFINISHED and (difference.knows_seeds or not difference.is_within)
 
 
 def _question(

@@ -112,9 +112,9 @@ def _compare(
     for one in read:
         by_label.setdefault(one.trial.label, []).append(one)
     base = by_label.get(baseline, [])
-    repeats = _repeated(by_label)
+    trained_as = _trained_as(by_label)
     candidates = [
-        replace(reader.candidate(group, base if label != baseline else []), repeats=label in repeats)
+        replace(reader.candidate(group, base if label != baseline else []), trained_as=trained_as.get(label, ""))
         for label, group in by_label.items()
     ]
     shows_seeds = any(one.status == TrialState.FINISHED and len(one.shown.seeds) > 1 for one in candidates)
@@ -123,15 +123,13 @@ def _compare(
     return replace(comparison, damaged=tuple(one.trial.name for one in read if one.is_damaged))
 
 
-def _repeated(by_label: Mapping[str, Sequence[_Read]]) -> set[str]:
-    """Returns the labels of variants whose trainings are all those of variants before them."""
-    seen, found = set[str](), set[str]()
-    for label, group in by_label.items():
-        trainings = {written_training(one.trial) for one in group}
-        if trainings <= seen:
-            found.add(label)
-        seen |= trainings
-    return found
+def _trained_as(by_label: Mapping[str, Sequence[_Read]]) -> dict[str, str]:
+    """Returns the label of the first variant that was trained alike, for every variant that is not that one itself."""
+    first = dict[str, str]()
+    names = {label: written_training(group[0].trial, with_seed=False) for label, group in by_label.items()}
+    for label, name in names.items():
+        first.setdefault(name, label)
+    return {label: first[name] for label, name in names.items() if first[name] != label}
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,26 @@ def seed_remarks(comparison: Comparison) -> list[str]:
         lines.append(
             f"'{UNKNOWN}': {ONE_SEED_CAVEAT}. Take two or more seeds of at least one variant (three are better)."
         )
+    lines += _of_same_trainings(comparison)
     if any(difference.verdict == UNFINISHED for difference in differences):
         lines.append(f"'{UNFINISHED}': a training was cut short, failed or is running; its figures are no result.")
+    return lines
+
+
+def _of_same_trainings(comparison: Comparison) -> list[str]:
+    """Returns what the differences of evaluations of the baseline's own trainings are about, where there are some."""
+    within = [one.difference for one in comparison.variants if one.difference and one.difference.is_within]
+    lines = []
+    if any(difference.knows_seeds for difference in within):
+        lines.append(
+            f"Evaluations of {comparison.baseline}'s own trainings are compared with it training by training: what a "
+            "seed does to both cancels, and what it does to one alone is estimated from how these differences vary."
+        )
+    if any(not difference.knows_seeds for difference in within):
+        lines.append(
+            f"Evaluations of {comparison.baseline}'s own training, of one seed, are compared with it on that training: "
+            "what the seed does to both cancels, and by how much they differ after another training is not known."
+        )
     return lines
 
 

@@ -69,6 +69,8 @@ def _difference(variant: ComparedVariant, comparison: Comparison) -> list[str]:
             else "On these images neither checkpoint is clearly better"
         )
         lines.append(f"{seen}; {ONE_SEED_CAVEAT}: nothing is established about the variant.")
+    if difference.is_within and not difference.knows_seeds:
+        lines.append("Both are evaluations of one training: of another one this says nothing.")
     if difference.verdict == ALIKE:
         lines.append("The difference is smaller than what matters here (`indifference`).")
     if difference.verdict == UNFINISHED:

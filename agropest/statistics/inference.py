@@ -34,6 +34,8 @@ UNKNOWN = "unknown (one seed)"
 UNFINISHED = "no verdict (not ended)"
 # Of checkpoints, whose images are all the chance there is.
 HIGHER, LOWER = "scores higher", "scores lower"
+# Of two evaluations of one training with one seed: of another training nothing is said.
+HIGHER_HERE, LOWER_HERE = f"{HIGHER} on this training", f"{LOWER} on this training"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Difference:
         p: two-sided, of this comparison alone.
         p_adjusted: corrected for all comparisons of the table (step-down max-T).
         verdict: ``BETTER`` or ``WORSE`` where ``p_adjusted`` is below 0.05, else ``INCONCLUSIVE``; ``UNKNOWN`` where
-            nothing is known of what a seed does: the interval and p are then of these checkpoints.
+            nothing is known of what a seed does: the interval and p are then of these checkpoints. ``HIGHER_HERE``,
+            ``LOWER_HERE`` or ``INCONCLUSIVE`` of evaluations of one training, of which the interval and p then are.
         detectable: the smallest true difference that this comparison would have called with 80 % probability; None
             where there are too few sources to call any, or nothing that varies.
         on_images: ``HIGHER`` or ``LOWER`` where ``p_adjusted`` is below 0.05: what is true of the checkpoints in any
@@ -71,6 +74,8 @@ class Difference:
         seeds_share: of the squared standard error, what is the seeds'; the rest is the images'.
         critical: how many standard errors away from 0 it is called.
         critical_at_end: the same once every variant has the most seeds.
+        is_within: both evaluate the same trainings, whose noise cancels.
+        knows_seeds: whether it is about variants; else it is about the trainings, or checkpoints, that were evaluated.
     """
 
     value: float
@@ -84,6 +89,8 @@ class Difference:
     seeds_share: float = 0.0
     critical: float = 0.0
     critical_at_end: float = 0.0
+    is_within: bool = False
+    knows_seeds: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class Sampled:
         knows_seeds: whether anything is known of what another seed does; else the error is of images only, and the
             value that of these checkpoints.
         seeds: how many of each variant in it.
+        is_within: it is of evaluations of the same trainings, whose noise cancels.
     """
 
     value: float
@@ -112,6 +120,7 @@ class Sampled:
     of_seeds: float = 0.0
     knows_seeds: bool = True
     seeds: tuple[int, ...] = ()
+    is_within: bool = False
 
     @cached_property
     def is_known(self) -> bool:
@@ -234,7 +243,8 @@ def compare(
         critical = now, critical_value(largest, at_end, freedom_at_end)
         difference = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
         half = float(-ndtri(level[i] / 2)) * student_quantile(one.all_freedom) / student_quantile(np.inf) * one.spread
-        if difference.verdict == INCONCLUSIVE and one.can_tell and 0 < abs(one.value) + half < indifference:
+        may_call = difference.verdict == INCONCLUSIVE and one.knows_seeds and one.can_tell
+        if may_call and 0 < abs(one.value) + half < indifference:
             difference = replace(difference, verdict=ALIKE)
         found.append(difference)
     return found
@@ -256,13 +266,18 @@ def _judged(
     one: Sampled, ps: tuple[float, float], critical: tuple[float, float], interval: Interval | None
 ) -> Difference:
     on_images = "" if ps[1] >= 1 - CONFIDENCE else HIGHER if one.value > 0 else LOWER
-    verdict = {HIGHER: BETTER, LOWER: WORSE, "": INCONCLUSIVE}[on_images] if one.knows_seeds else UNKNOWN
-    can_call = one.can_tell and one.knows_seeds and one.spread > 0
+    verdict = UNKNOWN
+    if one.knows_seeds:
+        verdict = {HIGHER: BETTER, LOWER: WORSE, "": INCONCLUSIVE}[on_images]
+    elif one.is_within:
+        verdict = {HIGHER: HIGHER_HERE, LOWER: LOWER_HERE, "": INCONCLUSIVE}[on_images]
+    can_call = one.can_tell and verdict != UNKNOWN and one.spread > 0
     detectable = float((critical[0] + ndtri(POWER)) * one.spread) if can_call else None
     share = one.of_seeds / one.spread**2 if one.spread > 0 else 0.0
     interval = interval or Interval(one.value, one.value)
     error, share = one.spread, min(share, 1.0)
-    return Difference(one.value, interval, *ps, verdict, detectable, on_images, error, share, *critical)
+    about = one.is_within, one.knows_seeds
+    return Difference(one.value, interval, *ps, verdict, detectable, on_images, error, share, *critical, *about)
 
 
 def _noise(sampled: Sequence[Sampled]) -> tuple[Array, Array]:

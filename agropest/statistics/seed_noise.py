@@ -26,6 +26,7 @@ import numpy.typing as npt
 from scipy.linalg import orth
 from scipy.special import fdtrc
 
+from agropest.statistics.same_trainings import Share
 from agropest.statistics.trainings import Training
 
 Array = npt.NDArray[Any]
@@ -88,37 +89,38 @@ class SeedNoise:
         """Returns what a seed does to a variant alone."""
         return self.apart.get(variant, self.own)
 
-    def draw(self, variant: str, seeds: Sequence[int], resamples: int) -> Array:
-        """Returns what other seeds would add to a variant's mean over its seeds, [R].
+    def draw(self, share: Share, resamples: int) -> Array:
+        """Returns what other seeds would add to a variant's mean over some of its seeds, [R].
 
         Drawn alike whenever it is asked for: what two variants share cancels in their difference.
         """
-        alone: Array = np.sqrt(self.of(variant).of_seeds / len(seeds)) * _normals(f"variant {variant}", resamples)
+        stream = f"variant {share.variant}" + (f", share {share.number}" if share.number else "")
+        alone: Array = np.sqrt(self.of(share.variant).of_seeds / len(share.seeds)) * _normals(stream, resamples)
         if not self.common.of_seeds:
             return alone
-        shared = np.mean([_normals(f"seed {seed}", resamples) for seed in seeds], axis=0)
+        shared = np.mean([_normals(f"seed {seed}", resamples) for seed in share.seeds], axis=0)
         drawn: Array = alone + np.sqrt(self.common.of_seeds) * shared
         return drawn
 
-    def parts(self, weights: Sequence[tuple[str, Sequence[int], float]]) -> list[tuple[float, float]]:
-        """Returns the variances, each with its degrees of freedom, that a weighted sum of means over seeds rests on.
-
-        Args:
-            weights: of each mean: the variant, its seeds, the weight.
-        """
+    def parts(self, shares: Sequence[Share]) -> list[tuple[float, float]]:
+        """Returns the variances, each with its degrees of freedom, that a weighted sum of means over seeds rests on."""
         pooled, found = 0.0, []
         by_seed: dict[int, float] = {}
-        for variant, seeds, weight in weights:
-            share = weight**2 / len(seeds)
-            if variant in self.apart:
-                found.append((share * self.apart[variant].variance, self.apart[variant].freedom))
+        for one in shares:
+            square = one.weight**2 / len(one.seeds)
+            if one.variant in self.apart:
+                found.append((square * self.apart[one.variant].variance, self.apart[one.variant].freedom))
             else:
-                pooled += share
-            for seed in seeds:
-                by_seed[seed] = by_seed.get(seed, 0.0) + weight / len(seeds)
+                pooled += square
+            for seed in one.seeds:
+                by_seed[seed] = by_seed.get(seed, 0.0) + one.weight / len(one.seeds)
         found.append((pooled * self.own.variance, self.own.freedom))
         found.append((sum(one**2 for one in by_seed.values()) * self.common.variance, self.common.freedom))
         return [(variance, freedom) for variance, freedom in found if variance > 0]
+
+
+# Files are compared as what they are: there is nothing about them that a seed could change.
+NO_SEEDS = SeedNoise(Component(), Component(), Component())
 
 
 def seed_noise(trainings: Iterable[Training], source: str = "") -> SeedNoise | None:

@@ -1,7 +1,8 @@
 """Weighted sums of variants, each the mean over its seeds: a mean, a difference, a contrast of several.
 
 The error of a sum has two parts: other images, which the resamples show (rare classes less than they should, see
-:mod:`agropest.statistics.rare_classes`), and other seeds (:mod:`agropest.statistics.seed_noise`).
+:mod:`agropest.statistics.rare_classes`), and other seeds (:mod:`agropest.statistics.seed_noise`), of which variants
+that evaluate the same trainings have the same (:mod:`agropest.statistics.same_trainings`).
 
 Shapes: K classes, R resamples.
 """
@@ -9,6 +10,7 @@ Shapes: K classes, R resamples.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,11 @@ import numpy.typing as npt
 
 from agropest.statistics.inference import Sampled, freedom_of_parts
 from agropest.statistics.rare_classes import RARE_SOURCES, class_variances, filled, no_less_than_seen
-from agropest.statistics.seed_noise import SeedNoise
+from agropest.statistics.same_trainings import Part, contrasts, shares
+from agropest.statistics.seed_noise import NO_SEEDS, SeedNoise, seed_noise
 from agropest.statistics.trainings import Training
 
 Array = npt.NDArray[Any]
-Part = tuple[Sequence[Training], float]
 
 
 def mean_over_seeds(trainings: Sequence[Training], noise: SeedNoise | None) -> Sampled | None:
@@ -47,14 +49,25 @@ def weighted_sum(parts: Sequence[Part], noise: SeedNoise | None) -> Sampled | No
     # In a difference the biases cancel, and what is left of them is noise.
     bias = parts[0][1] * float(np.mean([one.bias for one in parts[0][0]])) if len(parts) == 1 else 0.0
     sources = min(one.sources for trainings, _ in parts for one in trainings)
+    its_shares = shares(parts)
+    is_within = noise is not NO_SEEDS and not its_shares
+    if is_within:  # the trainings' own noise cancels, whatever is known of it
+        left = contrasts(parts)
+        its_shares, noise = shares(_by_variant(left)), seed_noise(left)
+    found = Sampled(value, samples, bias, _freedom(samples, extra, of_classes), sources, extra, is_within=is_within)
     if noise is None:
-        return Sampled(value, samples, bias, _freedom(samples, extra, of_classes), sources, extra, knows_seeds=False)
-    seeds = [(group[0].variant, [one.seed for one in group], weight) for group, weight in parts]
-    drawn = sum(weight * noise.draw(variant, its, len(samples)) for variant, its, weight in seeds)
-    of_seeds = float(np.var(drawn))
+        return replace(found, knows_seeds=False)
+    drawn = sum((one.weight * noise.draw(one, len(samples)) for one in its_shares), np.zeros(len(samples)))
     total: Array = samples + drawn
-    freedom = _freedom(total, extra, [*of_classes, *noise.parts(seeds)])
-    return Sampled(value, total, bias, freedom, sources, extra, of_seeds, seeds=tuple(len(group) for group, _ in parts))
+    freedom = _freedom(total, extra, [*of_classes, *noise.parts(its_shares)])
+    number = tuple(len(trainings) for trainings, _ in parts)
+    return replace(found, samples=total, freedom=freedom, of_seeds=float(np.var(drawn)), seeds=number)
+
+
+def _by_variant(trainings: Sequence[Training]) -> list[Part]:
+    """Returns the mean of each variant's trainings, as parts of a sum."""
+    names = dict.fromkeys(one.variant for one in trainings)
+    return [([one for one in trainings if one.variant == name], 1.0) for name in names]
 
 
 def _over_images(parts: Sequence[Part]) -> tuple[Array, float, list[tuple[float, float]]]:

@@ -37,7 +37,8 @@ class Training:
     """What one training of a variant has come to.
 
     Attributes:
-        variant: what was trained: trainings that differ in nothing but the seed have one name.
+        variant: what was trained: trainings that differ in nothing but the seed have one name. Two values with one
+            name and seed are two evaluations of one training.
         value: of the metric, on the images as they are.
         samples: on every resample, [R].
         bias: by how much ``value`` is expected to be too high because there are so few images.

@@ -17,6 +17,7 @@ from agropest.analysis.candidates import Candidate, Drawn
 from agropest.analysis.compared import Comparison
 from agropest.analysis.comparison import compare_candidates
 from agropest.analysis.guards import BROKEN, DROPPED, HELD, NO_GROUND_TRUTH, UNCLEAR, check_guard
+from agropest.analysis.open_questions import questions
 from agropest.analysis.prediction_comparison import compare_detectors
 from agropest.analysis.ranking import DAMAGED, rank_trials
 from agropest.analysis.sweep_comparison import compare_trials
@@ -32,6 +33,7 @@ from agropest.statistics.inference import (
     ALIKE,
     BETTER,
     HIGHER,
+    HIGHER_HERE,
     INCONCLUSIVE,
     LOWER,
     UNFINISHED,
@@ -316,6 +318,46 @@ def test_one_training_evaluated_in_many_ways_says_no_more_of_seeds(tmp_path: Pat
     ours, theirs = variants(together)["other"].difference, variants(alone)["other"].difference
     assert (ours.value, ours.interval) == (theirs.value, theirs.interval)
     assert variants(together)["baseline+3"].difference.value == 0.0
+
+
+def evaluated_otherwise(store: Store, seeds: tuple[int, ...]) -> list[TrialSpec]:
+    """A baseline, a far better evaluation of it, one that changes nothing, and another training."""
+    qualities = {"baseline": 0.3, "baseline+high": 0.95, "baseline+same": 0.3, "other": 0.95}
+    return [
+        put(store, label, seed, TrialState.FINISHED, {100: quality}, of="baseline" if "+" in label else "")
+        for label, quality in qualities.items()
+        for seed in seeds
+    ]
+
+
+def test_two_evaluations_of_one_training_are_compared_on_that_training(tmp_path: Path) -> None:
+    comparison = compared(evaluated_otherwise(Store(tmp_path), (1,)), Store(tmp_path))
+    found = variants(comparison)
+    verdicts = {label: one.difference.verdict for label, one in found.items() if one.difference}
+    assert verdicts == {"baseline+high": HIGHER_HERE, "baseline+same": INCONCLUSIVE, "other": UNKNOWN}
+    assert "on this training scores higher than baseline: baseline+high (+" in comparison.sentence
+    assert "better" not in comparison.sentence
+    lines = remarks(comparison)
+    assert any("own training, of one seed, are compared with it on that training" in line for line in lines)
+    assert not any("training by training" in line for line in lines)
+    assert all(one.ties_with_best for one in comparison.variants)  # of variants nothing is known
+    assert verdict(found["baseline+high"], comparison) == HIGHER_HERE
+    asked = {frozenset((one.one, one.other)) for one in questions(comparison)}
+    assert asked == {frozenset(("other", "baseline")), frozenset(("other", "baseline+high"))}
+
+
+def test_several_trainings_that_are_evaluated_otherwise_are_paired(tmp_path: Path) -> None:
+    comparison = compared(evaluated_otherwise(Store(tmp_path), (1, 2, 3)), Store(tmp_path))
+    found = variants(comparison)
+    verdicts = {label: one.difference.verdict for label, one in found.items() if one.difference}
+    assert verdicts == {"baseline+high": BETTER, "baseline+same": INCONCLUSIVE, "other": BETTER}
+    high, other = found["baseline+high"].difference, found["other"].difference
+    assert (high.is_within, other.is_within) == (True, False)
+    assert comparison.seeds is not None
+    assert (comparison.seeds.trainings, comparison.seeds.variants) == (6, 2)
+    lines = remarks(comparison)
+    assert any("own trainings are compared with it training by training" in line for line in lines)
+    assert not any("of one seed" in line for line in lines)
 
 
 def test_the_seeds_that_finish_do_not_speak_for_those_that_were_stopped(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agropest.statistics.inference import estimate
+from agropest.statistics.same_trainings import Share
 from agropest.statistics.seed_noise import seed_noise
 from agropest.statistics.sums import mean_over_seeds, minus
 from agropest.statistics.trainings import Training
@@ -103,7 +104,8 @@ def test_order_does_not_matter() -> None:
     assert one is not None
     assert other is not None
     assert one.own.variance == pytest.approx(other.own.variance, rel=1e-9)
-    np.testing.assert_array_equal(one.draw("a", [0, 1], 50), one.draw("a", [0, 1], 50))
+    share = Share("a", (0, 1), 1.0)
+    np.testing.assert_array_equal(one.draw(share, 50), one.draw(share, 50))
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

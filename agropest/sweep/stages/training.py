@@ -74,13 +74,17 @@ def training_signature(trial: TrialSpec) -> str:
     return digest({"scheme": SCHEME, "training": training_key(trial), "schedule": schedule})
 
 
-def written_training(trial: TrialSpec) -> str:
+def written_training(trial: TrialSpec, with_seed: bool = True) -> str:
     """Returns 16 hex digits that are equal for trials which are trained by equal settings, or evaluate such a training.
 
     Unlike a training signature it does not compare learning rates, so it needs no whole schedule.
+
+    Args:
+        with_seed: False: equal also for trainings that differ in nothing but the seed.
     """
     trial = trial.source or trial
-    config = {k: v for k, v in trial.config.items() if k not in NOT_IDENTITY and not is_evaluation_key(k)}
+    left_out = NOT_IDENTITY if with_seed else NOT_IDENTITY | {"SEED"}
+    config = {k: v for k, v in trial.config.items() if k not in left_out and not is_evaluation_key(k)}
     history = [[segment.end, dict(segment.settings)] for segment in trial.history]
     return digest([config, trial.data, trial.weights, trial.training_version, trial.code, history, trial.segment_end])
 
