@@ -22,6 +22,7 @@ from agropest.statistics.detections.boxes import GroundTruth
 from agropest.store.checksummed import checksummed, verified
 from agropest.store.store import Store
 from agropest.store.upkeep.results_root import results_root
+from agropest.sweep.command_line.run import AS_IT_IS, Run
 from agropest.sweep.history import SEGMENT_END_KEY, read_history, stored_history
 from agropest.sweep.sections.guard import Guard
 from agropest.sweep.sections.reference import Reference
@@ -55,6 +56,8 @@ class SweepRecord:
         looks: with how many seeds the results are looked at while seeds are added; empty: once, at the end.
         indifference: differences that are smaller do not matter.
         changes: what this launch changed in its sweep file's question (:mod:`agropest.sweep.command_line.run`).
+        sweep: the name in the sweep file; empty: an older version did not store it.
+        fingerprint: of the data set; empty: an older version did not store it.
     """
 
     name: str
@@ -75,6 +78,8 @@ class SweepRecord:
     looks: tuple[int, ...] = ()
     indifference: float = 0.0
     changes: tuple[str, ...] = ()
+    sweep: str = ""
+    fingerprint: str = ""
 
     @property
     def title(self) -> str:
@@ -100,13 +105,13 @@ def describe_sweep(
     trials: Sequence[TrialSpec],
     dataset: Dataset,
     others: Mapping[str, Split] | None = None,
-    changes: Sequence[str] = (),
+    run: Run = AS_IT_IS,
 ) -> SweepRecord:
     """Returns the record of a sweep that is about to be launched on this machine.
 
     Args:
         others: training splits beside the data set's own, by their words.
-        changes: of the command line.
+        run: which launch of the sweep file it is.
     """
     return SweepRecord(
         name=spec.name,
@@ -129,7 +134,9 @@ def describe_sweep(
         reference=spec.reference,
         looks=spec.seed_rule.looks,
         indifference=spec.indifference,
-        changes=tuple(changes),
+        changes=run.changes,
+        sweep=run.sweep,
+        fingerprint=dataset.fingerprint,
     )
 
 
@@ -157,9 +164,11 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
         "looks": list(record.looks),
         "indifference": record.indifference,
         "changes": list(record.changes),
+        "sweep": record.sweep,
         "results": str(store.root),
         "data": {
             "name": record.data_name,
+            "fingerprint": record.fingerprint,
             "class_names": list(record.class_names),
             "splits": {
                 name: {
@@ -249,6 +258,8 @@ def _record(content: Mapping[str, Any], root: Path) -> SweepRecord:
         looks=tuple(looks) if isinstance(looks := content.get("looks"), list) else (),  # once it was their number
         indifference=float(content.get("indifference", 0.0)),
         changes=tuple(content.get("changes", ())),
+        sweep=str(content.get("sweep", "")),
+        fingerprint=str(data.get("fingerprint", "")),
     )
 
 

@@ -32,7 +32,8 @@ from agropest.store.sharing.evaluated_checkpoint import missing_checkpoint
 from agropest.store.sharing.shared_work import Sharing, all_sharing, reached, with_checkpoints
 from agropest.store.store import Store
 from agropest.store.stored_versions import at_stored_versions
-from agropest.sweep.command_line.run import Run, run_of
+from agropest.store.upkeep.run_folder import in_own_folder, require_own_page
+from agropest.sweep.command_line.run import AS_IT_IS, Run, run_of
 from agropest.sweep.detectron2_keys import FlatConfig
 from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.lint import NO_EFFECT, Remark, lint
@@ -48,7 +49,6 @@ from agropest.tuning.search.seed_rounds import SeedRounds
 from agropest.tuning.search.suggestions import Suggestions, open_search
 
 DEFAULT_RAY = RayOptions()
-AS_IT_IS = Run("")
 
 
 @dataclass(frozen=True)
@@ -289,6 +289,7 @@ def open_launch(options: LaunchOptions) -> Launch:
     require_metric(spec.metric, dataset.class_names, f"{spec.path}: metric")
     require_ground_truth(spec.metric, dataset, f"{spec.path}: metric")
     require_guards(spec.guards, dataset.class_names, f"{spec.path}: guard")
+    spec, run = in_own_folder(spec, run, dataset, store)
     sets = _open_training_sets(spec, dataset, store)
 
     def fit_anchors(config: FlatConfig, per_level: int, where: str) -> FlatConfig:
@@ -302,7 +303,9 @@ def open_launch(options: LaunchOptions) -> Launch:
         SeedRounds(spec, expand, store, dataset) if spec.seed_rule.is_adaptive else open_search(spec, expand, store)
     )
     spec = search.sweep() if search else spec
-    return Launch(spec, expand(spec), dataset, store, options.ray, search, sets.others, run)
+    trials = expand(spec)
+    require_own_page(spec, trials, run, dataset, store)
+    return Launch(spec, trials, dataset, store, options.ray, search, sets.others, run)
 
 
 def _open_training_sets(spec: SweepSpec, dataset: Dataset, store: Store) -> TrainingSets:

@@ -284,9 +284,10 @@ def test_only_what_was_added_is_run_what_failed_is_tried_again_and_fresh_begins_
 
     kept = {folder.path.name: stamps(folder) for folder in trial_folders(results)}
     alone = "variants={focal: {MODEL.ROI_BOX_HEAD.CLS_LOSS: softmax_focal}}"
-    assert main([*words, "--set", "baseline=focal", "--set", alone, "--fresh"]) == 0
+    fewer = ["--name", "alone", "--set", "baseline=focal", "--set", alone]  # under the first name they would be refused
+    assert main([*words, *fewer, "--fresh"]) == 0
     assert "--fresh: 1 trials start again (1 finished: 8 iterations" in capsys.readouterr().out
-    [aside] = (results / "aside").glob("tiny-*/*")
+    [aside] = (results / "aside").glob("alone-*/*")
     for folder in trial_folders(results):
         assert (stamps(folder) == kept[folder.path.name]) == (folder.path.name != aside.name)
     assert stamps(TrialFolder(aside)) == kept[aside.name]

@@ -83,6 +83,7 @@ def _run(launch: Launch, arguments: argparse.Namespace, console: Console) -> int
     from agropest.report.tables.plan import print_remarks
     from agropest.store.lock import only_launch
     from agropest.store.upkeep.printed_remarks import note_printed, read_printed
+    from agropest.store.upkeep.run_folder import require_own_page
 
     lint_remarks = launch.lint()
     printed = [read_printed(launch.store.sweep_folder(name)) for name in {launch.folder.name, launch.run.sweep} if name]
@@ -90,6 +91,8 @@ def _run(launch: Launch, arguments: argparse.Namespace, console: Console) -> int
     if lacking := launch.unplaceable(arguments.fresh, arguments.retry_failed):
         raise EnvironmentFault(*lacking)  # before the page of an earlier launch is written over
     with only_launch(launch.store.root, str(arguments.sweep)):
+        # Again: another launch may have held the folder, and made a page there, since this one was opened.
+        require_own_page(launch.spec, launch.trials, launch.run, launch.dataset, launch.store)
         note_printed(launch.folder, [remark.text for remark in lint_remarks])
         launch = _changed_store(launch, arguments.fresh, arguments.retry_failed)
         if launch.missing_checkpoints:
@@ -124,8 +127,8 @@ def _run_rounds(launch: Launch, console: Console) -> int:
     while True:
         if launch.search:
             print(launch.search.in_words(), flush=True)
-        sets, changes = launch.training_sets.splits, launch.run.changes
-        record = describe_sweep(launch.spec, launch.trials, launch.dataset, sets, changes)
+        sets = launch.training_sets.splits
+        record = describe_sweep(launch.spec, launch.trials, launch.dataset, sets, launch.run)
         write_sweep_record(record, launch.store)  # what export needs, were this launch killed
         with _written_meanwhile(launch, record) as onlookers:
             outcome = run_trials(launch, onlookers, spending)
@@ -142,7 +145,7 @@ def _with_ended_seeds(launch: Launch, record: SweepRecord) -> tuple[Launch, Swee
     ended = launch.last_ended_round()
     if ended is None:
         return launch, record
-    record = describe_sweep(ended.spec, ended.trials, ended.dataset, launch.training_sets.splits, launch.run.changes)
+    record = describe_sweep(ended.spec, ended.trials, ended.dataset, launch.training_sets.splits, launch.run)
     write_sweep_record(record, launch.store)
     print("the tables are of the seeds whose round has ended; the next round's count once all of it has", flush=True)
     return ended, record

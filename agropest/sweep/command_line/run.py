@@ -35,12 +35,16 @@ class Run:
         changes: ``KEY=VALUE`` that differ from the file; empty: it is launched as it is.
         added: variants that the command line adds.
         known: variants of the file, where it adds some.
+        is_named: the name was given (``--name``, ``--set name=``), not made of the changes.
+        taken: folder's name that this run would have, did it not hold the page of another data set; empty: it does not.
     """
 
     sweep: str
     changes: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    is_named: bool = False
+    taken: str = ""
 
     @property
     def name(self) -> str:
@@ -52,13 +56,26 @@ class Run:
         words = re.sub(r"[^A-Za-z0-9._+=-]+", "_", exact).strip("_")
         return f"{words[: LONGEST - len(digest) - 1].rstrip('_')}-{digest}"
 
+    def on_data(self, words: str) -> Run:
+        """Returns the run that has a folder of its own for its data, because another data set's page has this one's.
+
+        Args:
+            words: of the data, for the name.
+        """
+        changes = [one for one in self.changes if not one.startswith("data=")]
+        return replace(self, changes=tuple(sorted([*changes, f"data={words}"])), taken=self.taken or self.name)
+
     def in_words(self, folder: Path) -> list[str]:
         """Returns which variants are new, and where the results go where that is not the sweep's own folder."""
         if folder.name == self.sweep or not self.sweep:
             return self.added_in_words()
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        why = f"{', '.join(self.changes)} on the command line" if self.changes else "named on the command line"
-        place = f"run: {shown} ({why}; {shown.parent / self.sweep} stays as it is; the same command continues)"
+        why, left = "named on the command line", shown.parent / (self.taken or self.sweep)
+        if self.changes:
+            why = f"{', '.join(self.changes)} on the command line"
+        if self.taken:
+            why = f"{left} is of another data set"
+        place = f"run: {shown} ({why}; {left} stays as it is; the same command continues)"
         return [*self.added_in_words(), place]
 
     def added_in_words(self) -> list[str]:
@@ -69,6 +86,9 @@ class Run:
             meant = f"did you mean {close[0]!r}? the file has" if close else "the file has"
             lines.append(f"new variant on the command line: {name} ({meant} {', '.join(self.known) or 'none'})")
         return lines
+
+
+AS_IT_IS = Run("")
 
 
 def run_of(spec: SweepSpec, settings: Sequence[str], data: Path | None, name: str = "") -> tuple[SweepSpec, Run]:
@@ -86,12 +106,15 @@ def run_of(spec: SweepSpec, settings: Sequence[str], data: Path | None, name: st
     if given is not None and (own := _data_name(content)) and given.name.casefold() != own.casefold():
         changes["data"] = given.name
     words = tuple(f"{key}={changes[key]}" for key in sorted(changes))
-    run = Run(str(content.get("name", spec.path.stem)), words, *_added(spec, content, settings))
-    is_named = name or any(word.startswith("name=") for word in settings)
+    is_named = bool(name) or any(word.startswith("name=") for word in settings)
+    added, known = _added(spec, content, settings)
+    run = Run(str(content.get("name", spec.path.stem)), words, added, known, is_named)
     return replace(spec, name=name or (spec.name if is_named else run.name)), run
 
 
-def _added(spec: SweepSpec, content: Mapping[Any, Any], settings: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _added(
+    spec: SweepSpec, content: Mapping[Any, Any], settings: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the variants that ``variants.<name>.KEY=VALUE`` adds, and those of the file."""
     own = content.get("variants")
     known = tuple(map(str, own)) if isinstance(own, Mapping) else ()
