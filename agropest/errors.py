@@ -19,6 +19,7 @@ import errno
 import reprlib
 import sys
 from collections.abc import Collection, Iterable
+from pathlib import PurePath
 
 OUT_OF_GPU_MEMORY = (
     "CUDA error: out of memory",
@@ -107,11 +108,11 @@ def fault(where: str, rule: str, value: object, fix: str) -> str:
     Args:
         where: file and key, or folder; for example ``sweeps/a.yaml: variants.multi.SOLVER.BASE_LR``.
         rule: what must hold; for example ``expected a positive number``.
-        value: what was there instead. Strings are quoted, long values are cut.
+        value: what was there instead. Strings and paths are quoted, long values are cut.
         fix: what to do about it.
     """
     try:
-        shown = repr(value)
+        shown = repr(str(value) if isinstance(value, PurePath) else value)
     except RecursionError:  # lists in lists in lists
         shown = reprlib.repr(value)
     if len(shown) > 160:

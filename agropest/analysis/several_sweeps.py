@@ -45,8 +45,11 @@ def compare_sweeps(
         StoreError: they have no common metric or no common validation images, or no variant has that name.
     """
     if len({Path(folder).resolve() for folder in folders}) < len(folders):
-        twice = ", ".join(map(str, folders))
-        raise StoreError(fault("compare", "expected different sweeps", twice, "give each of them once"))
+        twice, different = ", ".join(map(str, folders)), list(dict.fromkeys(map(str, folders)))
+        fix = f"give each of them once: {' '.join(different)}"
+        if len(different) < 2:
+            fix = "name another one beside it; what one sweep says of its own variants is on its page"
+        raise StoreError(fault("compare", "expected different sweeps", twice, fix))
     roots = [results_root(folder) for folder in folders]
     records = [read_sweep_record(folder, root) for folder, root in zip(folders, roots, strict=True)]
     if len({record.name for record in records}) < len(records):  # of two results folders

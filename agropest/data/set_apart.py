@@ -53,7 +53,7 @@ def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
     """
     where = f"data set {conversion.root}"
     if "valid" in conversion.contents:
-        fix = "leave `split` out, or the set's own validation split"
+        fix = "leave `split` (--split-valid) out"
         raise DataError(fault(where, "expected a set without a validation split for `split`", "a valid split", fix))
     if "train" not in conversion.contents:
         needed, fix = "expected a train split to take valid from", "name the folder of the training pictures"
@@ -63,7 +63,8 @@ def set_apart(conversion: Conversion, rule: SetApart) -> Conversion:
     chosen = {image for group in _choose(groups, rule) for image in group.images}
     if not chosen or len(chosen) == len(train["images"]):
         value = f"{len(groups)} sources in {len(train['images'])} pictures"
-        raise DataError(fault(where, f"expected enough sources for {rule.in_words()}", value, "give another share"))
+        fix = f"give a {'smaller' if chosen else 'larger'} share"
+        raise DataError(fault(where, f"expected enough sources for {rule.in_words()}", value, fix))
     parts = {"train": part_of(train, lambda i: i not in chosen), "valid": part_of(train, lambda i: i in chosen)}
     others = {name: content for name, content in conversion.contents.items() if name != "train"}
     value = f"{len(chosen)} of {len(train['images'])} pictures of train, by source and class ({rule.in_words()})"

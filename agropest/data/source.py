@@ -68,13 +68,18 @@ def _unknown(root: Path, found: CocoFiles) -> str:
         files = [plain(file.relative_to(root).as_posix()) for file in found.unsplit]
         fix = (
             "its name tells no split: rename it to annotations/train.json and give a valid.json as well, or write "
-            "`split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
+            "`split: {valid: 0.15, seed: 0}` into the sweep file (--split-valid 0.15 of convert, check and stats)"
+            if len(files) == 1
+            else "their names tell no split: rename them to annotations/train.json and annotations/valid.json"
         )
         return fault(where, "expected annotation files named after their splits", files, fix)
     class_files = [name for name in names if name in ("classes.txt", "obj.names", "obj.data")]
     if class_files:
         fix = f"write a data.yaml: names: [...] as in {class_files[0]}, train: and val: with folders or lists of images"
         return fault(where, "expected a data.yaml beside the YOLO labels", names[:12], fix)
+    if labels := next(iter(sorted(root.glob("**/labels/*.txt"))), None):
+        fix = "write a data.yaml: names: [...] with the classes' names, train: and val: with folders of images"
+        return fault(where, "expected a data.yaml beside the YOLO labels", str(labels.relative_to(root)), fix)
     if any(name.lower().endswith(ARCHIVES) for name in names):
         return fault(where, f"expected {LAYOUT}", names[:12], "unpack the archive, and name the folder that it gives")
     if any(name.lower().endswith((".json", ".xml", ".csv")) for name in names):

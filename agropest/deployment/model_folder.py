@@ -121,7 +121,8 @@ def read_model_folder(path: Path) -> ModelFolder:
         if isinstance(error, StoreError):
             raise
         value = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        fix = "python -m agropest model SWEEP OUT writes one"
+        sweep = path if (Path(path) / "sweep.json").is_file() else "SWEEP"
+        fix = f"python -m agropest model {sweep} OUT writes one"
         raise StoreError(fault(str(path), "expected a model folder (model.json in it)", value, fix)) from None
     if not folder.weights.is_file() or sha256(folder.weights) != folder.card.weights_sha256:
         raise StoreError(fault(str(folder.weights), "expected the weights that model.json names", "others", REMAKE))

@@ -10,11 +10,14 @@ import pkgutil
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, PROPOSAL_GENERATOR_REGISTRY, build_model
+from detectron2.modeling.anchor_generator import ANCHOR_GENERATOR_REGISTRY
+from detectron2.modeling.proposal_generator.rpn import RPN_HEAD_REGISTRY
+from detectron2.modeling.roi_heads import ROI_BOX_HEAD_REGISTRY, ROI_HEADS_REGISTRY
 
 import agropest.modeling.box_predictor
 import agropest.modeling.fcos
-from agropest.errors import TrialError, fault
+from agropest.errors import TrialError, fault, nearest
 from agropest.modeling import backbones
 from agropest.modeling.config import STOCK_LOSS
 
@@ -25,6 +28,10 @@ HEADS_WITH_LOSS = {
     "StandardROIHeads": agropest.modeling.box_predictor.LossROIHeads.__name__,
     "CascadeROIHeads": agropest.modeling.box_predictor.LossCascadeROIHeads.__name__,
 }
+REGISTRIES = (
+    *(META_ARCH_REGISTRY, BACKBONE_REGISTRY, PROPOSAL_GENERATOR_REGISTRY, RPN_HEAD_REGISTRY),
+    *(ANCHOR_GENERATOR_REGISTRY, ROI_HEADS_REGISTRY, ROI_BOX_HEAD_REGISTRY),
+)
 
 
 def build(cfg: CfgNode) -> torch.nn.Module:
@@ -42,8 +49,15 @@ def build(cfg: CfgNode) -> torch.nn.Module:
         if "registry" not in str(error):
             raise
         rule = "expected names that Detectron2 knows"
-        raise TrialError(fault("MODEL", rule, error.args[0], "correct that name")) from None
+        raise TrialError(fault("MODEL", rule, error.args[0], _known_names(str(error.args[0])))) from None
     return model.to(memory_format=torch.channels_last) if cfg.MODEL.CHANNELS_LAST else model
+
+
+def _known_names(message: str) -> str:
+    """Returns what a registry knows, by Detectron2's message that it does not know a name."""
+    quoted = message.split("'")
+    registry = next((one for one in REGISTRIES if len(quoted) > 3 and one._name == quoted[3]), None)
+    return nearest(quoted[1], [name for name, _ in registry]) if registry is not None else "correct that name"
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from agropest.errors import fault
 from agropest.machine import Machine
@@ -23,17 +23,26 @@ def node_of(machine: Machine) -> Node:
         return counted
 
 
-def unplaceable(trials: Sequence[TrialSpec], nodes: Sequence[Node]) -> list[str]:
-    """Returns a fault for every demand of the trials that no node could ever meet; ``auto`` demands nothing yet."""
+def unplaceable(trials: Sequence[TrialSpec], nodes: Sequence[Node], own: Collection[str] = ()) -> list[str]:
+    """Returns a fault for every demand of the trials that no node could ever meet; ``auto`` demands nothing yet.
+
+    Args:
+        own: labels of variants whose resources the sweep file says beside the sweep's.
+    """
     faults = []
+    places = {trial.resources: f"variants.{trial.label}.resources" for trial in trials if trial.label in own}
     for wanted in dict.fromkeys(trial.resources for trial in trials):
         if any(node.get("CPU", 0) >= wanted.cpus and node.get("GPU", 0) >= wanted.gpus for node in nodes):
             continue
         most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
         rule = f"a trial asks for {wanted.cpus:g} CPUs and {wanted.gpus:g} GPUs"
+        place = places.get(wanted, "resources")
+        fewer = f"{place}.cpus={most['CPU']:g}" if wanted.cpus > most["CPU"] else ""
         if wanted.gpus > most["GPU"]:
-            fix = "run it on a machine with a GPU, or train on the CPU (slow!) with --set resources.gpus=0"
+            settings = f"{place}.gpus={0 if most['GPU'] < 1 else most['GPU']:g} {fewer}".strip()
+            on_cpu = "run it on a machine with a GPU, or train on the CPU (slow!) with --set"
+            fix = f"{on_cpu if most['GPU'] < 1 else 'ask for less: --set'} {settings}"
         else:
-            fix = f"ask for less: --set resources.cpus={most['CPU']:g}"
-        faults.append(fault("resources", rule, most, fix))
+            fix = f"ask for less: --set {fewer}"
+        faults.append(fault(place, rule, most, fix))
     return faults

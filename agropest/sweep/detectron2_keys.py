@@ -105,8 +105,17 @@ def checked(flat: Mapping[str, Any], where: str, faults: list[str]) -> FlatConfi
         try:
             result[key] = coerce(key, value)
         except ValueError as error:
-            faults.append(fault(place, str(error), value, f"Detectron2's default is {default_config()[key]!r}"))
+            faults.append(fault(place, str(error), value, _instead(default_config()[key], value)))
     return result
+
+
+def _instead(default: Any, value: Any) -> str:
+    """Returns what to write in place of a value of another type than a key's default."""
+    if isinstance(default, list) and isinstance(value, int | float):
+        return f"write {[[value]] if default and isinstance(default[0], list) else [value]}"
+    if isinstance(default, bool) and value in (0, 1):
+        return f"write {str(bool(value)).lower()}"
+    return f"Detectron2's default is {default!r}"
 
 
 def coerce(key: str, value: Any) -> Any:

@@ -33,8 +33,25 @@ OTHER_NAMES = {
     "seed": "seeds",
 }
 
+# What another unit or another kind of value would make wrong of the same word.
+NOTES = {
+    "epochs": "in iterations",
+    "warmup_epochs": "in iterations",
+    "imgsz": "a list, such as [640]",
+    "image_size": "a list, such as [640]",
+    "seed": "a list, such as [42]",
+    "anchors": "a list of lists, in pixels",
+    "amp": "true or false",
+    "ema": "true or false",
+    "conf": "from 0 to 1",
+    "score_threshold": "from 0 to 1",
+    "backbone": "docs/variants.md has the names",
+}
+
 
 def nearest_setting(word: str, known: Iterable[str]) -> str:
     """Returns what a word of another tool is called here, or the nearest known word."""
-    name = OTHER_NAMES.get(word.lower())
-    return f"did you mean '{name}'?" if name else nearest(word, known)
+    name, note = OTHER_NAMES.get(word.lower()), NOTES.get(word.lower())
+    if not name:
+        return nearest(word, known)
+    return f"did you mean '{name}'" + (f" ({note})?" if note else "?")

@@ -147,6 +147,11 @@ class SweepSpec:
     versions: Mapping[str, Path] = field(default_factory=dict)  # of the data; empty: there is one without a name
 
     @property
+    def with_own_resources(self) -> frozenset[str]:
+        """The variants whose resources the file says beside the sweep's."""
+        return frozenset(variant.name for variant in self.variants if variant.resources is not None)
+
+    @property
     def stopper(self) -> str:
         """Under what it is on record that this sweep, by its rule and metric, has stopped a trial early.
 
@@ -169,6 +174,9 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> SweepSpec:
     if not isinstance(content, dict):
         rule, fix = "expected a sweep (keys with values)", "see docs/sweeps.md for a first one"
         raise SweepFileError(fault(str(path), rule, content, fix))
+    if "names" in content and "train" in content:
+        rule, fix = "expected a sweep file", f"`python -m agropest start {path.parent}` writes one for this data set"
+        raise SweepFileError(fault(str(path), rule, "a data set's data.yaml", fix))
     faults: list[str] = []
     content, pinned = apply_settings(content, settings, faults)
     top = Section(content, f"{path}:", faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import yaml
 
 from agropest import plain_yaml
 from agropest.errors import SweepFileError, fault
+
+MOST_NAMED = 20  # files of a folder, in a message
 
 
 def read_yaml(path: Path, load: Callable[[str], Any] = plain_yaml.load) -> Any:
@@ -27,6 +30,9 @@ def read_yaml(path: Path, load: Callable[[str], Any] = plain_yaml.load) -> Any:
         raise SweepFileError(fault(str(path), "expected a YAML file", "no such file", _beside(path))) from None
     except UnicodeDecodeError as error:
         raise SweepFileError(fault(str(path), "expected UTF-8 text", error.reason, "save it as UTF-8")) from None
+    except IsADirectoryError:
+        fix = f"give a sweep file; `python -m agropest start {path}` writes one for a data set"
+        raise SweepFileError(fault(str(path), "expected a YAML file", "a folder", fix)) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise SweepFileError(fault(str(path), "expected a readable YAML file", reason, "check the path")) from None
@@ -51,4 +57,8 @@ def _beside(path: Path) -> str:
     """Returns what could have been meant: the YAML files in the same folder."""
     found = path.parent.glob("[!.]*.y*ml") if path.parent.is_dir() else []
     names = sorted(one.name for one in found)
-    return f"in {path.parent} there are: {', '.join(names)}" if names else f"there is no YAML file in {path.parent}"
+    if not names:
+        return f"there is no YAML file in {path.parent}"
+    if close := difflib.get_close_matches(path.stem, [Path(name).stem for name in names], n=1):
+        return f"did you mean '{path.parent / next(name for name in names if Path(name).stem == close[0])}'?"
+    return f"in {path.parent} there are: {', '.join(names[:MOST_NAMED])}{', ...' if len(names) > MOST_NAMED else ''}"

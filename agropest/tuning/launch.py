@@ -151,7 +151,7 @@ class Launch:
         statuses = {trial.name: self.store.folder(trial).status().status for trial in self.trials}
         failed = [trial for trial in self.trials if statuses[trial.name] == TrialState.FAILED]
         trials = self.trials if fresh else [*self.pending, *(failed if retry_failed else [])]
-        return unplaceable(trials, [node_of(this_machine())])
+        return unplaceable(trials, [node_of(this_machine())], self.spec.with_own_resources)
 
     @cached_property
     def missing_checkpoints(self) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -161,6 +161,7 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
         if not launch.ray.cluster:
             folder = around.enter_context(private_folder(progress.say))
             around.enter_context(warm_server_for_all())
+        _require_weights(work.pending)  # before Ray starts, which takes longer than to see that they are not there
         ended = functools.partial(_wait_for_checkpoints, work.pending, store, progress)
         pending: list[TrialSpec] | None = None
         try:
@@ -178,8 +179,7 @@ def _run_on_ray(launch: Launch, work: _Work, onlookers: Sequence[Rewritten], spe
                     return Outcome(True, False, signal_number=shutdown.signal_number)
                 for remark in filter(None, [*sizing.remarks, handover.remark(pending)]):
                     progress.say(remark)
-                _require_resources(pending)
-                _require_weights(pending)
+                _require_resources(pending, spec.with_own_resources)
                 progress.say("starting the first trials: torch and Detectron2 are loaded once for all of them", True)
                 watch = Watch(progress, [SweepMetrics(spec.name, spec.metric).publish, *onlookers])
                 session = Session(
@@ -268,10 +268,13 @@ def _scheduler(session: Session, pending: Sequence[TrialSpec]) -> Any:
 
 
 def _require_weights(trials: Sequence[TrialSpec]) -> None:
+    first = [trial for trial in trials if trial.evaluates is None]
+    wanted = sorted({trial.config[key] for trial in first for key in WEIGHTS} - {""})
+    if not wanted:
+        return
     from agropest.training.start.weights import require_weights  # imports torch, which takes seconds
 
-    first = [trial for trial in trials if trial.evaluates is None]
-    for weights in sorted({trial.config[key] for trial in first for key in WEIGHTS} - {""}):
+    for weights in wanted:
         require_weights(weights)
 
 
@@ -283,12 +286,12 @@ def _all_ended_well(launch: Launch) -> bool:
     )
 
 
-def _require_resources(trials: Sequence[TrialSpec]) -> None:
+def _require_resources(trials: Sequence[TrialSpec], own: Collection[str]) -> None:
     """Refuses trials that no node could ever run: Ray would wait for ever."""
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    if faults := unplaceable(trials, nodes):
+    if faults := unplaceable(trials, nodes, own):
         raise EnvironmentFault(*faults)
 
 

@@ -23,6 +23,18 @@ def test_what_no_node_has_is_named_with_what_fits() -> None:
     assert "--set resources.cpus=2" in told
 
 
+def test_the_advice_is_all_that_is_missing_and_names_the_key_that_counts() -> None:
+    here = node_of(Machine("EPYC", 2))
+    [told] = unplaceable(trials(Resources(cpus=4, gpus=1)), [here])
+    assert told.endswith("with --set resources.gpus=0 resources.cpus=2")
+    [told] = unplaceable(trials(Resources(cpus=4, gpus=1)), [here], {"v0"})
+    assert told.startswith("variants.v0.resources: ")
+    assert told.endswith("with --set variants.v0.resources.gpus=0 variants.v0.resources.cpus=2")
+    cards = node_of(Machine("EPYC", 4, (Card("card", 1 << 34),) * 2))
+    [told] = unplaceable(trials(Resources(cpus=4, gpus=4)), [cards])
+    assert told.endswith("ask for less: --set resources.gpus=2")
+
+
 def test_what_one_node_has_fits() -> None:
     card = node_of(Machine("EPYC", 4, (Card("card", 1 << 34),)))
     assert unplaceable(trials(Resources(cpus=4, gpus=1)), [node_of(Machine("EPYC", 1)), card]) == []

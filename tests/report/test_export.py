@@ -152,7 +152,7 @@ def test_the_command_writes_what_is_asked_for(exported: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "pieces"),
     [
-        (("nowhere",), ("nowhere/sweep.json", "launching it again")),
+        (("nowhere",), ("got 'nowhere'", "launch a sweep first")),
         (("nowhere", "--format", "pdf,csw"), ("expected some of csv, md", "got 'pdf'", "did you mean 'csv'?")),
     ],
 )

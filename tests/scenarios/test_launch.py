@@ -385,7 +385,7 @@ def test_bad_input_gets_one_clear_error(
         # What this machine does not have.
         (
             "{a: {resources: {gpus: 1}}, b: {resources: {cpus: 4000}, SOLVER.BASE_LR: 0.02}}",
-            (("1 GPUs", "--set resources.gpus=0"), ("4000 CPUs", "--set resources.cpus=")),
+            (("1 GPUs", "--set variants.a.resources.gpus=0"), ("4000 CPUs", "--set variants.b.resources.cpus=")),
         ),
     ],
     ids=["the file", "the machine"],

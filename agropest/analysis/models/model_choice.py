@@ -20,10 +20,10 @@ from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
 from agropest.store.store import Store
 from agropest.store.sweep_record import SplitRecord, SweepRecord
+from agropest.store.upkeep.sweep_names import RECORD, nearest_sweep
 from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.trial import TrialSpec
 
-RECORD = "sweep.json"
 MOST_CHECKED = 8  # pictures on which a model is checked or measured
 
 
@@ -71,9 +71,8 @@ def parse_address(text: str, results: Path) -> ModelAddress:
         for candidate in (folder, results / folder):
             if folder.parts and (candidate / RECORD).is_file():
                 return ModelAddress(candidate, *_variant_and_seed(text, rest))
-    known = sorted(one.parent.name for one in results.glob(f"*/{RECORD}"))
     rule = f"expected the folder of a sweep that was launched, or its name in {results}"
-    raise StoreError(fault("SWEEP", rule, text, nearest(path.parts[0] if path.parts else text, known)))
+    raise StoreError(fault("SWEEP", rule, text, nearest_sweep(path, results)))
 
 
 def _variant_and_seed(text: str, rest: Sequence[str]) -> tuple[str | None, int | None]:
@@ -81,7 +80,8 @@ def _variant_and_seed(text: str, rest: Sequence[str]) -> tuple[str | None, int |
         return (rest[0] if rest else None), None
     digits = rest[1].removeprefix("s")
     if not digits.isdecimal():
-        raise StoreError(fault(text, "expected a seed after the variant", rest[1], "write SWEEP/variant/42"))
+        fix = f"write a seed of the sweep, as its table names them, or leave it out: {Path(text).parent}"
+        raise StoreError(fault(text, "expected a seed after the variant", rest[1], fix))
     return rest[0], int(digits)
 
 
@@ -113,7 +113,9 @@ def choose_model(record: SweepRecord, store: Store, comparison: Comparison, addr
     where = str(address.sweep)
     label = address.variant or next((one.label for one in comparison.variants if one.rank == 1), None)
     if label is None:
-        fix = "let it finish, or name a variant: its best checkpoint so far is taken"
+        evaluated = sorted({row.label for row in rows if row.val_iteration is not None})
+        named = f", or name a variant for its best checkpoint so far: {', '.join(evaluated)}" if evaluated else ""
+        fix = f"let it finish{named}"
         raise StoreError(fault(where, "expected a variant that has finished", "none", fix))
     meant = {trial.name for trial in trials_at(record, ModelAddress(address.sweep, label, address.seed))}
     wanted = [row for row in rows if f"{row.label}/s{row.seed}" in meant and row.val_iteration is not None]

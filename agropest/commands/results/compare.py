@@ -36,7 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     sweeps = [_sweep_folder(path, arguments.results) for path in (arguments.ground_truth, *arguments.predictions)]
-    if any(sweeps):
+    means_files = any(path.suffix == ".json" for path in (arguments.ground_truth, *arguments.predictions))
+    if any(sweeps) or not means_files:
         return _run_sweeps(arguments, sweeps)
     return _run_files(arguments)
 
@@ -48,16 +49,16 @@ def _sweep_folder(path: Path, results: Path) -> Path | None:
 
 def _run_sweeps(arguments: argparse.Namespace, sweeps: list[Path | None]) -> int:
     from agropest.analysis.several_sweeps import compare_sweeps
-    from agropest.errors import StoreError, fault, nearest
+    from agropest.errors import StoreError, fault
     from agropest.report.console import new_console
     from agropest.report.tables.variants import comparison_table
+    from agropest.store.upkeep.sweep_names import nearest_sweep
 
     paths = (arguments.ground_truth, *arguments.predictions)
-    known = sorted(one.parent.name for one in arguments.results.glob(f"*/{SWEEP_RECORD}"))
     rule = "expected the folder of a sweep, or its name in the results folder, beside another one"
     missing = [path for path, folder in zip(paths, sweeps, strict=True) if folder is None]
     if missing:
-        raise StoreError(*(fault("compare", rule, str(path), nearest(path.name, known)) for path in missing))
+        raise StoreError(*(fault("compare", rule, path, nearest_sweep(path, arguments.results)) for path in missing))
     folders = [folder for folder in sweeps if folder is not None]
     compared = compare_sweeps(folders, arguments.metric or "", arguments.baseline or "", arguments.resamples)
     if arguments.json:
@@ -81,7 +82,8 @@ def _run_files(arguments: argparse.Namespace) -> int:
     names = _names(arguments.predictions)
     faults = []
     if len(names) < 2:
-        fix = "to look at one alone: python -m agropest summarize A.json --gt GT.json"
+        one = f"{arguments.predictions[0]} --gt {arguments.ground_truth}"
+        fix = f"name a second one; to look at one alone: python -m agropest summarize {one}"
         faults.append(fault("compare", "expected two results files or more", len(names), fix))
     baseline = _named(arguments.baseline, names)
     if baseline is None:

@@ -1,4 +1,4 @@
-"""``python -m agropest export results/SWEEP``: the tables, the training record and the page of a sweep, again."""
+"""``python -m agropest export SWEEP``: the tables, the training record and the page of a sweep, again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HELP = "write a sweep's tables (CSV, Markdown, LaTeX, JSON), training record and
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", type=Path, metavar="results/SWEEP", help="the folder of a sweep that was launched")
+    parser.add_argument("sweep", type=Path, metavar="SWEEP", help="results/<sweep> or its name")
     parser.add_argument("--format", metavar="csv,md,...", help="of csv, md, latex, json, html; several by commas (all)")
     parser.add_argument(
         "--results",
@@ -22,12 +22,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from agropest.errors import AgropestError, fault, nearest
     from agropest.report.export import FORMATS, export_sweep
+    from agropest.store.upkeep.sweep_names import sweep_folder
 
     wanted = [word.strip() for word in arguments.format.split(",")] if arguments.format is not None else list(FORMATS)
     unknown = [word for word in wanted if word not in FORMATS]
     if unknown:
         rule = f"expected some of {', '.join(FORMATS)}"
         raise AgropestError(*(fault("--format", rule, word, nearest(word, FORMATS)) for word in unknown))
-    names = export_sweep(arguments.sweep, wanted, arguments.results)
-    print(f"written to {arguments.sweep}: {', '.join(names)}")
+    sweep = sweep_folder(arguments.sweep, arguments.results or Path("results"))
+    names = export_sweep(sweep, wanted, arguments.results)
+    print(f"written to {sweep}: {', '.join(names)}")
     return 0

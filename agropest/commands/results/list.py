@@ -54,11 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list_launches(results: Path, name: str, names: list[str]) -> int:
     """Prints when a sweep was launched, and how each launch ended."""
-    from agropest.errors import StoreError, fault, nearest
+    from agropest.errors import StoreError, fault
     from agropest.store.upkeep.launch_history import read_launches
+    from agropest.store.upkeep.sweep_names import nearest_sweep
 
+    name = Path(name).name  # results/demo means demo
     if name not in names:
-        raise StoreError(fault("SWEEP", "expected a sweep of the results folder", name, nearest(name, names)))
+        raise StoreError(fault("SWEEP", f"expected a sweep of {results}", name, nearest_sweep(Path(name), results)))
     for one in read_launches(results / name):
         ended = one.ended or "not ended: it runs, or was killed"
         print(f"{one.launched[:19].replace('T', ' ')}  version {one.version}  {one.trials} trials: {ended}")

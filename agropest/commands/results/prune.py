@@ -15,25 +15,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agropest.errors import StoreError, fault, nearest
+    from agropest.errors import StoreError, fault
     from agropest.store.lock import only_launch
     from agropest.store.store import Store
     from agropest.store.upkeep.overview import read_records
     from agropest.store.upkeep.pruning import prunable, prune
+    from agropest.store.upkeep.sweep_names import nearest_sweep
 
     if not arguments.results.is_dir():
-        fix = "give the folder that launches write to"
-        raise StoreError(fault("--results", "expected a results folder", str(arguments.results), fix))
+        fix = "launch a sweep first, or give the folder that launches write to"
+        raise StoreError(fault("--results", "expected a results folder", arguments.results, fix))
     store = Store(arguments.results)
     records, faults = read_records(store)
     if faults:  # what an unreadable sweep has chosen is not known
         raise StoreError(*faults)
     names = [record.name for record in records]
-    unknown = [name for name in arguments.sweeps if name not in names]
-    if unknown:
-        raise StoreError(*(fault("SWEEP", "expected a sweep", name, nearest(name, names)) for name in unknown))
+    wanted = [Path(name).name for name in arguments.sweeps]  # results/demo means demo
+    if unknown := [name for name in wanted if name not in names]:
+        rule = f"expected a sweep of {arguments.results}"
+        raise StoreError(
+            *(fault("SWEEP", rule, name, nearest_sweep(Path(name), arguments.results)) for name in unknown)
+        )
     with only_launch(store.root, "prune"):
-        found = prunable(store, records, arguments.sweeps)
+        found = prunable(store, records, wanted)
         for one in found:
             removed, kept = ", ".join(map(str, one.removed)), ", ".join(map(str, one.kept))
             print(f"{one.folder.path.name}: {one.bytes / 1e6:.0f} MB: iterations {removed} go, {kept} stays")

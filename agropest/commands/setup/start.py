@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agropest.data.dataset import Dataset
+    from agropest.data.set_apart import SetApart
 
 HELP = "write a first sweep for a data set: model, sizes, iterations and variants proposed from it, with the reasons"
 VALID_SHARE = 0.15
@@ -20,8 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     import os
 
     from agropest import files
-    from agropest.data.opening import open_dataset, require_splits
-    from agropest.data.set_apart import SetApart
+    from agropest.data.opening import require_splits
     from agropest.errors import EnvironmentFault, SweepFileError, fault
     from agropest.machine import this_machine
     from agropest.planning.first_sweep import propose
@@ -35,11 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not bases.is_dir():
         fix = "run it in a clone of this project: the configs that a sweep begins with are there"
         raise EnvironmentFault(fault(str(bases), "expected the base configs", "no such folder", fix))
-    split, cache = None, arguments.results / "data"
-    dataset = open_dataset(arguments.data, cache_root=cache)
-    if "valid" not in dataset.splits and "train" in dataset.splits:
-        split = SetApart(VALID_SHARE)
-        dataset = open_dataset(arguments.data, cache_root=cache, split=split)
+    dataset, split = _opened(arguments.data, arguments.results / "data")
+    if split:
         print(f"the data set has no validation split: {VALID_SHARE:.0%} of the training pictures become one")
     require_splits(dataset, ("train", "valid"))
     sweep = propose(dataset, this_machine())
@@ -57,3 +58,22 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"to see what it takes: python launch.py {out} --plan --probe")
     print(f"to run it: python launch.py {out}")
     return 0
+
+
+def _opened(data: Path, cache: Path) -> tuple[Dataset, SetApart | None]:
+    """Returns the data set, and what of its training pictures is validated on where it has no validation split."""
+    from agropest.data.opening import open_dataset
+    from agropest.data.set_apart import SetApart
+    from agropest.errors import DataError
+
+    split = SetApart(VALID_SHARE)
+    try:
+        dataset = open_dataset(data, cache_root=cache)
+    except DataError as error:
+        try:  # annotations that tell no split are all train
+            return open_dataset(data, cache_root=cache, split=split), split
+        except DataError:
+            raise error from None
+    if "valid" in dataset.splits or "train" not in dataset.splits:
+        return dataset, None
+    return open_dataset(data, cache_root=cache, split=split), split

@@ -50,7 +50,7 @@ def read_voc(root: Path, unsplit: str | None = None) -> Source | None:
     if not any(split_of_image.values()):
         fix = (
             "list the pictures in ImageSets/Main/train.txt and val.txt, put them into folders train and valid, or "
-            "write `split: {valid: 0.15, seed: 0}` into the sweep file (`convert --split-valid 0.15`)"
+            "write `split: {valid: 0.15, seed: 0}` into the sweep file (--split-valid 0.15 of convert, check and stats)"
         )
         rule = "expected VOC annotations that say which split each image is in"
         raise DataError(fault(f"data set {root}", rule, f"{len(read)} XML files in {_folders(read)}", fix))

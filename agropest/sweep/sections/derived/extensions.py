@@ -89,7 +89,10 @@ def not_prolonged(source: Mapping[str, Any], longer: Mapping[str, Any], where: s
     start, end = int(source[MAX_ITER]), int(longer[MAX_ITER])
     if end <= start:
         rule = f"expected more iterations than the {start} that are trained"
-        return [fault(where, rule, end, "give a larger number, or take it out")]
+        fix = "give a larger number, or take it out"
+        if source["SOLVER.LR_SCHEDULER_NAME"] != MULTI_STEP:
+            fix = f"take it out: {source['SOLVER.LR_SCHEDULER_NAME']} depends on its length, and cannot be prolonged"
+        return [fault(where, rule, end, fix)]
     schedules = rate_schedule(source), rate_schedule(longer)
     common = 0 if schedules[0] is None or schedules[1] is None else num_equal(schedules[0], schedules[1])
     if common >= start:
