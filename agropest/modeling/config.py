@@ -52,6 +52,7 @@ ADDED_LATER: dict[str, Any] = {
     "SOLVER.OPTIMIZER": SGD,
     "SOLVER.ADAMW_BETAS": [0.9, 0.999],
     "SOLVER.ACCUMULATION_STEPS": 1,
+    "TEST.PATIENCE": 0,
 }
 
 # Lowest and highest value, both allowed.
@@ -63,6 +64,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "MODEL.ANCHOR_GENERATOR.FITTED": (0, 9),
     "MODEL.FCOS.CENTER_SAMPLING_RADIUS": (0.0, 16.0),
     "TEST.DEPLOYED_SCORE_THRESH": (0.0, 1.0),
+    "TEST.PATIENCE": (0, 10_000),
     "DATALOADER.REPEAT_THRESHOLD": (0.0, 1.0),
     "SOLVER.IMS_PER_BATCH": (1, 4096),
     "SOLVER.EMA.DECAY": (0.0, 0.999999),
@@ -102,6 +104,8 @@ def add_agropest_config(cfg: Any) -> None:
 
     # AP at this threshold is reported beside AP, from the same boxes.
     cfg.TEST.DEPLOYED_SCORE_THRESH = 0.5
+    # The training ends once its validation AP has not risen for so many evaluations; 0: at SOLVER.MAX_ITER.
+    cfg.TEST.PATIENCE = 0
 
 
 def _add_model_keys(model: Any, node: Any) -> None:

@@ -13,6 +13,7 @@ from agropest.sweep.detectron2_keys import FlatConfig, default_config
 from agropest.sweep.frameworks.command import COMPARED, command_config, is_command, refuse_impossible
 from agropest.sweep.sections.derived.evaluations import BEST
 from agropest.sweep.sections.derived.extensions import not_prolonged
+from agropest.sweep.sections.search import PBT
 from agropest.sweep.spec import SweepSpec, Variant
 from agropest.sweep.stages.training import is_evaluation_key, training_version
 from agropest.sweep.trial import EvaluatedCheckpoint, TrialSpec, weights_identity
@@ -66,6 +67,10 @@ def expand_trials(
         if variant.extends:
             where = f"{spec.path}: extend.{variant.extends}"
             faults += not_prolonged(configs[variant.extends], configs[variant.name], where)
+        if spec.search.method == PBT and configs[variant.name]["TEST.PATIENCE"]:
+            where, rule = f"{spec.path}: {variant.name}: TEST.PATIENCE", "expected 0 with search.method pbt"
+            fix = "take it out: a member's training ends with its generation"
+            faults.append(fault(where, rule, configs[variant.name]["TEST.PATIENCE"], fix))
     if faults:
         raise SweepFileError(*_said_once(spec, faults))
     weights = {variant.name: _weights(spec, variant, configs[variant.name], faults) for variant in trained}

@@ -12,9 +12,11 @@ from detectron2.config import CfgNode
 
 from agropest import files
 from agropest.planning.speeds import DEVICE, THREADS
+from agropest.statistics.accuracy.average_precision import AP
 from agropest.statistics.accuracy.evaluation import evaluate_all
 from agropest.statistics.accuracy.referee import ask_matching, ask_referee
 from agropest.statistics.detections.boxes import Boxes
+from agropest.statistics.race.patience import has_run_out
 from agropest.store.chosen import best_evaluation
 from agropest.store.records import VALID_AUGMENTED, EvaluationRecord
 from agropest.store.replicate_cache import keep_replicates
@@ -142,6 +144,12 @@ class Evaluator:
         """Returns the iteration of the evaluation that validation chooses, as a list of at most one."""
         best = best_evaluation(self.folder.read_evaluations("valid"), self.context.metric)
         return [best.iteration] if best else []
+
+    def is_out_of_patience(self, iteration: int) -> bool:
+        """Returns whether ``TEST.PATIENCE`` ends the training after the evaluation of an iteration."""
+        stored = self.folder.read_evaluations("valid")
+        until = [one for one in stored if one.iteration <= iteration and self.trial.is_evaluation(one.iteration)]
+        return has_run_out([one.metrics.get(AP) for one in until], self.cfg.TEST.PATIENCE)
 
     def untested(self, chosen: int) -> dict[str, str]:
         """Returns which evaluations of the chosen checkpoint are still to be made: their name to their split."""

@@ -19,6 +19,7 @@ from detectron2.engine.train_loop import HookBase
 
 from agropest.errors import StoreError, TrialError, is_out_of_gpu_memory
 from agropest.modeling.config import add_agropest_config
+from agropest.statistics.race.patience import end_in_words
 from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
 from agropest.store.sharing.shared_work import Sharer, Taken
 from agropest.store.trial_folder import TrialFolder
@@ -151,7 +152,9 @@ class _Run:
             self.repair.leave_when_intact(start)
             self._tell_stored(start)
             self.shared.bring_to_end(start, _Part(self, trainer))
-            return self._finish(trainer)
+            return self._finish(trainer, self.trial.max_iter, self.trial.max_iter)
+        except _OutOfPatience as end:
+            return self._finish(trainer, end.iteration, now=-1)
         except _Stopped as stopped:
             self.retention.keep_at_end({stopped.iteration, *self.evaluator.best()})
             return self.ends_as(TrialState.STOPPED, stopped.iteration, str(stopped))
@@ -303,6 +306,8 @@ class _Run:
         self.repair.leave_when_intact(record.iteration)
         if asked_to_stop and record.iteration < self.trial.max_iter:
             raise _Stopped(record.iteration, f"stopped early after iteration {record.iteration}")
+        if record.iteration < self.trial.max_iter and self.evaluator.is_out_of_patience(record.iteration):
+            raise _OutOfPatience(record.iteration)
 
     def _save(self, trainer: TrialTrainer, iteration: int) -> None:
         self.folder.require_claim()
@@ -330,19 +335,22 @@ class _Run:
     def _is_checkpoint(self, iteration: int) -> bool:
         return iteration % self.cfg.SOLVER.CHECKPOINT_PERIOD == 0 or self.shared.is_wanted(iteration)
 
-    def _finish(self, trainer: TrialTrainer) -> Status:
+    def _finish(self, trainer: TrialTrainer, end: int, now: int) -> Status:
         """Tests the checkpoint that validation chose; with test-time augmentation where the config asks for it.
 
         A trial that ends with its generation, before the schedule does, is not tested.
+
+        Args:
+            end: the iteration that the training ends with.
+            now: that the trainer is at; -1: it may be at another than ``end``.
         """
-        now = self.trial.max_iter
-        self.repair.evaluate_missing(trainer, now)
+        self.repair.evaluate_missing(trainer, end)
         if not self.trial.ends_schedule:  # its successors start from its end, whatever else may be removed
             self.folder.require_claim()
-            checkpoints.keep(self.folder.checkpoints, {now})
-            reason = f"its generation ends at iteration {now} of {self.trial.schedule_iters}"
-            return self.ends_as(TrialState.STOPPED, now, reason)
-        chosen = (self.evaluator.best() or [now])[0]
+            checkpoints.keep(self.folder.checkpoints, {end})
+            reason = f"its generation ends at iteration {end} of {self.trial.schedule_iters}"
+            return self.ends_as(TrialState.STOPPED, end, reason)
+        chosen = (self.evaluator.best() or [end])[0]
         missing = self.evaluator.untested(chosen)
         if missing:
             self.repair.go_to(trainer, chosen, now)
@@ -351,11 +359,13 @@ class _Run:
             for name, split in missing.items():
                 self.evaluator.evaluate(split, tested, chosen, name)
         doubts = self.evaluator.ask_referee(chosen)
-        self.status = replace(self.status, notes=(*self.status.notes, *doubts))
+        early = [end_in_words(end, self.trial.max_iter, self.cfg.TEST.PATIENCE)] if end < self.trial.max_iter else []
+        notes = [note for note in self.status.notes if note not in early]
+        self.status = replace(self.status, notes=(*notes, *early, *doubts))
         if not self.context.replicates_later:
             self.evaluator.keep_replicates(chosen)
-        self.retention.keep_at_end({chosen, now})
-        return self.ends_as(TrialState.FINISHED, now)
+        self.retention.keep_at_end({chosen, end})
+        return self.ends_as(TrialState.FINISHED, end)
 
     def _time_s(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
@@ -399,10 +409,18 @@ class _Stopped(Exception):
         self.iteration = iteration
 
 
+class _OutOfPatience(Exception):
+    """The training has ended before its schedule, as its config says (``TEST.PATIENCE``)."""
+
+    def __init__(self, iteration: int) -> None:
+        super().__init__(f"out of patience after iteration {iteration}")
+        self.iteration = iteration
+
+
 def _is_an_error(record: logging.LogRecord) -> bool:
     """Keeps a trial that is ended on purpose from standing in its log as an error with a traceback."""
     kind = record.exc_info[0] if record.exc_info else None
-    return kind is None or not issubclass(kind, _Stopped | RepairedStop | Interrupted)
+    return kind is None or not issubclass(kind, _Stopped | _OutOfPatience | RepairedStop | Interrupted)
 
 
 logging.getLogger("detectron2.engine.train_loop").addFilter(_is_an_error)

@@ -7,7 +7,7 @@ import pytest
 
 from agropest import files
 from agropest.data.dataset import Dataset
-from agropest.planning.early_stopping import why_nothing_stops
+from agropest.planning.early_stopping import patience_in_words, why_nothing_stops
 from agropest.sweep.sections.stop_rule import ASHA, HYPERBAND, MEDIAN, NONE, RACE, StopRule
 from agropest.sweep.trial import TrialSpec
 
@@ -45,3 +45,14 @@ def test_who_compares_variants_needs_two(tiny_dataset: Dataset) -> None:
     )
     assert why_nothing_stops(StopRule(RACE), seeds, tiny_dataset) == "race stops nothing: there is only one variant"
     assert why_nothing_stops(StopRule(ASHA), seeds, tiny_dataset) == ""
+
+
+def test_the_plan_names_the_variants_that_patience_may_end() -> None:
+    def of(**patience: int) -> list[TrialSpec]:
+        config = {"SOLVER.MAX_ITER": 10}
+        return [TrialSpec(label, 1, {**config, "TEST.PATIENCE": number}, "d") for label, number in patience.items()]
+
+    assert patience_in_words(of(a=0, b=0)) == ""
+    assert patience_in_words(of(a=0, b=1)).startswith("b: training ends once validation AP has not risen for 1 evaluat")
+    said = patience_in_words(of(a=4, b=2))
+    assert said.startswith("every variant: training ends once validation AP has not risen for 2 evaluations or 4 eval")

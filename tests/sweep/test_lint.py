@@ -189,6 +189,29 @@ def test_evaluations_that_are_one_or_not_evenly_spaced(
     assert told[:16] != "the last evaluat" or trials[0].evaluation_iters == (15000, 30000, 40000)
 
 
+@pytest.mark.parametrize(
+    ("patience", "told"),
+    [
+        (0, ""),
+        (2, "TEST.PATIENCE 2 may end it at iteration 15000, before the learning rate first falls, at 20000"),
+        (3, "TEST.PATIENCE 3 may end it at iteration 20000, before the learning rate first falls, at 20000"),
+        (4, ""),
+        (6, ""),
+        (7, "TEST.PATIENCE 7 can end nothing: there are 8 evaluations"),
+    ],
+)
+def test_a_patience_that_is_too_short_or_too_long(patience: int, told: str, tmp_path: Path, agropest: Dataset) -> None:
+    path = tmp_path / "a.yaml"
+    schedule = "SOLVER: {MAX_ITER: 40000, STEPS: [20000, 35000], WARMUP_ITERS: 100}, TEST.EVAL_PERIOD: 5000"
+    path.write_text(f"config: {{{schedule}, TEST.PATIENCE: {patience}}}\nvariants: {{baseline: {{}}}}\n")
+    spec = load_sweep(path)
+    trials = expand_trials(spec, "f", agropest.class_names)
+    texts = [remark.text for remark in lint(spec, trials, agropest) if remark.rule == "schedule"]
+    assert [told in text for text in texts] == ([True] if told else [])
+    if "falls" in told:
+        assert texts[0].endswith("; 4 waits for that")
+
+
 def test_a_population_that_is_judged_too_early_or_cut_short(tmp_path: Path, agropest: Dataset) -> None:
     def remarks(interval: int, warm_up: int, fraction: float) -> list[str]:
         path = tmp_path / "a.yaml"

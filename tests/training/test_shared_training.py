@@ -21,6 +21,7 @@ from agropest.sweep.stages.training import EVALUATION_KEYS
 from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
+from agropest.training.evaluator import Evaluator
 from agropest.training.run_context import RunContext
 from agropest.training.trainer import TrialTrainer
 from agropest.training.trial import run_trial
@@ -111,6 +112,32 @@ def test_shared_and_unshared_trials_have_the_same_evaluations(
     assert told["baseline"] == [None] * 3
     assert told["small_test"] == told["averaged"] == ["baseline/s1"] * 3
     assert told["long"] == ["baseline/s1", None]
+
+
+def test_a_training_that_runs_out_of_patience_shares_what_it_trains(
+    trials: dict[str, TrialSpec],
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    counted: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever comes first: the patient one ends at iteration 4 of 6, the other trains to the end, nothing twice."""
+
+    def is_out(self: Evaluator, iteration: int) -> bool:
+        return bool(self.cfg.TEST.PATIENCE) and iteration >= 4
+
+    monkeypatch.setattr(Evaluator, "is_out_of_patience", is_out)
+    base = trials["baseline"]
+    patient = replace(base, label="patient", config={**base.config, "TEST.PATIENCE": 1})
+    for number, order in enumerate([(base, patient), (patient, base)]):
+        counted.clear()
+        folders = {}
+        for trial in order:
+            status, folders[trial.label] = run_shared(trial, [base, patient], tiny_dataset, tmp_path / str(number))
+            assert (status.status, status.iteration) == (TrialState.FINISHED, 4 if trial is patient else 6)
+        assert counted == [1, 2, 3, 4, 5, 6]
+        one, two = (folders[label].read_evaluations("valid") for label in ("patient", "baseline"))
+        assert [(r.iteration, r.metrics) for r in one] == [(r.iteration, r.metrics) for r in two[:2]]
 
 
 def test_only_the_evaluation_reads_the_evaluation_keys(

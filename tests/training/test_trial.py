@@ -14,7 +14,9 @@ import torch
 from agropest import files
 from agropest.data.dataset import Dataset
 from agropest.modeling.build import build
+from agropest.statistics.accuracy.evaluation import evaluate_all
 from agropest.statistics.detections.boxes import Boxes
+from agropest.store.completeness import is_done
 from agropest.store.losses import read_losses
 from agropest.store.records import EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
@@ -22,8 +24,9 @@ from agropest.store.trial_folder import TrialFolder
 from agropest.store.weights_report import read_weights_report
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
+from agropest.sweep.stages.training import training_signature, validation_key
 from agropest.sweep.trial import TrialSpec
-from agropest.training import checkpoints, trainer
+from agropest.training import checkpoints, evaluator, trainer
 from agropest.training.run_context import RunContext
 from agropest.training.start.weights import load_weights
 from agropest.training.trainer import TrialTrainer
@@ -205,6 +208,70 @@ def test_a_truthy_answer_stops_the_trial(tiny_sweep: Path, tiny_dataset: Dataset
     assert (status.status, status.iteration) == (TrialState.STOPPED, 2)
     assert "iteration 2" in status.reason
     assert folder.read_evaluations("test") == []
+
+
+PATIENT = ("SOLVER.MAX_ITER=6", "SOLVER.CHECKPOINT_PERIOD=1", "TEST.EVAL_PERIOD=1", "TEST.PATIENCE=2")
+
+
+VALID_AP = {1: 10.0, 2: 30.0, 3: 20.0, 4: 30.0, 5: 40.0, 6: 50.0}
+
+
+@pytest.fixture
+def ap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation AP is that of ``VALID_AP``, whatever is found."""
+    at: list[tuple[str, int]] = []
+    store = evaluator.Evaluator.store
+
+    def store_it(self: evaluator.Evaluator, found: Any, split: str, iteration: int, *rest: Any) -> EvaluationRecord:
+        at.append((split, iteration))
+        return store(self, found, split, iteration, *rest)
+
+    def evaluate(*arguments: Any) -> dict[str, float | None]:
+        metrics, (split, iteration) = evaluate_all(*arguments), at[-1]
+        return {**metrics, "AP": VALID_AP[iteration]} if split == "valid" else metrics
+
+    monkeypatch.setattr(evaluator.Evaluator, "store", store_it)
+    monkeypatch.setattr(evaluator, "evaluate_all", evaluate)
+    monkeypatch.setattr(evaluator.Evaluator, "ask_referee", lambda *_: ())  # it would contradict
+
+
+def test_a_training_ends_when_its_patience_has_run_out(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, ap: None
+) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline", *PATIENT)
+    without = trial_of(tiny_sweep, tiny_dataset, "baseline", *PATIENT[:-1])
+    assert trial.signature != without.signature
+    assert training_signature(trial) == training_signature(without)
+    assert validation_key(trial) == validation_key(without)
+    status, folder = run(trial, tiny_dataset, tmp_path / "r")
+    assert (status.status, status.iteration) == (TrialState.FINISHED, 4)
+    assert "ended after iteration 4 of 6: validation AP had not risen for 2 evaluations" in status.notes[-1]
+    assert [record.iteration for record in folder.read_evaluations("valid")] == [1, 2, 3, 4]
+    assert [record.iteration for record in folder.read_evaluations("test")] == [2]
+    assert checkpoints.iterations(folder.checkpoints) == [4, 2]
+    assert is_done(trial, Store(tmp_path / "r"), "AP", ["valid", "test"], "")
+
+
+def test_an_interrupted_training_ends_where_its_patience_would_have_ended_it(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, ap: None
+) -> None:
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline", *PATIENT)
+    _, whole = run(trial, tiny_dataset, tmp_path / "whole")
+    asked = iter([False] * 5)
+    part, _ = run(trial, tiny_dataset, tmp_path / "parts", should_stop=lambda: next(asked, True))
+    assert part.status == TrialState.INTERRUPTED
+    assert 1 < part.iteration < 4
+    status, folder = run(trial, tiny_dataset, tmp_path / "parts")
+    assert (status.status, status.iteration) == (TrialState.FINISHED, 4)
+    require_equal(weights(whole, 4), weights(folder, 4))
+    require_equal(weights(whole, 2), weights(folder, 2))
+    for path in folder.evaluations.glob("test-*"):  # what of it is lost is made again, and nothing is trained for it
+        path.unlink()
+    folder.write_status(replace(folder.status(), status=TrialState.INTERRUPTED))
+    again, folder = run(trial, tiny_dataset, tmp_path / "parts")
+    assert (again.status, again.iteration, again.notes) == (TrialState.FINISHED, 4, status.notes)
+    tested = [record.metrics for record in folder.read_evaluations("test")]
+    assert tested == [record.metrics for record in whole.read_evaluations("test")]
 
 
 def test_a_loss_that_is_not_finite_fails_with_its_iteration(

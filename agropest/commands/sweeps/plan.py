@@ -42,6 +42,7 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
         fresh: whether to say what starting again would set aside.
         retry_failed: whether to say what would be tried again.
     """
+    from agropest.planning.early_stopping import patience_in_words
     from agropest.planning.sweep_forecast import in_words
     from agropest.report.tables.plan import plan_table, print_remarks
     from agropest.report.tables.stages import evaluations_in_words, stages_in_words
@@ -62,8 +63,9 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     shared += launch.extensions_in_words()
     for line in [*shared, in_words(forecast)]:
         show(line)
-    if launch.why_nothing_stops:
-        show(launch.why_nothing_stops)
+    for line in (launch.why_nothing_stops, patience_in_words(launch.trials)):
+        if line:
+            show(line)
     for line in _answer_cost(launch, forecast):
         show(line)
     missing = [] if fresh else launch.missing_checkpoints

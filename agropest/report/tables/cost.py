@@ -63,7 +63,8 @@ def sweep_cost(rows: Sequence[tuple[RankedTrial, Sequence[EvaluationRecord]]], f
 
 def _cost(row: RankedTrial, records: Sequence[EvaluationRecord]) -> TrialCost:
     speeds = [record.train_images_per_s for record in records if record.train_images_per_s > 0]
-    saved = max(0, row.max_iter - row.iteration) if row.status == TrialState.STOPPED else 0
+    ended = row.status in (TrialState.STOPPED, TrialState.FINISHED)  # finished early: by TEST.PATIENCE
+    saved = max(0, row.max_iter - row.iteration) if ended else 0
     return TrialCost(
         label=row.label,
         seed=row.seed,

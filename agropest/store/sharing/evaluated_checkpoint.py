@@ -22,7 +22,9 @@ def evaluated_iteration(trial: TrialSpec, source: TrialFolder) -> int | None:
     assert trial.evaluates is not None
     choice, _, metric = trial.evaluates.choice.partition(" ")
     if choice == LAST:
-        return trial.max_iter
+        status = source.status()
+        # A training with TEST.PATIENCE may have ended before its schedule.
+        return status.iteration if status.status == TrialState.FINISHED else trial.max_iter
     if choice != BEST:
         return int(choice)
     best = best_evaluation(source.read_evaluations("valid"), metric)

@@ -33,6 +33,7 @@ def schedule(subject: Subject) -> Iterator[str]:
                 "learning rate; a tenth or less is usual (SOLVER.WARMUP_ITERS)"
             )
         yield from _evaluations(subject, trial)
+        yield from _patience(trial)
 
 
 def _evaluations(subject: Subject, trial: TrialSpec) -> Iterator[str]:
@@ -47,6 +48,24 @@ def _evaluations(subject: Subject, trial: TrialSpec) -> Iterator[str]:
         yield (
             f"{trial.label}: TEST.EVAL_PERIOD {period} does not divide {end}: the last evaluation, after the end, "
             f"comes {end % period} iterations after the one before; a divisor spaces them evenly"
+        )
+
+
+def _patience(trial: TrialSpec) -> Iterator[str]:
+    patience, period, end = trial.config["TEST.PATIENCE"], trial.eval_period_iters, trial.schedule_iters
+    first = (1 + patience) * period
+    if not patience:
+        return
+    if first >= end:
+        yield (
+            f"{trial.label}: TEST.PATIENCE {patience} can end nothing: there are {len(trial.evaluation_iters)} "
+            "evaluations; give less, or take it out"
+        )
+    decay = min(trial.config["SOLVER.STEPS"], default=end)
+    if first <= decay < end and trial.config["SOLVER.LR_SCHEDULER_NAME"] == "WarmupMultiStepLR":
+        yield (
+            f"{trial.label}: TEST.PATIENCE {patience} may end it at iteration {first}, before the learning rate first "
+            f"falls, at {decay}, where AP usually rises; {decay // period} waits for that"
         )
 
 

@@ -62,8 +62,8 @@ def average_decay(trial: TrialSpec) -> float | None:
 
 def validation_key(trial: TrialSpec) -> str:
     """Returns what the validation of given weights depends on; test-time augmentation comes only after the last one."""
-    left_out = ("TEST.AUG.", "TEST.EVAL_PERIOD", "SOLVER.EMA.")
-    config = {key: value for key, value in trial.config.items() if is_evaluation_key(key)}
+    left_out = ("TEST.AUG.", "TEST.EVAL_PERIOD", "TEST.PATIENCE", "SOLVER.EMA.")
+    config = {key: value for key, value in identifying(trial.config).items() if is_evaluation_key(key)}
     kept = {key: value for key, value in config.items() if not key.startswith(left_out)}
     return digest({"config": kept, "average": average_decay(trial)})
 

@@ -80,6 +80,11 @@ def test_a_longer_variant_is_evaluated_as_any_other(tmp_path: Path) -> None:
             "extend.slow: expected a schedule that can be prolonged: this one depends on its length, "
             "got 'WarmupCosineLR'; write it under `variants:`, where it is trained from the start",
         ),
+        (
+            "{slow: 150}",
+            f"{SCHEDULE}, TEST.PATIENCE: 2",
+            "extend.slow: expected a training that ends at its schedule's end, and TEST.PATIENCE may end it before",
+        ),
     ],
 )
 def test_what_does_not_go_on_is_refused(tmp_path: Path, extend: str, schedule: str, told: str) -> None:

@@ -172,3 +172,8 @@ def test_what_a_population_cannot_be_is_one_fault(tmp_path: Path, old: str, new:
 def test_a_key_that_the_command_line_holds_cannot_be_searched(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match=r"search\.space: expected no key that --set holds"):
         load(tmp_path, PBT, "SOLVER.BASE_LR=0.1")
+
+
+def test_patience_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepFileError, match=r"TEST\.PATIENCE: expected 0 with search\.method pbt, got 2"):
+        expand_trials(load(tmp_path, PBT, "TEST.PATIENCE=2"), "f", ("ant",))

@@ -20,7 +20,7 @@ from agropest.sweep.sections.section import Section
 from agropest.sweep.stages.rates import MULTI_STEP, num_equal, rate_schedule
 from agropest.sweep.stages.training import SCHEDULE_KEYS
 
-MAX_ITER = "SOLVER.MAX_ITER"
+MAX_ITER, PATIENCE = "SOLVER.MAX_ITER", "TEST.PATIENCE"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,9 @@ def not_prolonged(source: Mapping[str, Any], longer: Mapping[str, Any], where: s
         where: names the place in the file.
     """
     start, end = int(source[MAX_ITER]), int(longer[MAX_ITER])
+    if source[PATIENCE]:
+        rule = f"expected a training that ends at its schedule's end, and {PATIENCE} may end it before"
+        return [fault(where, rule, source[PATIENCE], f"set {PATIENCE}: 0, or write the longer one under `variants:`")]
     if end <= start:
         rule = f"expected more iterations than the {start} that are trained"
         fix = "give a larger number, or take it out"
