@@ -12,17 +12,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agropest.modeling.config import identifying
 from agropest.sweep.frameworks.command import RUN, is_command
 from agropest.sweep.trial import NOT_IDENTITY, TrialSpec
 
 # Of the solver only these change how long an iteration takes or what it keeps in memory.
-SOLVER_WORK = ("SOLVER.IMS_PER_BATCH", "SOLVER.AMP.ENABLED", "SOLVER.EMA.ENABLED")
-NOT_WORK = frozenset({"SEED", "TEST.EVAL_PERIOD", "TEST.DEPLOYED_SCORE_THRESH", "TEST.AUG.ENABLED"})
+SOLVER_WORK = (
+    *("SOLVER.IMS_PER_BATCH", "SOLVER.AMP.ENABLED", "SOLVER.EMA.ENABLED"),
+    *("SOLVER.OPTIMIZER", "SOLVER.ACCUMULATION_STEPS"),
+)
+NOT_WORK = frozenset({"SEED", "TEST.EVAL_PERIOD", "TEST.DEPLOYED_SCORE_THRESH", "TEST.PATIENCE", "TEST.AUG.ENABLED"})
 # What makes two trials similar: a measurement of one is a fair guess for the other.
 SIMILAR = (
     *("MODEL.META_ARCHITECTURE", "MODEL.BACKBONE.NAME", "MODEL.RESNETS.DEPTH", "MODEL.TIMM.NAME"),
     *("SOLVER.IMS_PER_BATCH", "SOLVER.AMP.ENABLED", "INPUT.MIN_SIZE_TRAIN", "INPUT.MAX_SIZE_TRAIN"),
 )
+
+
+# Threads, loader workers, processes at the same time, lean, deterministic.
+Way = tuple[int, int, int, bool | None, bool | None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Measurement:
         start_s: from a forked process to the first iteration.
         memory_bytes: at most, at the largest input; on a card, its own context included.
         concurrent: number of processes that trained at the same time.
+        lean: whether the lean modules stood in for Detectron2's; None: of a version that did not say.
+        deterministic: whether PyTorch's deterministic algorithms alone were used; None likewise.
     """
 
     device: str
@@ -50,12 +60,19 @@ class Measurement:
     start_s: float
     memory_bytes: int
     concurrent: int = 1
+    lean: bool | None = None
+    deterministic: bool | None = None
+
+    @property
+    def way(self) -> Way:
+        """How it was made."""
+        return self.threads, self.loader_workers, self.concurrent, self.lean, self.deterministic
 
 
 def work_key(trial: TrialSpec) -> str:
     """Returns 16 hex digits that trials with the same work have in common; what evaluates a training has its work."""
     trial = trial.source or trial
-    return _digest({key: value for key, value in trial.config.items() if _is_work(key)}, trial.data)
+    return _digest({key: value for key, value in identifying(trial.config).items() if _is_work(key)}, trial.data)
 
 
 def similar_key(config: Mapping[str, Any], data: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agropest import files
-from agropest.planning.measurement import Measurement, similar_key, work_key
+from agropest.planning.measurement import Measurement, Way, similar_key, work_key
 from agropest.store.checksummed import checksummed, read_checksummed
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
@@ -37,21 +37,14 @@ class MeasurementCache:
         paths = sorted(self.folder.glob(f"{similar}-*-{_slug(device)}.json"))
         return [measured for path in paths for measured in self._read(path)]
 
-    def find(
-        self, trial: TrialSpec, device: str, threads: int, loader_workers: int, concurrent: int
-    ) -> Measurement | None:
+    def find(self, trial: TrialSpec, device: str, way: Way) -> Measurement | None:
         """Returns the measurement that was made in exactly this way, or None."""
-        wanted = (threads, loader_workers, concurrent)
-        for found in self.read(trial, device):
-            if (found.threads, found.loader_workers, found.concurrent) == wanted:
-                return found
-        return None
+        return next((found for found in self.read(trial, device) if found.way == way), None)
 
     def keep(self, trial: TrialSpec, measurement: Measurement) -> None:
         """Adds a measurement; one that was made in the same way before is replaced."""
         path = self._path(trial, measurement.device)
-        way = (measurement.threads, measurement.loader_workers, measurement.concurrent)
-        others = [m for m in self._read(path) if (m.threads, m.loader_workers, m.concurrent) != way]
+        others = [other for other in self._read(path) if other.way != measurement.way]
         files.write_json(path, checksummed({"measurements": [asdict(m) for m in (*others, measurement)]}))
 
     def _path(self, trial: TrialSpec, device: str) -> Path:

@@ -97,12 +97,13 @@ def _pace(stored: list[_Stored], batch: int, source: str) -> Speed:
 
 
 def _probed(found: list[Measurement], trial: TrialSpec, source: str) -> Speed:
-    """Takes the probe that was made most like the trial will run: as many threads, as full a machine or card."""
+    """Takes the probe that was made most like the trial will run: modules, threads, as full a machine or card."""
     wanted = trial.resources
 
-    def likeness(m: Measurement) -> tuple[bool, bool, int]:
+    def likeness(m: Measurement) -> tuple[bool, bool, bool, int]:
+        modes = (m.lean, m.deterministic) == (wanted.is_lean, wanted.deterministic)
         neighbours = -abs(m.concurrent - wanted.per_card) if wanted.gpus else m.concurrent
-        return m.threads == wanted.num_threads, m.loader_workers == wanted.loader_workers, neighbours
+        return modes, m.threads == wanted.num_threads, m.loader_workers == wanted.loader_workers, neighbours
 
     best = max(found, key=likeness)
     return Speed(best.step_s, best.evaluation_image_s, best.start_s, source)

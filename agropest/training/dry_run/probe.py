@@ -102,6 +102,8 @@ class Probe:
             start_s=self._start_s,
             memory_bytes=self._memory_bytes(concurrent),
             concurrent=concurrent,
+            lean=self._context.lean,
+            deterministic=self._context.deterministic,
         )
 
     def _time_loading(self) -> float:

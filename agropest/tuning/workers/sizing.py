@@ -211,7 +211,8 @@ class Sizing:
         from agropest.training.run_context import RunContext
 
         device, train = self.machine.device_name(on_gpu), self.training.get(trial.config["DATASETS.TRAIN"][0])
-        kept = self._shelf.find(trial, device, resources.num_threads, resources.loader_workers, concurrent)
+        modes = resources.is_lean, resources.deterministic
+        kept = self._shelf.find(trial, device, (resources.num_threads, resources.loader_workers, concurrent, *modes))
         if kept is not None:
             return [kept] * concurrent
         self.say(f"measuring {trial.label}: {_together(concurrent)}, {resources.num_threads} threads each")

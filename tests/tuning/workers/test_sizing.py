@@ -45,7 +45,8 @@ class Simulated:
         step_s = 0.1 * max(1.0, job.concurrent / 2)
         memory = int(self.memory_gib.get(job.trial.label, 1.0) * GIB)
         threads, workers = job.context.num_threads, job.context.loader_workers
-        found = Measurement(job.device, threads, workers, step_s, 0.15, 0.01, 1.0, memory, job.concurrent)
+        modes = job.context.lean, job.context.deterministic
+        found = Measurement(job.device, threads, workers, step_s, 0.15, 0.01, 1.0, memory, job.concurrent, *modes)
         return [found] * job.concurrent
 
 
@@ -69,6 +70,21 @@ def test_each_kind_gets_its_share_and_a_second_launch_measures_nothing(
     again = Simulated({})
     assert Sizing(Store(tmp_path / "other"), {}, CARDS, ask=again).resolve(trials) == sized
     assert again.asked == []
+
+
+def test_a_measurement_of_other_modules_is_made_again(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """Lean and stock modules, and deterministic algorithms, have speeds and memory of their own."""
+    store = Store(tmp_path / "r")
+    asked = []
+    for resources in ("{gpus: auto}", "{gpus: auto, lean: true}", "{gpus: auto, deterministic: true}") * 2:
+        trials = trials_of(tiny_sweep, tiny_dataset, f"resources={resources}", "seeds=[1]")[:1]
+        card = Simulated({"baseline": 14})
+        Sizing(store, {}, CARDS, ask=card).resolve(trials)
+        asked.append(len(card.asked))
+    assert all(number > 0 for number in asked[:3])
+    assert asked[3:] == [0, 0, 0]
+    ways = {(one.lean, one.deterministic) for one in MeasurementCache(store).read(trials[0], "simulated")}
+    assert ways == {(False, False), (True, False), (False, True)}
 
 
 def test_fixed_numbers_stay(tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
