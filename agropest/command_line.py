@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -77,7 +79,16 @@ def main(argv: Sequence[str] | None = None, prog: str = "") -> int:
         return exit_codes.OK
     except OSError as error:  # a full disk, a folder that has gone; what is stored already is intact (agropest.files)
         place = str(error.filename or getattr(arguments, "results", "") or "this command")
-        fix = "make room or mend that, and give the command again: it continues from what is stored"
+        fix = f"{_mending(error.errno)}, and give the command again: it continues from what is stored"
         what = error.strerror or str(error)
-        print(f"error: {fault(place, 'expected to be able to read and write', what, fix)}", file=sys.stderr)
+        print(f"error: {fault(place, 'expected to be able to use it', what, fix)}", file=sys.stderr)
         return exit_codes.FAULT
+
+
+def _mending(number: int | None) -> str:
+    """Returns what to do about an error of the operating system."""
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room there"
+    if number in (errno.EACCES, errno.EPERM):
+        return f"give the user that runs this (number {os.getuid()}) the right to it"
+    return "mend that"
