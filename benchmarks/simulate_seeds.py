@@ -28,7 +28,7 @@ from agropest.statistics.bootstrap import Replicates
 from agropest.statistics.detections.boxes import GroundTruth
 from agropest.statistics.detections.matching import Targets, read_targets
 from agropest.statistics.inference import BETTER, WORSE
-from agropest.statistics.seed_policy import next_seeds
+from agropest.statistics.seed_policy import LEAST_CHANCE, next_seeds
 from agropest.store.records import TrialState
 from agropest.sweep.sections.seed_rule import levels
 from benchmarks.simulate_coverage import Population, draw_population, over_all_seeds
@@ -66,12 +66,12 @@ def normal_bank(
     return bank, read_targets(truth)
 
 
-def until_decided(bank: Bank, targets: Targets, most: int) -> tuple[Comparison, int]:
+def until_decided(bank: Bank, targets: Targets, most: int, least_chance: float) -> tuple[Comparison, int]:
     """Returns the last comparison and the trainings it took."""
     counts, looks = {f"v{i}": START for i in range(len(bank))}, levels(START, most)
     while True:
         comparison = judge(bank, targets, counts, looks)
-        wanted = next_seeds(questions(comparison), seed_counts(comparison), START, most, {})
+        wanted = next_seeds(questions(comparison), seed_counts(comparison), START, most, {}, least_chance)
         if not wanted:
             return comparison, sum(counts.values())
         counts |= wanted
@@ -104,7 +104,7 @@ def simulate(population: Population, spread: float, better: float, arguments: ar
             shifts[-1] += better / AP_PER_SHIFT
             bank, targets = draw_bank(population, shifts, chosen, arguments.resamples, number, random)
         uniform = judge(bank, targets, {f"v{i}": arguments.most for i in range(VARIANTS)})
-        adaptive, trainings = until_decided(bank, targets, arguments.most)
+        adaptive, trainings = until_decided(bank, targets, arguments.most, arguments.least_chance)
         for way, counts in (
             ("uniform", outcome(uniform, VARIANTS * arguments.most, better)),
             ("adaptive", outcome(adaptive, trainings, better)),
@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--better", type=float, nargs="+", default=[0.0, 2.0], help="the last variant, points of AP")
     parser.add_argument("--most", type=int, default=8)
     parser.add_argument("--resamples", type=int, default=1000, help="with 200 no p is below 0.005")
+    parser.add_argument("--least-chance", type=float, default=LEAST_CHANCE, help="with which a question is asked")
     parser.add_argument("--normal", type=float, default=0.0, metavar="POINTS")
     arguments = parser.parse_args()
     population = draw_population(np.random.default_rng(0))

@@ -40,7 +40,8 @@ def _behind(ranked: list[ComparedVariant], first: ComparedVariant | None) -> Ite
     for one in ranked:
         if first is not None and one.behind is not None and _is_of_variants(one.behind):
             is_decided = not one.ties_with_best or one.behind.verdict == ALIKE
-            yield _question(first, one, one.behind, is_decided, True)
+            of_first = _question(first, one, one.behind, is_decided, True)
+            yield replace(of_first, has_verdict=False)
 
 
 def _is_of_variants(difference: Difference) -> bool:
@@ -59,6 +60,7 @@ def _question(
         difference.seeds_share,
         difference.critical,
         difference.critical_at_end,
+        difference.averaged_share,
         is_decided,
         is_of_first,
     )

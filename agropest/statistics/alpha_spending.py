@@ -1,12 +1,14 @@
 """Which level a look has, where results are looked at several times while seeds are added.
 
 Of the 5 %, so much is spent up to a look as the information there asks for (Lan and DeMets, Biometrika 1983): the
-variance that the difference will have with the most seeds, divided by the variance it has now. Images are the same at
-every look. Where they make most of the error, all looks see nearly the same, and even the first has nearly the whole
-level; where seeds do, the first looks are strict. The share that is spent is a power of the information (Kim and
-DeMets, Biometrika 1987), between Pocock's design (power 1) and O'Brien and Fleming's (3).
+variance that the difference will have with the most seeds, divided by the variance it has now. What the images do to
+all trainings of a variant alike is the same at every look. Where that is most of the error, all looks see nearly the
+same, and even the first has nearly the whole level. What averages out over trainings, which is what a seed does and
+what these images happen to show of a single training, is new at every look: where it is most of the error, the first
+looks are strict. The share that is spent is the third power of the information (Kim and DeMets, Biometrika 1987), close
+to O'Brien and Fleming's design: early looks cost the last one next to nothing.
 
-The difference times its information is a Brownian motion: means of the first n of some seeds have the covariance of
+The difference times its information is a Brownian motion: means of the first n of some trainings have the covariance of
 independent increments (Jennison and Turnbull, Group Sequential Methods, 2000, chapters 3 and 19).
 """
 
@@ -24,11 +26,11 @@ from scipy.special import ndtr, ndtri
 Array = npt.NDArray[np.float64]
 
 ALPHA = 0.05
-POWER = 2.0
+POWER = 3.0
 # A look that adds less information than this is taken to be the one before: it sees the same.
 LEAST_STEP = 0.02
-POINTS = 401  # of the density's grid
-STEPS = 50  # of the bisection
+POINTS = 201  # of the density's grid
+STEPS = 34  # of the bisection
 
 
 @dataclass(frozen=True)
@@ -41,37 +43,37 @@ class Looks:
 
     seeds: tuple[int, ...] = ()
 
-    def level(self, error: float, of_seeds: float, seeds: Sequence[int]) -> float:
+    def level(self, error: float, averages_out: float, seeds: Sequence[int]) -> float:
         """Returns the level at which a difference is judged now.
 
         Args:
             error: its standard error.
-            of_seeds: the part of its square that is the seeds'.
+            averages_out: the part of its square that more seeds take away.
             seeds: that either side has.
         """
         if not self.seeds or not seeds or error <= 0:
             return ALPHA
-        return level_of_look(self._informations(error, of_seeds, seeds, max(seeds)))
+        return level_of_look(self._informations(error, averages_out, seeds, max(seeds)))
 
-    def level_at_end(self, error: float, of_seeds: float, seeds: Sequence[int]) -> float:
+    def level_at_end(self, error: float, averages_out: float, seeds: Sequence[int]) -> float:
         """Returns the level at which the same difference would be judged with the most seeds."""
         if not self.seeds or not seeds or error <= 0:
             return ALPHA
-        return level_of_look(self._informations(error, of_seeds, seeds, self.seeds[-1]))
+        return level_of_look(self._informations(error, averages_out, seeds, self.seeds[-1]))
 
     def growth(self, seeds: Sequence[int]) -> float:
         """Returns by how many times the degrees of freedom of what seeds do will have grown with the most seeds."""
         return (self.seeds[-1] - 1) / max(min(seeds) - 1, 1) if self.seeds and seeds else 1.0
 
-    def _informations(self, error: float, of_seeds: float, seeds: Sequence[int], until: int) -> list[float]:
+    def _informations(self, error: float, averages_out: float, seeds: Sequence[int], until: int) -> list[float]:
         """Returns the information of a difference at every look so far, 1 being that with the most seeds."""
         now = sum(1 / number for number in seeds)
-        images = max(error**2 - of_seeds, 0.0)
-        final = images + of_seeds * len(seeds) / self.seeds[-1] / now
+        stays = max(error**2 - averages_out, 0.0)
+        final = stays + averages_out * len(seeds) / self.seeds[-1] / now
         found = []
         for look in [number for number in self.seeds if number < until] + [until]:
             sides = [min(number, look) if look <= max(seeds) else look for number in seeds]
-            found.append(min(final / (images + of_seeds * sum(1 / side for side in sides) / now), 1.0))
+            found.append(min(final / (stays + averages_out * sum(1 / side for side in sides) / now), 1.0))
         return found
 
 
@@ -101,6 +103,7 @@ def _levels(looks: tuple[float, ...]) -> tuple[float, ...]:
     return (*before, float(2 * ndtr(-high / sqrt(looks[-1]))))
 
 
+@lru_cache(maxsize=4096)
 def _inside(looks: tuple[float, ...], levels: tuple[float, ...]) -> tuple[Array, Array]:
     """Returns a grid of the Brownian motion at the last look and the probability at each point, none crossed so far."""
     bound = float(-ndtri(levels[-1] / 2)) * sqrt(looks[-1])

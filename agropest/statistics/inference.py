@@ -72,6 +72,8 @@ class Difference:
             case; else empty.
         error: the standard error.
         seeds_share: of the squared standard error, what is the seeds'; the rest is the images'.
+        averaged_share: of the squared standard error, what more seeds take away: besides the seeds' part what these
+            images happen to show of single trainings.
         critical: how many standard errors away from 0 it is called.
         critical_at_end: the same once every variant has the most seeds.
         is_within: both evaluate the same trainings, whose noise cancels.
@@ -91,6 +93,7 @@ class Difference:
     critical_at_end: float = 0.0
     is_within: bool = False
     knows_seeds: bool = True
+    averaged_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Sampled:
             value that of these checkpoints.
         seeds: how many of each variant in it.
         is_within: it is of evaluations of the same trainings, whose noise cancels.
+        averages_out: variance that more seeds take away, on the same images.
     """
 
     value: float
@@ -121,6 +125,7 @@ class Sampled:
     knows_seeds: bool = True
     seeds: tuple[int, ...] = ()
     is_within: bool = False
+    averages_out: float = 0.0
 
     @cached_property
     def is_known(self) -> bool:
@@ -232,13 +237,13 @@ def compare(
     equivalent = np.where(p > 0, -ndtri(np.maximum(p, 1e-300) / 2), 38.0)  # the same p, as of a normal statistic
     null = np.abs(null)
     largest = null.max(axis=0)
-    level = np.array([looks.level(one.spread, one.of_seeds, one.seeds) for one in differences])
+    level = np.array([looks.level(one.spread, one.averages_out, one.seeds) for one in differences])
     adjusted = np.minimum(np.maximum(_step_down(null, equivalent), p) * (1 - CONFIDENCE) / level, 1.0)
     found = []
     for i, one in enumerate(differences):
         interval = estimate(one, -farthest, farthest).interval
         now = critical_value(largest, float(level[i]), one.all_freedom)
-        at_end = looks.level_at_end(one.spread, one.of_seeds, one.seeds)
+        at_end = looks.level_at_end(one.spread, one.averages_out, one.seeds)
         freedom_at_end = max(min(one.freedom * looks.growth(one.seeds), one.sources - 1), 1.0)
         critical = now, critical_value(largest, at_end, freedom_at_end)
         difference = _judged(one, (float(p[i]), float(adjusted[i])), critical, interval)
@@ -273,11 +278,23 @@ def _judged(
         verdict = {HIGHER: HIGHER_HERE, LOWER: LOWER_HERE, "": INCONCLUSIVE}[on_images]
     can_call = one.can_tell and verdict != UNKNOWN and one.spread > 0
     detectable = float((critical[0] + ndtri(POWER)) * one.spread) if can_call else None
-    share = one.of_seeds / one.spread**2 if one.spread > 0 else 0.0
+    whole = one.spread**2 or np.inf
     interval = interval or Interval(one.value, one.value)
-    error, share = one.spread, min(share, 1.0)
-    about = one.is_within, one.knows_seeds
-    return Difference(one.value, interval, *ps, verdict, detectable, on_images, error, share, *critical, *about)
+    seeds_share, averaged_share = min(one.of_seeds / whole, 1.0), min(one.averages_out / whole, 1.0)
+    return Difference(
+        one.value,
+        interval,
+        *ps,
+        verdict,
+        detectable,
+        on_images,
+        one.spread,
+        seeds_share,
+        *critical,
+        one.is_within,
+        one.knows_seeds,
+        averaged_share,
+    )
 
 
 def _noise(sampled: Sequence[Sampled]) -> tuple[Array, Array]:
@@ -316,7 +333,7 @@ def ties(behind: Sequence[Sampled], looks: Looks = NO_LOOKS) -> list[bool]:
         return []
     null, spread = _noise(behind)
     largest = null.max(axis=0)
-    levels = [looks.level(one.spread, one.of_seeds, one.seeds) for one in behind]
+    levels = [looks.level(one.spread, one.averages_out, one.seeds) for one in behind]
     critical = [critical_value(largest, level, one.all_freedom, 1) for level, one in zip(levels, behind, strict=True)]
     return [
         not one.is_known or not one.can_tell or not one.knows_seeds or bool(one.value <= critical[i] * spread[i])

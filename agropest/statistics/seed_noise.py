@@ -7,7 +7,8 @@ Trainings of several variants with several seeds are a two-way table, in which s
 A seed decides the order of the images, the augmentation and the first weights of what is new; part of what it does, it
 does to every variant. That part cancels in a difference of variants that have the same seeds. The mean square of the
 residuals of the additive fit is the variance of the last term; the mean square within variants is that of the last two
-(Searle, Casella and McCulloch, Variance Components, 1992, chapters 4 and 5).
+(Searle, Casella and McCulloch, Variance Components, 1992, chapters 4 and 5). Where seeds were added to some variants
+only, most of them have few variants: the second mean square then stands for both, unless they differ.
 
 The same quadratic forms of the resamples say how much of either is the images': two trainings differ on the same images
 by what the seed did and by what these images happened to show of either, and the second is in the bootstrap already.
@@ -36,6 +37,10 @@ LEAST_FREEDOM = 3
 # A variant whose seeds spread more than the others' by so small a chance is judged by its own spread, and from the
 # second on the others are judged without it: one that now and then diverges does not hide what the rest show.
 APART_P, FAR_APART_P = 0.05, 0.001
+# Where variants have unequal numbers of seeds, the additive fit leaves few residuals. That a seed does something to all
+# variants alike is then assumed only where that shows by so small a chance; otherwise both mean squares are pooled. So
+# lax a limit keeps the level (Bozivich, Bancroft and Hartley, Annals of Mathematical Statistics 27, 1956).
+POOLING_P = 0.25
 ROUNDING = 1e-9  # of residuals, points of the metric
 
 
@@ -57,6 +62,11 @@ class Component:
     def of_seeds(self) -> float:
         """What is left for the seeds."""
         return max(self.variance - self.images, 0.0)
+
+    @property
+    def averages_out(self) -> float:
+        """What a mean over many trainings is rid of: what a seed does, and what these images show of one training."""
+        return max(self.variance, self.images)
 
 
 @dataclass(frozen=True)
@@ -102,18 +112,22 @@ class SeedNoise:
         drawn: Array = alone + np.sqrt(self.common.of_seeds) * shared
         return drawn
 
+    def averages_out(self, shares: Sequence[Share]) -> float:
+        """Returns the variance of a weighted sum of means over seeds that more seeds take away, on the same images."""
+        alone = sum(one.weight**2 / len(one.seeds) * self.of(one.variant).averages_out for one in shares)
+        shared = sum(weight**2 for weight in _weight_by_seed(shares).values()) * self.common.averages_out
+        return float(alone + shared)
+
     def parts(self, shares: Sequence[Share]) -> list[tuple[float, float]]:
         """Returns the variances, each with its degrees of freedom, that a weighted sum of means over seeds rests on."""
         pooled, found = 0.0, []
-        by_seed: dict[int, float] = {}
+        by_seed = _weight_by_seed(shares)
         for one in shares:
             square = one.weight**2 / len(one.seeds)
             if one.variant in self.apart:
                 found.append((square * self.apart[one.variant].variance, self.apart[one.variant].freedom))
             else:
                 pooled += square
-            for seed in one.seeds:
-                by_seed[seed] = by_seed.get(seed, 0.0) + one.weight / len(one.seeds)
         found.append((pooled * self.own.variance, self.own.freedom))
         found.append((sum(one**2 for one in by_seed.values()) * self.common.variance, self.common.freedom))
         return [(variance, freedom) for variance, freedom in found if variance > 0]
@@ -121,6 +135,14 @@ class SeedNoise:
 
 # Files are compared as what they are: there is nothing about them that a seed could change.
 NO_SEEDS = SeedNoise(Component(), Component(), Component())
+
+
+def _weight_by_seed(shares: Sequence[Share]) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for one in shares:
+        for seed in one.seeds:
+            found[seed] = found.get(seed, 0.0) + one.weight / len(one.seeds)
+    return found
 
 
 def seed_noise(trainings: Iterable[Training], source: str = "") -> SeedNoise | None:
@@ -146,13 +168,22 @@ def _pooled(used: Sequence[Training]) -> tuple[Component, Component, Component, 
     variants, num_seeds = [one.variant for one in used], len({one.seed for one in used})
     within, crossed = _Fit.within(used), _Fit.crossed(used)
     total = within.component()
-    if crossed.freedom < LEAST_FREEDOM:
+    if crossed.freedom < LEAST_FREEDOM or _may_be_pooled(within, crossed, len(set(variants))):
         return total, Component(), total, within.apart(variants, APART_P)
     own = crossed.component()
     variance = max(total.variance - own.variance, 0.0)
     common = Component(variance, variance - max(total.of_seeds - own.of_seeds, 0.0), num_seeds - 1)
     freedom = _freedom_within(total, own, len(used) / num_seeds, common)
     return own, common, Component(total.variance, total.images, freedom), crossed.apart(variants, APART_P)
+
+
+def _may_be_pooled(within: _Fit, crossed: _Fit, num_variants: int) -> bool:
+    """Returns whether variants have unequal seeds, of which none is seen to do something to all alike."""
+    if crossed.freedom >= (1 - 1 / num_variants) * within.freedom - ROUNDING:  # every variant has every seed
+        return False
+    freedom, residual = within.freedom - crossed.freedom, crossed.component().variance
+    between = (float(within.squares.sum()) - float(crossed.squares.sum())) / freedom
+    return residual > 0 and bool(fdtrc(freedom, crossed.freedom, max(between, 0.0) / residual) >= POOLING_P)
 
 
 def _freedom_within(total: Component, own: Component, variants_per_seed: float, common: Component) -> float:

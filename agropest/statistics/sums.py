@@ -60,8 +60,9 @@ def weighted_sum(parts: Sequence[Part], noise: SeedNoise | None) -> Sampled | No
     drawn = sum((one.weight * noise.draw(one, len(samples)) for one in its_shares), np.zeros(len(samples)))
     total: Array = samples + drawn
     freedom = _freedom(total, extra, [*of_classes, *noise.parts(its_shares)])
-    number = tuple(len(trainings) for trainings, _ in parts)
-    return replace(found, samples=total, freedom=freedom, of_seeds=float(np.var(drawn)), seeds=number)
+    of_seeds, numbers = float(np.var(drawn)), tuple(len(trainings) for trainings, _ in parts)
+    averages_out = max(noise.averages_out(its_shares), of_seeds)
+    return replace(found, samples=total, freedom=freedom, of_seeds=of_seeds, seeds=numbers, averages_out=averages_out)
 
 
 def _by_variant(trainings: Sequence[Training]) -> list[Part]:

@@ -19,9 +19,9 @@ def test_one_look_has_the_whole_level() -> None:
 
 
 def test_a_first_look_has_what_its_information_asks_for() -> None:
-    """Nothing but seeds: two of eight are a quarter of the information, 0.05 / 16. Half of it images: 5/8."""
-    assert LOOKS.level(1.0, 1.0, (2, 2)) == pytest.approx(0.05 / 16)
-    assert LOOKS.level(1.0, 0.5, (2, 2)) == pytest.approx(0.05 * 0.625**2)
+    """Nothing but seeds: two of eight are a quarter of the information, 0.05 / 64. Half of it images: 5/8."""
+    assert LOOKS.level(1.0, 1.0, (2, 2)) == pytest.approx(0.05 / 64)
+    assert LOOKS.level(1.0, 0.5, (2, 2)) == pytest.approx(0.05 * 0.625**3)
     assert LOOKS.level(3.0, 0.0, (2, 2)) == pytest.approx(0.05)  # the images are the same at every look
 
 
@@ -34,12 +34,12 @@ def test_sides_with_unequal_seeds_have_been_looked_at_with_what_they_had() -> No
 
 
 def test_what_is_spent_until_the_second_look() -> None:
-    """Neither of two looks is crossed with a probability of 1 - 0.05 * 0.8^2: by the bivariate normal distribution."""
+    """Neither of two looks is crossed with a probability of 1 - 0.05 * 0.8^3: by the bivariate normal distribution."""
     looks = [0.3, 0.8]
     bounds = np.array([-ndtri(level_of_look(looks[: n + 1]) / 2) for n in range(2)])
     correlation = (0.3 / 0.8) ** 0.5
     normal = multivariate_normal(cov=[[1, correlation], [correlation, 1]])
-    assert normal.cdf(bounds, lower_limit=-bounds) == pytest.approx(1 - 0.05 * 0.64, abs=2e-5)
+    assert normal.cdf(bounds, lower_limit=-bounds) == pytest.approx(1 - 0.05 * 0.512, abs=2e-5)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1])

@@ -49,6 +49,39 @@ def test_what_a_seed_does_to_all_alike_is_separated() -> None:
     assert noise.total.freedom == pytest.approx(21**2 / ((21 - 2 / 3) ** 2 / 2 + (2 / 3) ** 2 / 4))
 
 
+def test_where_seeds_were_added_to_some_only_both_mean_squares_are_pooled_unless_they_differ() -> None:
+    """Within: 5 + 5 + 0.5 + 0.5 = 11 over 3 + 3 + 1 + 1 degrees. What is alike in a and b is told apart."""
+    apart = seed_noise(table(a=[1.0, 2.0, 3.0, 4.0], b=[4.0, 3.0, 2.0, 1.0], c=[5.0, 6.0], d=[6.0, 5.0]))
+    assert apart is not None
+    assert (apart.own.variance, apart.own.freedom) == (pytest.approx(11 / 8), 8)
+    assert (apart.common.variance, apart.total) == (0.0, apart.own)
+    alike = seed_noise(table(a=[1.0, 2.0, 3.0, 4.0], b=[1.1, 2.0, 2.9, 4.0], c=[5.0, 6.1], d=[6.0, 6.9]))
+    assert alike is not None
+    assert alike.own.freedom == pytest.approx(12 - (4 + 4 - 1))
+    assert alike.own.variance < 0.01 < alike.common.variance
+
+
+def test_what_averages_out_over_seeds_is_theirs_and_what_the_images_show_of_one_training() -> None:
+    """Images move each training by 2; seeds by 0 here and by 3 there: 4 and 13 of a training's variance average out."""
+    random = np.random.default_rng(0)
+    for sd, expected in ((0.0, 4.0), (3.0, 13.0)):
+        trainings = [
+            training(f"v{i}", 2 * i + j, random.normal(0, (4 + sd**2) ** 0.5), random.normal(0, 2, 500))
+            for i in range(400)
+            for j in range(2)
+        ]
+        noise = seed_noise(trainings)
+        assert noise is not None
+        assert noise.own.averages_out == pytest.approx(expected, rel=0.15)
+        assert noise.own.averages_out >= noise.own.images == pytest.approx(4.0, rel=0.05)
+        ours = noise.averages_out([Share("v0", (0, 1), 1.0), Share("v1", (2, 3, 4), -1.0)])
+        assert ours == pytest.approx(noise.own.averages_out * (1 / 2 + 1 / 3))
+        difference = minus(trainings[:2], trainings[2:4], noise)
+        assert difference is not None
+        assert difference.averages_out == pytest.approx(noise.own.averages_out)
+        assert difference.of_seeds == pytest.approx(noise.own.of_seeds, rel=0.1, abs=0.3)
+
+
 def test_what_all_have_in_common_cancels_in_a_difference_of_equal_seeds_only() -> None:
     noise = seed_noise(table(a=[10.0, 14.0, 18.0], b=[20.0, 24.0, 28.0], c=[30.0, 34.0, 41.0]))
     assert noise is not None

@@ -189,7 +189,7 @@ def test_who_is_enumerated_is_raced_and_who_is_sampled_goes_through_asha(
 def test_seeds_until_decided(tmp_path: Path) -> None:
     spec = load_sweep(write_seeds(tmp_path, "{start: 3, most: 6, until: decided}\nindifference: 0.5"))
     assert (spec.seeds, spec.seed_rule, spec.indifference) == ((42, 43, 44), SeedRule(3, 6), 0.5)
-    assert (spec.seed_rule.is_adaptive, spec.seed_rule.looks) == (True, (3, 5, 6))
+    assert (spec.seed_rule.is_adaptive, spec.seed_rule.looks) == (True, (3, 4, 5, 6))
     assert load_sweep(write_seeds(tmp_path, "{}")).seed_rule == SeedRule(2, 8)
     plain = load_sweep(write_seeds(tmp_path, "[7, 8]"))
     assert (plain.seeds, plain.seed_rule.is_adaptive, plain.seed_rule.looks) == ((7, 8), False, ())

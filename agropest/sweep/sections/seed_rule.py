@@ -17,7 +17,7 @@ from agropest.sweep.sections.section import Section
 FIRST = 42
 DECIDED = "decided"
 MOST_SEEDS = 30
-GROWTH = 1.6  # of the number of seeds from round to round
+GROWTH = 1.2  # of the number of seeds from round to round: up to eight, one more each
 
 
 def levels(start: int, most: int) -> list[int]:

@@ -200,6 +200,7 @@ def test_a_narrow_console_gets_fewer_columns_and_whole_words() -> None:
 def test_what_would_settle_an_open_question_is_said() -> None:
     """An error of 2, of which three quarters are seeds; 3 is called where the squared error is at most (3 / 2)^2."""
     told = Difference(3.0, Interval(-1.0, 7.0), 0.1, 0.2, INCONCLUSIVE, 5.6, "", 2.0, 0.75, 2.0, 2.0)
+    told = replace(told, averaged_share=0.75)
     open_one = replace(GOOD, seeds=(1, 2), difference=told)
     base = replace(BASE, seeds=(1, 2))
     facts = SeedFacts(1.7, 2.0, 4, 2, "the variants of this sweep")
@@ -208,7 +209,7 @@ def test_what_would_settle_an_open_question_is_said() -> None:
         "good: of its squared error 75% seeds, 25% images; "
         "a true difference of +3.00 would be settled by about 5 seeds each instead of 2."
     ) in lines
-    images = replace(open_one, difference=replace(told, seeds_share=0.25))
+    images = replace(open_one, difference=replace(told, seeds_share=0.25, averaged_share=0.25))
     lines = remarks(replace(COMPARISON, variants=(images, base), seeds=facts))
     # Images 3 of 4: they must fall to 1.25, by 2.4 times.
     assert any("settled by about 58 images." in line for line in lines)
