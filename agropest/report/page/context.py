@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -24,6 +24,7 @@ from agropest.report.page.cost_chart import cost_chart
 from agropest.report.page.data_notes import data_notes
 from agropest.report.page.details import Detail
 from agropest.report.page.examples import Example
+from agropest.report.page.svg import for_both_widths
 from agropest.report.page.tables import boxes, classes, sweep
 from agropest.report.tables.changes import ConfigChange, config_changes
 from agropest.report.tables.cost import sweep_cost
@@ -126,9 +127,9 @@ def _ranking(content: PageContent) -> Context:
     intervals = seed_intervals(compared) if compared else None
     return {
         "remarks": [*untrained_remarks(trials, content.losses), *(remarks(compared) if compared else [])],
-        "ranking": _svg(figures.ranking_chart(compared)) if compared else "",
-        "differences": _svg(figures.difference_chart(compared)) if compared else "",
-        "effects": _svg(figures.effects_chart(compared)) if compared else "",
+        "ranking": _chart(figures.ranking_chart, compared) if compared else "",
+        "differences": _chart(figures.difference_chart, compared) if compared else "",
+        "effects": _chart(figures.effects_chart, compared) if compared else "",
         "variants": sweep.variant_table(compared, trials) if compared else None,
         "effect_table": sweep.effect_table(compared) if compared else None,
         "trials": sweep.trial_table(trials, content.record.metric, intervals, _seconds_left(content)),
@@ -144,8 +145,8 @@ def _seconds_left(content: PageContent) -> dict[str, float]:
 def _curves(content: PageContent) -> Context:
     shown = [detail.label for detail in content.details] or _leading(content)
     return {
-        "curves": _svg(figures.learning_curves(content.rows, content.record.metric, shown)),
-        "loss_curves": _svg(figures.loss_curves(content.trials, content.losses, shown)),
+        "curves": _chart(figures.learning_curves, content.rows, content.record.metric, shown),
+        "loss_curves": _chart(figures.loss_curves, content.trials, content.losses, shown),
     }
 
 
@@ -160,8 +161,8 @@ def _classes(content: PageContent) -> Context:
 
 def _boxes(details: Sequence[Detail]) -> Context:
     return {
-        "precision": _svg(figures.precision_chart(details)) if details else "",
-        "thresholds": _svg(figures.threshold_chart(details)) if details else "",
+        "precision": _chart(figures.precision_chart, details) if details else "",
+        "thresholds": _chart(figures.threshold_chart, details) if details else "",
         "confusions": [(detail.name, detail.threshold, boxes.confusion_table(detail)) for detail in details[:2]],
         "behaviour": boxes.behaviour_table(details) if details else None,
         "mistakes": boxes.mistakes_table(details) if details else None,
@@ -175,7 +176,7 @@ def _cost(content: PageContent) -> Context:
         "cost": cost,
         "cost_table": sweep.cost_table(cost),
         "costed": costed,
-        "cost_chart": _svg(cost_chart(costed, metric)) if costed else "",
+        "cost_chart": _chart(cost_chart, costed, metric) if costed else "",
         "inference_table": sweep.inference_table(costed, metric) if costed else None,
         "how_measured": how_measured(content.inference) if content.inference else "",
         "doubts": doubts(costed),
@@ -238,6 +239,6 @@ def _boxes_as_json(examples: Sequence[Example]) -> Markup:
     return Markup(content_json)
 
 
-def _svg(drawing: str) -> Markup:
-    """Marks a drawing as safe: ``report.page.svg`` has escaped every text in it."""
-    return Markup(drawing)
+def _chart(draw: Callable[..., str], *arguments: object) -> Markup:
+    """Returns a chart for both widths, marked as safe: ``report.page.svg`` has escaped every text in it."""
+    return Markup(for_both_widths(lambda width: draw(*arguments, width=width)))

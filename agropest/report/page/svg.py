@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+
+WIDE, NARROW = 760, 360  # pixels of a drawing: on a screen or on paper, and on a telephone
+
+
+def for_both_widths(draw: Callable[[int], str]) -> str:
+    """Returns a chart drawn twice; the style sheet shows the one that fits. A small copy of one could not be read."""
+    wide, narrow = draw(WIDE), draw(NARROW)
+    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>' if wide else ""
 
 
 def element(name: str, *children: str, **attributes: str | float) -> str:

@@ -11,8 +11,9 @@ import pytest
 from agropest.analysis.compared import ComparedVariant, Comparison, Effect
 from agropest.report.page.charts import IntervalRow, Line, interval_chart, line_chart
 from agropest.report.page.figures import difference_chart, difference_row, effects_chart
-from agropest.report.page.svg import Axis, axis_around, tick_text
+from agropest.report.page.svg import NARROW, Axis, axis_around, for_both_widths, tick_text
 from agropest.report.page.tables.boxes import confusion_table
+from agropest.report.page.tables.cells import TableOf
 from agropest.report.page.tables.classes import heat_map
 from agropest.report.page.tables.sweep import effect_table
 from agropest.statistics.diagnosis.confusion import ConfusionMatrix
@@ -149,3 +150,50 @@ def test_many_classes_are_cut_down_to_those_that_matter() -> None:
     counts[3, 7], counts[4, 4] = 5, 9
     detail = type("Detail", (), {"confusion": ConfusionMatrix(tuple(names), 0.5, counts)})()
     assert [[cell.text for cell in row] for row in confusion_table(detail).rows] == [["c003", "c007", "5"]]
+
+
+def test_a_narrow_chart_has_its_labels_above_the_intervals() -> None:
+    rows = [IntervalRow("multi_scale_anchor_generator+focal_loss_alpha_quarter+repeat", 1.0, 0.5, 1.5, note="worse")]
+    rows.append(IntervalRow("baseline", 1.0, note="baseline", low=None, high=None))
+    drawing = parsed(interval_chart(rows, "AP minus that of multi_scale, percentage points", 0.0, "zero", NARROW))
+    texts = [node for node in drawing.iter("text") if node.get("text-anchor") == "start"]
+    assert [(node.text, node.get("x")) for node in texts if node.text != "zero"] == [
+        ("multi_scale_anchor_generator+focal_loss_alpha_", "2"),
+        ("quarter+repeat: worse", "2"),
+        ("baseline", "2"),
+    ]
+    svg = drawing.find("svg")
+    assert svg is not None
+    assert svg.get("viewBox", "").split()[2] == "360"
+    whisker = next(node for node in drawing.iter("line") if "whisker" in node.get("class", ""))
+    heights = [float(node.get("y", "nan")) for node in texts if node.text != "zero"]
+    assert heights[1] < float(whisker.get("y1", "nan")) < heights[2]
+
+
+def test_both_widths_are_written_and_nothing_stays_nothing() -> None:
+    both = parsed(for_both_widths(lambda width: interval_chart([IntervalRow("a", 1.0, 0.5, 1.5)], "AP", width=width)))
+    assert [one.get("class") for one in both.findall("div")] == ["wide", "narrow"]
+    assert [one.get("width") for one in both.iter("svg")] == ["760", "360"]
+    assert for_both_widths(lambda width: "") == ""
+
+
+def test_lines_of_a_group_are_one_entry_of_the_legend() -> None:
+    lines = [Line(f"focal (seed {seed})", [(0.0, 1.0), (1.0, 2.0)], 0, group="focal") for seed in (1, 2)]
+    lines.append(Line("base (seed 1)", [(0.0, 1.0), (1.0, 2.0)], 1, group="base"))
+    drawing = parsed(line_chart(lines, "x", "y"))
+    assert ["".join(item.itertext()).strip() for item in drawing.iter("li")] == ["focal", "base"]
+    assert [node.text for node in drawing.iter("title")][-2:] == ["focal (seed 1)", "focal (seed 2)"]
+
+
+def test_columns_fold_by_what_they_show() -> None:
+    changes = {"small": 0.1, "large": -9.0, "middle": 2.0}
+    per_class = {name: Estimate(value, None) for name, value in changes.items()}
+    shown = heat_map(
+        replace(BASE, variants=(ComparedVariant("a", Estimate(1.0, None), per_class=per_class),)), [], "base"
+    )
+    assert shown is not None
+    assert (list(shown.headings), list(shown.folding)) == (["variant", "small", "large", "middle"], [0, 1, 3, 2])
+    counts = np.array([[5, 0, 1], [3, 9, 0], [4, 0, 0]])
+    detail = type("Detail", (), {"confusion": ConfusionMatrix(("ant", "bee"), 0.5, counts)})()
+    assert list(confusion_table(detail).folding) == [0, 3, 1, 2]
+    assert list(TableOf(["a", "b", "c"], [False, True, True], []).folding) == [0, 2, 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -60,19 +62,54 @@ def test_columns_fold_until_tables_fit_and_come_back(page: Path, width: int) -> 
     assert told[3] == "true"
 
 
-def test_on_a_telephone_no_table_that_folds_is_cut(page: Path) -> None:
+# What is wider than its place, is cut, or is too small to be read.
+FIT = """<script>addEventListener("load", () => setTimeout(() => {
+  const root = document.documentElement;
+  const told = { sideways: root.scrollWidth - root.clientWidth, tables: 0, cut: [], charts: 0, small: [], outside: [] };
+  for (const box of document.querySelectorAll(".scroll")) {
+    told.tables += 1;
+    const table = box.querySelector("table").textContent.trim().slice(0, 30);
+    if (box.scrollWidth > box.clientWidth) told.cut.push(`${table}: ${box.scrollWidth} of ${box.clientWidth}`);
+  }
+  for (const svg of document.querySelectorAll(".wide > svg, .narrow > svg")) {
+    const place = svg.getBoundingClientRect();
+    if (!place.width) continue;
+    told.charts += 1;
+    const scale = place.width / svg.viewBox.baseVal.width;
+    if (scale * 11 < 9) told.small.push(`${svg.getAttribute("aria-label")}: ${scale}`);
+    if (place.right > innerWidth) told.outside.push(svg.getAttribute("aria-label"));
+    for (const text of svg.querySelectorAll("text")) {
+      const its = text.getBoundingClientRect();
+      if (its.left < place.left - 1 || its.right > place.right + 1 || its.bottom > place.bottom + 1)
+        told.outside.push(`${svg.getAttribute("aria-label")}: ${text.textContent}`);
+    }
+  }
+  parent.document.title = JSON.stringify(told);
+}, 200));</script>"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_cut_or_scrolls_sideways(page: Path, width: int, scheme: str) -> None:
     """Chromium's own windows are 500 px wide at least: the page stands in a frame."""
     inner = page.with_name("inner.html")
-    probe = PROBE.replace("document.title =", "parent.document.title =")
-    inner.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
+    inner.write_text(page.read_text().replace("</body>", f"{FIT}</body>"))
     frame = page.with_name("frame.html")
-    frame.write_text(
-        f'<title>x</title><body><iframe src="{inner.name}" style="width:400px;height:900px"></iframe></body>'
-    )
-    dom = dom_of(frame, 600, "", "--allow-file-access-from-files")
-    told = re.search(r"<title>wide (\d+) then", dom)
-    assert told, dom[:500]
-    assert int(told[1]) <= 1  # where each model is, has the longest names
+    style = f"border:0;width:{width}px;height:900px"
+    frame.write_text(f'<title>x</title><body><iframe src="{inner.name}" style="{style}"></iframe></body>')
+    colours = f"--blink-settings=preferredColorScheme={('dark', 'light').index(scheme)}"
+    dom = dom_of(frame, 1300, "", "--allow-file-access-from-files", colours)
+    found = re.search(r"<title>(\{.*\})</title>", dom)
+    assert found, dom[:500]
+    told = json.loads(html.unescape(found[1]))
+    assert told["tables"] > 5
+    assert told["charts"] > 3
+    assert {key: told[key] for key in ("sideways", "cut", "small", "outside")} == {
+        "sideways": 0,
+        "cut": [],
+        "small": [],
+        "outside": [],
+    }
 
 
 def test_a_wide_screen_folds_less(page: Path) -> None:

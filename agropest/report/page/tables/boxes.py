@@ -25,7 +25,9 @@ def confusion_table(detail: Detail) -> TableOf:
             for j, count in enumerate(row)
         ]
         body.append([Cell(name, None, name_cell(name).class_), *cells])
-    return TableOf(["truth ↓ predicted →", *names], [False, *(True for _ in names)], body)
+    mistaken = detail.confusion.counts.sum(axis=0) - detail.confusion.counts.diagonal()
+    folds = [0, *(1 + int(rank) for rank in mistaken.argsort(kind="stable").argsort())]  # fewest confusions first
+    return TableOf(["truth ↓ predicted →", *names], [False, *(True for _ in names)], body, folds)
 
 
 def _confusion_pairs(confusion: ConfusionMatrix) -> TableOf:

@@ -30,7 +30,8 @@ class TableOf:
 
     Attributes:
         meanings: of headings, for who meets them first.
-        folds: for each column, in which order a narrow page folds it away, the lowest first; 0: never. Empty: none is.
+        folds: for each column, in which order a narrow page folds it away, the lowest first; 0: never. Empty: the last
+            one first, and the first one never.
     """
 
     headings: Sequence[str]
@@ -38,6 +39,11 @@ class TableOf:
     rows: Sequence[Sequence[Cell]]
     folds: Sequence[int] = ()
     meanings: Sequence[str] = ()
+
+    @property
+    def folding(self) -> Sequence[int]:
+        """``folds``, or the order where none is given."""
+        return self.folds or [0, *range(len(self.headings) - 1, 0, -1)]
 
     @property
     def legend(self) -> str:

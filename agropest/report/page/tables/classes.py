@@ -63,16 +63,16 @@ def _heat_table(changes: Mapping[str, Mapping[str, tuple[float, bool]]]) -> Tabl
     classes = list(dict.fromkeys(name for one in changes.values() for name in one))
     if not classes:
         return None
-    if len(classes) > MOST_CLASSES:
-        largest = {name: max(abs(one[name][0]) for one in changes.values() if name in one) for name in classes}
-        kept = set(sorted(classes, key=lambda name: -largest[name])[:MOST_CLASSES])
-        classes = [name for name in classes if name in kept]
+    largest = {name: max(abs(one[name][0]) for one in changes.values() if name in one) for name in classes}
+    kept = sorted(classes, key=lambda name: -largest[name])[:MOST_CLASSES]
+    classes = [name for name in classes if name in kept]
     body = [
         [name_cell(label), *(_shaded(*one[name]) if name in one else nothing() for name in classes)]
         for label, one in changes.items()
         if one
     ]
-    return TableOf(["variant", *classes], [False, *(True for _ in classes)], body)
+    folds = [0, *(len(kept) - kept.index(name) for name in classes)]  # what changes least folds away first
+    return TableOf(["variant", *classes], [False, *(True for _ in classes)], body, folds)
 
 
 def _compared_classes(comparison: Comparison) -> dict[str, dict[str, tuple[float, bool]]]:

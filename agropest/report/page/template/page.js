@@ -51,6 +51,7 @@ for (const box of document.querySelectorAll(".scroll.folds")) {
   const count = () => {
     const away = boxes.filter((check) => !check.checked).length;
     summary.textContent = away ? `${away} of ${names.length} columns are folded away` : "Columns";
+    chooser.hidden = away === 0 && box.classList.contains("quiet");
   };
   const folds = (column) => Number(cells[column].dataset.folds ?? 0);
   const order = cells.map((_, column) => column).filter(folds).sort((a, b) => folds(a) - folds(b));
