@@ -50,7 +50,9 @@ def of_the_first(sampled: Sequence[Sampled], low: float = -np.inf, high: float =
     if one.of_seeds > 0 or max(one.seeds, default=1) > 1:
         reach = _reach_of_all(sampled, one)
         below, above = min(below, one.value - one.bias - reach), max(above, one.value - one.bias + reach)
-    return Estimate(float(np.clip(centre - one.bias, low, high)), Interval(max(below, low), min(above, high)))
+    # Of equals near the lowest value even the upper end can lie below anything that the metric can be.
+    at, below, above = (float(end) for end in np.clip([centre - one.bias, below, above], low, high))
+    return Estimate(at, Interval(below, above))
 
 
 def _reach_of_all(sampled: Sequence[Sampled], one: Sampled) -> float:

@@ -78,3 +78,11 @@ def test_the_corrected_interval_holds_the_truth(shared: float, gap: float) -> No
     if not shared and not gap:
         assert plain / sets < 0.85
         assert np.mean(too_high) < 0.3
+
+
+def test_equal_ones_near_the_lowest_value_leave_an_interval_within_what_can_be() -> None:
+    """Seen as chosen among equals, the first is far below its value, here below anything that a metric can be."""
+    found = of_the_first([Sampled(0.02, 0.02 + 0.05 * NOISE[i], sources=6) for i in (0, 1)], 0.0, 100.0)
+    assert found.value == 0.0
+    assert found.interval is not None
+    assert 0.0 <= found.interval.low <= found.interval.high < 0.1
