@@ -100,7 +100,12 @@ def require_free(out: Path) -> None:
 def check_stored(
     detector: Detector, record: SweepRecord, chosen: ChosenModel, pictures: list[tuple[int, Path]]
 ) -> tuple[Parity | None, int]:
-    """Returns how far the detector's boxes are from the stored ones, and on how many pictures that was looked at."""
+    """Returns how far the detector's boxes are from the stored ones, and on how many pictures that was looked at.
+
+    None and 0 where these are of an evaluation in mixed precision, in which the folder does not predict.
+    """
+    if chosen.trial.config.get("TEST.AMP.ENABLED"):
+        return None, 0
     stored = Boxes.load(TrialFolder(chosen.folder).boxes_path(chosen.evaluation))
     index = {one["id"]: number for number, one in enumerate(_categories(record))}
     lowest, most = _lowest_score(chosen.trial.config), int(chosen.trial.config["TEST.DETECTIONS_PER_IMAGE"])

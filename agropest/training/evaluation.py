@@ -158,9 +158,10 @@ def collect_boxes(found: Sequence[tuple[int, Any]], category_ids: Mapping[int, i
     """
     found = sorted(found, key=lambda pair: pair[0])
     counts = [len(instances) for _, instances in found]
-    corners = _cat([instances.pred_boxes.tensor.numpy() for _, instances in found], (0, 4))
+    # In mixed precision they may be of a type that numpy lacks.
+    corners = _cat([instances.pred_boxes.tensor.float().numpy() for _, instances in found], (0, 4))
     classes = _cat([instances.pred_classes.numpy() for _, instances in found], (0,)).astype(np.int64)
-    scores = _cat([instances.scores.numpy() for _, instances in found], (0,))
+    scores = _cat([instances.scores.float().numpy() for _, instances in found], (0,))
     lookup = np.array([category_ids[index] for index in range(len(category_ids))], dtype=np.int64)
     sizes = corners[:, 2:] - corners[:, :2]
     return Boxes(

@@ -11,6 +11,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from agropest import files
+from agropest.modeling.precision import half_precision
 from agropest.planning.speeds import DEVICE, THREADS
 from agropest.statistics.accuracy.average_precision import AP
 from agropest.statistics.accuracy.evaluation import evaluate_all
@@ -95,7 +96,8 @@ class Evaluator:
         """
         records = self.records[split]
         ahead = 2 * IMAGES_PER_BATCH if self.context.device == "cuda" else 0
-        return detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop, ahead)
+        with half_precision(self.context.device, enabled=self.cfg.TEST.AMP.ENABLED):
+            return detect(model, records.dicts, self._mapper(split), records.category_ids, self.should_stop, ahead)
 
     def store(
         self,

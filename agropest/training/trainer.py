@@ -7,7 +7,6 @@ sampled) does not depend on whether the run was interrupted. Losses stay on the 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
@@ -28,6 +27,7 @@ from agropest.modeling.ema import Ema
 from agropest.modeling.lean.conversion import make_lean
 from agropest.modeling.lean.optimizer import make_lean_optimizer
 from agropest.modeling.optimizer import build_optimizer
+from agropest.modeling.precision import half_precision
 from agropest.store.losses import LossLog
 from agropest.sweep.trial import TRAINING_VERSION
 from agropest.training.accumulation import accumulate
@@ -112,7 +112,7 @@ class TrialTrainer(TrainerBase):
             self._write_losses()
 
     def _losses_of(self, batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        with self._precision():
+        with half_precision(self.device.type, enabled=self.cfg.SOLVER.AMP.ENABLED):
             losses: dict[str, torch.Tensor] = self.training_model(batch)
             return losses
 
@@ -176,12 +176,6 @@ class TrialTrainer(TrainerBase):
         """Starts TensorBoard events and ``losses.csv`` in ``folder``; those of a lost part are superseded."""
         self.writer = SummaryWriter(str(folder), purge_step=from_iteration or None)
         self.losses = LossLog(folder, from_iteration)
-
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        if not self.cfg.SOLVER.AMP.ENABLED:
-            return contextlib.nullcontext()
-        dtype = torch.float16 if self.device.type == "cuda" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=dtype)
 
     def require_finite(self) -> None:
         """Checks the losses since they were last written; on a GPU, that waits for it.

@@ -56,6 +56,7 @@ ADDED = {
     "SOLVER.EMA.DECAY": 0.999,
     "TEST.DEPLOYED_SCORE_THRESH": 0.5,
     "TEST.PATIENCE": 0,
+    "TEST.AMP.ENABLED": False,
 }
 
 

@@ -52,9 +52,19 @@ DC5 = f"{{base: COCO-Detection/faster_rcnn_R_50_DC5_1x.yaml, {NARROW}}}"
     ],
 )
 def test_a_detector_is_trained_evaluated_and_tested(variant: str, tmp_path: Path, tiny_dataset: Dataset) -> None:
+    require_whole_trial(variant, tmp_path, tiny_dataset)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [RETINANET, FCOS, CASCADE], ids=["retinanet", "fcos", "cascade"])
+def test_a_detector_is_evaluated_in_mixed_precision(variant: str, tmp_path: Path, tiny_dataset: Dataset) -> None:
+    require_whole_trial(variant, tmp_path, tiny_dataset, "TEST.AMP.ENABLED=true")
+
+
+def require_whole_trial(variant: str, tmp_path: Path, tiny_dataset: Dataset, *settings: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(f"{TINY}\nseeds: [1]\nvariants:\n  one: {variant}\n")
-    spec = load_sweep(path, ["SOLVER.MAX_ITER=2"])
+    spec = load_sweep(path, ["SOLVER.MAX_ITER=2", *settings])
     (trial,) = expand_trials(spec, tiny_dataset.fingerprint, tiny_dataset.class_names)
     split = tiny_dataset.splits["train"]
     rehearse(trial, load_records(split.name, split.annotations, split.image_root).dicts)

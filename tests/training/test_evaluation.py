@@ -14,9 +14,11 @@ from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.plan import expand_trials
 from agropest.sweep.spec import load_sweep
+from agropest.sweep.stages.training import training_signature, validation_key
 from agropest.sweep.trial import TrialSpec
 from agropest.training import evaluation
 from agropest.training.evaluation import detect
+from agropest.training.evaluator import Evaluator
 from agropest.training.input.mapper import TestMapper
 from agropest.training.input.records import load_records
 from agropest.training.run_context import RunContext
@@ -95,6 +97,42 @@ def test_mixed_precision_trains_close_to_full_precision(
     assert full.norm() > 0
     assert torch.nn.functional.cosine_similarity(full, mixed, dim=0) > 0.9
     assert not full.equal(mixed)
+
+
+def test_evaluation_in_mixed_precision_is_asked_for_and_is_another_evaluation(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Of the same weights: scores agree to bfloat16's 8 bits, and are not the same; the training is shared."""
+    settings = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST=0.0", "SOLVER.AMP.ENABLED=true")
+    plain = trial_of(tiny_sweep, tiny_dataset, *settings)
+    mixed = trial_of(tiny_sweep, tiny_dataset, *settings, "TEST.AMP.ENABLED=true")
+    assert plain.signature != mixed.signature
+    assert training_signature(plain) == training_signature(mixed)
+    assert validation_key(plain) != validation_key(mixed)
+    torch.manual_seed(0)
+    model = TrialTrainer(detectron2_config(plain, "cpu"), "cpu").model
+    found = {}
+    for trial in (plain, mixed):
+        folder = Store(tmp_path / "r").folder(trial).claim()
+        cfg = detectron2_config(trial, "cpu")
+        evaluator = Evaluator(trial, folder, RunContext(tiny_dataset.paths), cfg, lambda: False)
+        found[trial.signature] = evaluator.detect("valid", model).boxes
+    one, two = found[plain.signature], found[mixed.signature]
+    assert len(one) > 6
+    assert one.score.dtype == two.score.dtype == np.float32
+    highest = [float(boxes.score.max()) for boxes in (one, two)]
+    assert highest[0] == pytest.approx(highest[1], abs=0.01)
+    assert highest[0] != highest[1]
+
+
+def test_a_trial_is_evaluated_in_mixed_precision_with_augmentation_as_well(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    settings = ("TEST.AMP.ENABLED=true", "TEST.AUG.ENABLED=true", "TEST.AUG.MIN_SIZES=[48, 64]")
+    trial = trial_of(tiny_sweep, tiny_dataset, *settings)
+    folder = Store(tmp_path / "r").folder(trial).claim()
+    status = run_trial(trial, folder, RunContext(tiny_dataset.paths), lambda _: None)
+    assert (status.status, status.reason) == (TrialState.FINISHED, "")
 
 
 def test_losses_are_not_waited_for_in_every_iteration_on_a_card(

@@ -152,6 +152,8 @@ def test_only_the_evaluation_reads_the_evaluation_keys(
         "TEST.EVAL_PERIOD": 3,
         "TEST.DETECTIONS_PER_IMAGE": 7,
         "TEST.DEPLOYED_SCORE_THRESH": 0.2,
+        "TEST.PATIENCE": 9,
+        "TEST.AMP.ENABLED": True,
         "TEST.AUG.ENABLED": True,
         "TEST.AUG.MIN_SIZES": [48],
         **{key: 9 for key in EVALUATION_KEYS if "TOPK" in key},

@@ -53,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     if address.variant is None and len(chosen.tied) > 1:
         others = ", ".join(one for one in chosen.tied if one != chosen.trial.label)
         print(f"ranked first; not distinguishable from it: {others}")
-    print(f"checked: {card.checked}" if card.checked else "not checked: the validation pictures are no longer there")
+    unchecked = (
+        "not checked: the validation pictures are no longer there, or were evaluated in mixed precision (TEST.AMP)"
+    )
+    print(f"checked: {card.checked}" if card.checked else f"not checked: {unchecked}")
     for name, outcome in card.exports.items():
         print(f"{name}: {outcome}")
     if card.needs_code or card.needs_keys:

@@ -12,7 +12,7 @@ SCORE_THRESHOLD, NMS_THRESHOLD = "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "MODEL.ROI
 MOST_BOXES = "TEST.DETECTIONS_PER_IMAGE"
 # What is applied to the boxes and scores of the box head, and what has no part in a plain evaluation.
 AFTER_FORWARD = frozenset(
-    {SCORE_THRESHOLD, NMS_THRESHOLD, MOST_BOXES, "TEST.DEPLOYED_SCORE_THRESH", "TEST.EVAL_PERIOD"}
+    {SCORE_THRESHOLD, NMS_THRESHOLD, MOST_BOXES, "TEST.DEPLOYED_SCORE_THRESH", "TEST.EVAL_PERIOD", "TEST.PATIENCE"}
 )
 AUGMENTATION = "TEST.AUG."
 # Box-head rows without a score above the floor are not kept: no threshold at or above it lets one of them through.

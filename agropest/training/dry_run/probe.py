@@ -10,6 +10,7 @@ finds take another time, and another memory, than a trained one's.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import resource
@@ -24,6 +25,7 @@ from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
 
 from agropest.errors import AgropestError
+from agropest.modeling.precision import half_precision
 from agropest.planning.measurement import Measurement
 from agropest.sweep.trial import TrialSpec
 from agropest.training.evaluation import IMAGES_PER_BATCH, TestTimeAugmentation, detect
@@ -78,9 +80,10 @@ class Probe:
         split = self._splits["valid"]
         evaluated = largest_evaluated([r for one in self._splits.values() for r in one.dicts], self._cfg)
         model, mapper = self._trainer.evaluation_model(), TestMapper(self._cfg)
-        detect(model, evaluated, mapper, split.category_ids)
-        if self._cfg.TEST.AUG.ENABLED:
-            detect(TestTimeAugmentation(self._cfg, model), evaluated[:1], mapper, split.category_ids)
+        with self._precision():
+            detect(model, evaluated, mapper, split.category_ids)
+            if self._cfg.TEST.AUG.ENABLED:
+                detect(TestTimeAugmentation(self._cfg, model), evaluated[:1], mapper, split.category_ids)
 
     def measure(self, seconds: float, device: str, concurrent: int = 1) -> Measurement:
         """Returns the measurement.
@@ -136,7 +139,11 @@ class Probe:
         split = self._splits["valid"]
         records = split.dicts[: EVALUATION_BATCHES * IMAGES_PER_BATCH]
         model = self._trainer.evaluation_model()
-        return detect(model, records, TestMapper(self._cfg), split.category_ids).time_s / max(len(records), 1)
+        with self._precision():
+            return detect(model, records, TestMapper(self._cfg), split.category_ids).time_s / max(len(records), 1)
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        return half_precision(self._context.device, enabled=self._cfg.TEST.AMP.ENABLED)
 
     def _train(self, batches: Any, number: int) -> None:
         trainer = self._trainer

@@ -151,8 +151,11 @@ class EvaluationTrial:
         return self.evaluator.store(found, split, self.iteration, name, taken_from=taken_from)
 
     def _found(self, split: str, name: str) -> Detections:
-        """Returns the detections of a split: from kept outputs of the box head where there are any."""
-        if not self.context.sharing.has_common_forward:
+        """Returns the detections of a split: from kept outputs of the box head where there are any.
+
+        In mixed precision these would be kept, and suppressed again, in another precision.
+        """
+        if not self.context.sharing.has_common_forward or self.cfg.TEST.AMP.ENABLED:
             return self.evaluator.detect(split, self._model)
         path = self._outputs_path(split)
         while True:
