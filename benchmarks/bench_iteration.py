@@ -1,12 +1,17 @@
 """One iteration of a trial against one of stock Detectron2, at the same config, threads and loader workers.
 
     python -m benchmarks.bench_iteration [--config demo|r50] [--threads 1] [--workers 0] [--rounds 5] [--iterations 4]
-                                         [--device cuda] [--set KEY=VALUE ...]
+                                         [--device cuda] [--cpu-time] [--set KEY=VALUE ...] [--set-ours KEY=VALUE ...]
 
 Blocks of iterations take turns in one process; each waits for its batch and trains; ours reads its losses and notes
 its rate. ``demo`` is the detector of the demo on 192 px pictures, ``r50`` the study's R50-FPN on 640x640 JPEGs, from
-random weights. With ``--set SOLVER.AMP.ENABLED=true`` or ``--set MODEL.CHANNELS_LAST=true`` ours has mixed precision or
-channels last, and stock stays as it is.
+the same random weights. ``--set`` holds for both sides, ``--set-ours`` for ours alone: with ``--set-ours
+SOLVER.AMP.ENABLED=true`` or ``MODEL.CHANNELS_LAST=true`` ours has mixed precision or channels last, and stock stays as
+it is. ``--cpu-time`` counts the seconds of CPU of this process, on a machine that does other work, too. R50-FPN with
+frozen batch norm, as from the zoo's weights, at 192 px (nothing diverges at such a learning rate):
+
+    python -m benchmarks.bench_iteration --config r50 --cpu-time --set INPUT.MIN_SIZE_TRAIN=[192] \
+        INPUT.MAX_SIZE_TRAIN=320 SOLVER.IMS_PER_BATCH=4 MODEL.RESNETS.NORM=FrozenBN SOLVER.BASE_LR=1e-12
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import argparse
 import functools
 import itertools
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,33 +110,45 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--iterations", type=int, default=4, metavar="N", help="in a block; default 4")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE", help="of ours")
+    parser.add_argument("--cpu-time", action="store_true", help="seconds of CPU, not of a clock on the wall")
+    parser.add_argument("--set", nargs="+", default=[], dest="settings", metavar="KEY=VALUE", help="of both")
+    parser.add_argument("--set-ours", nargs="+", default=[], metavar="KEY=VALUE", help="of ours alone")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     print(machine_line(), flush=True)
     config, side, settings = CONFIGS[arguments.config]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_demo_dataset(folder / "set", train=120, valid=4, test=4, image_size_px=side)
         dataset = load_dataset(folder / "set", folder / "converted")
-        plain = trial_of(dataset, folder, config, list(settings))
-        changed = trial_of(dataset, folder, config, [*settings, *arguments.settings])
+        common = _last_of_each([*settings, *arguments.settings])
+        plain = trial_of(dataset, folder, config, common)
+        changed = trial_of(dataset, folder, config, _last_of_each([*common, *arguments.set_ours]))
         stock = stock_trainer(plain, dataset, folder, arguments.workers, arguments.device)
         ours = our_trainer(changed, dataset, folder, arguments.workers, arguments.device)
+        # What is pooled and suppressed depends on which proposals random weights make.
+        stock.model.load_state_dict(ours.model.state_dict())
         pairs: tuple[list[float], list[float]] = ([], [])
         for turn in itertools.count():
             for trainer, times in zip((stock, ours), pairs, strict=True):
                 work = functools.partial(block, trainer.run_step, trainer, arguments.iterations)
-                taken = seconds(work) / arguments.iterations
+                taken = seconds(work, clock) / arguments.iterations
                 if turn:  # the first block of each is not counted: caches are filled
                     times.append(taken)
             if turn == arguments.rounds:
                 break
         ours.batches.close()  # type: ignore[attr-defined]
-        words = ", ".join(
-            [arguments.config, arguments.device, f"{arguments.threads} threads", f"{arguments.workers} loader workers"]
-        )
-        tell(f"one iteration ({words}{''.join(', ours ' + s for s in arguments.settings)})", *pairs)
+        words = [arguments.config, arguments.device]
+        words += [f"{arguments.threads} threads", f"{arguments.workers} loader workers", *arguments.settings]
+        words += ["seconds of CPU"] if arguments.cpu_time else []
+        words += [f"ours {setting}" for setting in arguments.set_ours]
+        tell(f"one iteration ({', '.join(words)})", *pairs)
+
+
+def _last_of_each(settings: list[str]) -> list[str]:
+    """Returns the settings, of two that give one key the later."""
+    return list({setting.partition("=")[0]: setting for setting in settings}.values())
 
 
 if __name__ == "__main__":
