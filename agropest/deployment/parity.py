@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+# Of a coordinate: some eight units in the last place of float32, in which boxes are computed and stored.
+OF_COORDINATE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Parity:
         box_px: largest difference of a coordinate, in pixels.
         score: largest difference of a score.
         unmatched: boxes of one run that the other lacks.
+        extent_px: largest coordinate among the boxes that were compared.
     """
 
     num_boxes: int = 0
     box_px: float = 0.0
     score: float = 0.0
     unmatched: int = 0
+    extent_px: float = 0.0
 
     def __add__(self, other: Parity) -> Parity:
         return Parity(
@@ -61,11 +65,16 @@ class Parity:
             max(self.box_px, other.box_px),
             max(self.score, other.score),
             self.unmatched + other.unmatched,
+            max(self.extent_px, other.extent_px),
         )
 
     def holds(self, tolerance: float) -> bool:
-        """Returns whether every box has its like, and none is further apart than ``tolerance`` (pixels, score)."""
-        return not self.unmatched and self.box_px <= tolerance and self.score <= tolerance
+        """Returns whether every box has its like, and none is further apart than ``tolerance`` (pixels, score).
+
+        Pixels may be as far apart as float32 tells large coordinates apart: on large pictures that is more.
+        """
+        is_near = self.box_px <= max(tolerance, OF_COORDINATE * self.extent_px)
+        return not self.unmatched and is_near and self.score <= tolerance
 
     def in_words(self) -> str:
         """Returns it for people."""
@@ -96,6 +105,7 @@ def compare_found(one: Found, other: Found, lowest: float, most: int, tolerance:
         float(np.abs(one.corners[mine].astype(np.float64) - other.corners[theirs]).max()),
         float(np.abs(one.scores[mine].astype(np.float64) - other.scores[theirs]).max()),
         left,
+        float(np.abs(one.corners[mine]).max()),
     )
 
 

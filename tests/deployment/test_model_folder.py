@@ -24,7 +24,7 @@ from agropest.deployment.config import deployed_config
 from agropest.deployment.detector import open_detector
 from agropest.deployment.model_folder import ModelFolder, read_model_folder
 from agropest.deployment.packaging import Packaged, package
-from agropest.deployment.parity import Found, compare_found
+from agropest.deployment.parity import Found, Parity, compare_found
 from agropest.deployment.weights import evaluated_weights
 from agropest.errors import StoreError
 from agropest.statistics.detections.boxes import Boxes
@@ -139,6 +139,18 @@ def test_the_averaged_weights_are_taken_where_they_were_evaluated(trained: Train
     assert not torch.equal(state[name], content["model"][name])
     made = packaged(trained, "averaged", tmp_path / "m")
     assert made.check is not None and made.check.num_boxes > 0
+
+
+def test_another_processor_may_add_in_another_order(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = Parity(3, box_px=5e-3, extent_px=60.0)
+    monkeypatch.setattr("agropest.deployment.packaging.check_stored", lambda *_: (check, 1))
+    chosen = trained.choose("stock")
+    with pytest.raises(StoreError, match=r"to 0\.0001, got '3 boxes, at most 0\.005 px"):
+        package(trained.record, chosen, {}, tmp_path / "here")
+    elsewhere = replace(trained.record, environment={"CPU": "another, 96 cores"})
+    assert package(elsewhere, chosen, {}, tmp_path / "elsewhere").check == check
 
 
 def test_other_weights_are_found_out(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

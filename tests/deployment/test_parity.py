@@ -16,7 +16,7 @@ def found(*boxes: tuple[float, float, int]) -> Found:
 
 def test_the_same_boxes_in_another_order_are_equal() -> None:
     parity = compare_found(found((0, 0.9, 1), (50, 0.8, 2)), found((50, 0.8, 2), (0, 0.9, 1)), 0.05, 100, 1e-4)
-    assert parity == Parity(2, 0.0, 0.0, 0)
+    assert parity == Parity(2, 0.0, 0.0, 0, 60.0)
     assert parity.holds(1e-4)
 
 
@@ -25,6 +25,15 @@ def test_the_largest_difference_counts() -> None:
     assert (parity.box_px, parity.score) == (pytest.approx(0.25), pytest.approx(0.1))
     assert not parity.holds(1e-2)
     assert "0.2" in parity.in_words()
+
+
+def test_large_coordinates_may_be_as_far_apart_as_float32_tells_them() -> None:
+    apart = np.float32(np.spacing(np.float32(1200)) * 4)  # 4.9e-4 px
+    small, large = (compare_found(found((x, 0.9, 1)), found((x + apart, 0.9, 1)), 0.05, 100, 1e-4) for x in (20, 1200))
+    assert small.box_px == pytest.approx(large.box_px, rel=0.01)
+    assert (small.holds(1e-4), large.holds(1e-4)) == (False, True)
+    beyond = compare_found(found((1200, 0.9, 1)), found((1200.002, 0.9, 1)), 0.05, 100, 1e-4)
+    assert not beyond.holds(1e-4)
 
 
 @pytest.mark.parametrize("other", [found(), found((0, 0.9, 2)), found((5, 0.9, 1))])
