@@ -70,8 +70,8 @@ def write_files(folder: Path, num_images: int, num_classes: int, num_detectors: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    for name, value in (("images", 5000), ("classes", 80), ("detectors", 5), ("resamples", 2000)):
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"default {value}")
+    for option, value in (("--images", 5000), ("--classes", 80), ("--detectors", 5), ("--resamples", 2000)):
+        parser.add_argument(option, type=int, default=value, metavar="N", help=f"default {value}")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         paths = write_files(Path(name), arguments.images, arguments.classes, arguments.detectors)
