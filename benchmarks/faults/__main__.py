@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=6, help="faults of a simulated cluster, of those; 0: no cluster")
     parser.add_argument("--keep", type=Path, help="folder for results and logs, which then stay")
     arguments = parser.parse_args()
+    # A shell ignores SIGINT in what it starts in the background, and so would every launch from here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="agropest-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
