@@ -32,10 +32,23 @@ def test_its_arguments_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_the_script_runs_to_its_end_on_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     from benchmarks import bench_gpu
+    from benchmarks.gpu_items import items
 
     words = ["--cpu", "--config", "demo.yaml", "--seconds", "1", "--most", "2", "--images", "8", "--side", "192"]
+    words += ["--set", "INPUT.MIN_SIZE_TRAIN=[96]", "--set", "SOLVER.IMS_PER_BATCH=2"]
     assert bench_gpu.main(words) == 0
     printed = capsys.readouterr().out
     assert "one stock trial: " in printed
     assert "1 of ours together: " in printed
     assert "packing chooses " in printed
+    rows = printed[printed.index("one trial with one setting changed") :].splitlines()[2:]
+    names = [item.name for item in items(192)]
+    assert [row[:42].strip() for row in rows[: len(names)]] == names
+    assert [row[:42].strip() for row in rows[len(names) :]] == [
+        "two together, taking turns",
+        "two together, through CUDA MPS",
+    ]
+    for row in rows:
+        skipped = "skipped: needs a card" in row
+        assert skipped or float(row[42:].split()[0]) > 0, row
+    assert sum("skipped: needs a card" in row for row in rows) == 9

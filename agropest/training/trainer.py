@@ -31,6 +31,7 @@ from agropest.modeling.precision import half_precision
 from agropest.store.losses import LossLog
 from agropest.sweep.trial import TRAINING_VERSION
 from agropest.training.accumulation import accumulate
+from agropest.training.input.device_copy import on_device
 from agropest.training.learning_rate import build_scheduler, set_rates
 
 LOG_PERIOD_ITERS = 20
@@ -93,7 +94,7 @@ class TrialTrainer(TrainerBase):
         Raises:
             TrialError: the loss is not finite.
         """
-        batch = next(self.batches)
+        batch = on_device(next(self.batches), self.device)
         torch.manual_seed(step_seed(self.cfg.SEED, self.iter) + self.rank)
         self.optimizer.zero_grad(set_to_none=True)
         try:
