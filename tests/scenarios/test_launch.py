@@ -30,6 +30,7 @@ from agropest.store.records import TrialState
 from agropest.store.trial_folder import TrialFolder
 from agropest.sweep.lint import Remark
 from agropest.tuning.launch import Launch as SweepLaunch
+from agropest.tuning.run import Outcome
 from agropest.tuning.watch.watch import Rewritten
 from benchmarks.faults.launched import MARK, Launch
 from launch import main
@@ -442,3 +443,18 @@ def test_a_launch_that_ends_with_an_error_leaves_a_page_that_does_not_say_that_i
     text = page.read_text()
     assert 'http-equiv="refresh"' not in text
     assert "not running: the launch has ended" in text
+
+
+def test_ctrl_c_while_the_tables_are_made_says_what_writes_them(
+    tiny_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agropest.tuning.run.run_trials", lambda *_: Outcome(False, False))
+    monkeypatch.setattr("agropest.report.export.write_exports", interrupted)
+    assert main([str(tiny_sweep), "--results", str(tmp_path / "r"), UNCHECKED, "--name=tiny"]) == 130
+    said = (
+        f"interrupted before all tables were written: python -m agropest export {tmp_path / 'r' / 'tiny'} writes them"
+    )
+    assert said in capsys.readouterr().out

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agropest import __version__, exit_codes
@@ -134,8 +136,20 @@ def _run_rounds(launch: Launch, console: Console) -> int:
             outcome = run_trials(launch, onlookers, spending)
         following = None if outcome.interrupted or outcome.spent else launch.next_round()
         if following is None:
-            return _show_results(*_with_ended_seeds(launch, record), outcome, console)
+            with _said_where_interrupted(launch.folder):
+                return _show_results(*_with_ended_seeds(launch, record), outcome, console)
         launch = following
+
+
+@contextlib.contextmanager
+def _said_where_interrupted(folder: Path) -> Iterator[None]:
+    """Says what Ctrl-C leaves out while the tables are made."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = f"python -m agropest export {shlex.quote(str(folder))}"
+        print(f"interrupted before all tables were written: {command} writes them; nothing of the trials is lost")
+        raise
 
 
 def _with_ended_seeds(launch: Launch, record: SweepRecord) -> tuple[Launch, SweepRecord]:
