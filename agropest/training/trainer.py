@@ -50,6 +50,7 @@ class TrialTrainer(TrainerBase):
 
     Attributes:
         averages: decay to the averaged weights.
+        intact_iteration: whose state, of weights and optimizer, is there as a whole; None while a step changes it.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class TrialTrainer(TrainerBase):
         self.writer: SummaryWriter | None = None
         self.losses: LossLog | None = None
         self.images_per_s = 0.0
+        self.intact_iteration: int | None = None
+        self._before_step: dict[str, Any] = {}
         self._recent: list[dict[str, torch.Tensor]] = []
         self._recent_since = time.perf_counter()
 
@@ -97,15 +100,20 @@ class TrialTrainer(TrainerBase):
         batch = on_device(next(self.batches), self.device)
         torch.manual_seed(step_seed(self.cfg.SEED, self.iter) + self.rank)
         self.optimizer.zero_grad(set_to_none=True)
+        self._before_step = retinanet.unsaved_state(self.model)
+        self.intact_iteration = None if _has_running_statistics(self.model) else self.iter
         try:
             losses = accumulate(batch, self.cfg.SOLVER.ACCUMULATION_STEPS, self._losses_of, self.scaler)
         except FloatingPointError as error:  # Detectron2's RPN says so first when the weights are already not finite
             raise self._diverged(self.iter + 1, str(error)) from None
+        self.intact_iteration = None
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
         for average in self.averages.values():
             average.update(self.model)
+        self._before_step = retinanet.unsaved_state(self.model)
+        self.intact_iteration = self.iter + 1
         self._recent.append(losses)
         if self.device.type == "cpu" or (self.iter + 1) % LOG_PERIOD_ITERS == 0:
             self.require_finite()
@@ -125,6 +133,13 @@ class TrialTrainer(TrainerBase):
     def evaluation_model(self) -> torch.nn.Module:
         """Returns the model that is evaluated: the averaged one where EMA is on."""
         return self.ema.module if self.ema is not None else self.model
+
+    def undo_forward(self) -> None:
+        """Takes back what a step that broke off in its forward or backward pass has left, and the memory it holds."""
+        self.optimizer.zero_grad(set_to_none=True)
+        retinanet.load_unsaved_state(self.model, self._before_step)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def state(self) -> dict[str, Any]:
         """Returns everything that the rest of the training depends on (the random state follows from the iteration)."""
@@ -217,6 +232,11 @@ class TrialTrainer(TrainerBase):
             text = f"iteration {iteration}: loss {sum(means.values()):.3f} ({parts})"
             logger.info("%s, learning rate %.3g, %.1f images/s", text, rate, self.images_per_s)
         self._recent, self._recent_since = [], now
+
+
+def _has_running_statistics(model: torch.nn.Module) -> bool:
+    """Returns whether a forward pass changes the model: batch norm that is trained does."""
+    return any(getattr(part, "track_running_stats", False) and part.training for part in model.modules())
 
 
 def averages_of(state: dict[str, Any], decay: float) -> dict[float, Any]:

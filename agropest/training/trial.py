@@ -162,6 +162,10 @@ class _Run:
             return replace(self.before, notes=(*self.before.notes, "damaged files were made again"))
         except Interrupted:
             return self.ends_as(TrialState.INTERRUPTED, self.status.iteration)
+        except Exception as error:
+            if is_out_of_gpu_memory(error):
+                self._save_intact(trainer)
+            raise
         finally:
             if trainer.writer is not None:
                 trainer.writer.close()
@@ -325,6 +329,17 @@ class _Run:
     def _save_at_end(self, trainer: TrialTrainer, iteration: int) -> None:
         if iteration != self.saved_at:  # at an evaluation it has just been saved
             self.checkpoint(trainer, iteration)
+
+    def _save_intact(self, trainer: TrialTrainer) -> None:
+        """Saves a checkpoint of what a step without memory has left as it was: the retry repeats nothing."""
+        reached = trainer.intact_iteration
+        if not reached or self.repair.is_of_stopped:
+            return
+        try:
+            trainer.undo_forward()
+            self._save_at_end(trainer, reached)
+        except RuntimeError as error:  # the card may refuse anything now; the checkpoint before it is there
+            logger.warning("no checkpoint of iteration %d could be saved: %s", reached, error)
 
     def _interrupt(self, trainer: TrialTrainer) -> Interrupt:
         return Interrupt(trainer, self.should_stop, functools.partial(self._save_at_end, trainer))

@@ -18,7 +18,7 @@ from agropest.statistics.accuracy.evaluation import evaluate_all
 from agropest.statistics.detections.boxes import Boxes
 from agropest.store.completeness import is_done
 from agropest.store.losses import read_losses
-from agropest.store.records import EvaluationRecord, Status, TrialState
+from agropest.store.records import OUT_OF_MEMORY, EvaluationRecord, Status, TrialState
 from agropest.store.store import Store
 from agropest.store.trial_folder import TrialFolder
 from agropest.store.weights_report import read_weights_report
@@ -166,6 +166,35 @@ def test_an_interrupted_trial_ends_bit_for_bit_where_an_undisturbed_one_does(
     assert [record.metrics for record in one] == [record.metrics for record in two]
     for record in one:
         assert whole.boxes_path(record).read_bytes() == parts.boxes_path(record).read_bytes()
+
+
+@pytest.mark.parametrize("phase", ["forward", "step"])
+def test_a_trial_without_memory_repeats_only_what_was_not_whole(
+    phase: str, tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the forward or backward pass of the fourth iteration the weights are those of the third; in its step not."""
+    trial = trial_of(tiny_sweep, tiny_dataset, "baseline", "SOLVER.CHECKPOINT_PERIOD=100", "TEST.EVAL_PERIOD=2")
+    _, whole = run(trial, tiny_dataset, tmp_path / "whole")
+    owner, name = {"forward": (TrialTrainer, "_losses_of"), "step": (torch.amp.GradScaler, "step")}[phase]
+    original, calls = getattr(owner, name), []
+
+    def without_memory(self: Any, *arguments: Any) -> Any:
+        found = original(self, *arguments)
+        calls.append(1)
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return found
+
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, name, without_memory)
+        with pytest.raises(torch.OutOfMemoryError):
+            run(trial, tiny_dataset, tmp_path / "parts")
+    folder = Store(tmp_path / "parts").folder(trial)
+    assert (folder.status().status, folder.status().reason) == (TrialState.INTERRUPTED, OUT_OF_MEMORY)
+    assert checkpoints.iterations(folder.checkpoints)[0] == (3 if phase == "forward" else 2)
+    status, folder = run(trial, tiny_dataset, tmp_path / "parts")
+    assert status.status == TrialState.FINISHED
+    require_equal(weights(whole, 4), weights(folder, 4))
 
 
 def test_an_interrupted_trial_with_adamw_and_accumulation_ends_bit_for_bit_as_well(
