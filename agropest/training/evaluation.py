@@ -156,21 +156,43 @@ def collect_boxes(found: Sequence[tuple[int, Any]], category_ids: Mapping[int, i
         found: image id and Detectron2 ``Instances`` on the CPU, of every image.
         category_ids: the model's class index to the COCO file's category id.
     """
-    found = sorted(found, key=lambda pair: pair[0])
-    counts = [len(instances) for _, instances in found]
-    # In mixed precision they may be of a type that numpy lacks.
-    corners = _cat([instances.pred_boxes.tensor.float().numpy() for _, instances in found], (0, 4))
-    classes = _cat([instances.pred_classes.numpy() for _, instances in found], (0,)).astype(np.int64)
-    scores = _cat([instances.scores.float().numpy() for _, instances in found], (0,))
-    lookup = np.array([category_ids[index] for index in range(len(category_ids))], dtype=np.int64)
-    sizes = corners[:, 2:] - corners[:, :2]
-    return Boxes(
-        image_id=np.repeat(np.array([image_id for image_id, _ in found], dtype=np.int64), counts),
-        category_id=lookup[classes],
-        bbox_xywh=np.concatenate([corners[:, :2], sizes], axis=1).astype(np.float32),
-        score=scores.astype(np.float32),
+    return boxes_of_arrays(
+        [np.full(len(instances), image_id, dtype=np.int64) for image_id, instances in found],
+        # In mixed precision they may be of a type that numpy lacks.
+        [instances.pred_boxes.tensor.float().numpy() for _, instances in found],
+        [instances.pred_classes.numpy() for _, instances in found],
+        [instances.scores.float().numpy() for _, instances in found],
+        category_ids,
     )
 
 
-def _cat(arrays: list[Any], empty: tuple[int, ...]) -> Any:
-    return np.concatenate(arrays) if arrays else np.zeros(empty, dtype=np.float32)
+def boxes_of_arrays(
+    image_ids: Sequence[Any],
+    corners: Sequence[Any],
+    classes: Sequence[Any],
+    scores: Sequence[Any],
+    category_ids: Mapping[int, int],
+) -> Boxes:
+    """Returns the boxes of a split by image id; within an image they stay in their order.
+
+    Args:
+        image_ids: of the boxes, in parts [N].
+        corners: in the same parts, [N, 4], left, top, right and bottom.
+        classes: the model's class indices, [N].
+        scores: [N].
+        category_ids: the model's class index to the COCO file's category id.
+    """
+    image_id = _cat(image_ids, (0,)).astype(np.int64)
+    order = np.argsort(image_id, kind="stable")
+    whole, its_classes = _cat(corners, (0, 4))[order], _cat(classes, (0,)).astype(np.int64)[order]
+    lookup = np.array([category_ids[index] for index in range(len(category_ids))], dtype=np.int64)
+    return Boxes(
+        image_id=image_id[order],
+        category_id=lookup[its_classes],
+        bbox_xywh=np.concatenate([whole[:, :2], whole[:, 2:] - whole[:, :2]], axis=1).astype(np.float32),
+        score=_cat(scores, (0,))[order].astype(np.float32),
+    )
+
+
+def _cat(arrays: Sequence[Any], empty: tuple[int, ...]) -> Any:
+    return np.concatenate(arrays) if len(arrays) else np.zeros(empty, dtype=np.float32)

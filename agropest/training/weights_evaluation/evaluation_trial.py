@@ -31,18 +31,18 @@ from agropest.sweep.stages.forward import forward_key, score_floor
 from agropest.sweep.stages.training import average_decay, validation_key
 from agropest.sweep.trial import TrialSpec
 from agropest.training import checkpoints
-from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation, collect_boxes
+from agropest.training.evaluation import Detections, Interrupted, TestTimeAugmentation
 from agropest.training.evaluator import Evaluator
 from agropest.training.run_context import RunContext
 from agropest.training.start.weights import load_weights, require_timm_as_planned
 from agropest.training.trainer import averages_of
 from agropest.training.weights_evaluation.head_outputs import (
     Recorded,
-    detections,
     has_head_outputs,
     read_outputs,
     write_outputs,
 )
+from agropest.training.weights_evaluation.post_processing import detected_boxes
 
 logger = logging.getLogger(__name__)
 
@@ -179,9 +179,8 @@ class EvaluationTrial:
         if outputs is None:
             return None
         self._from_kept.add(name)
-        boxes = collect_boxes(
-            detections(outputs, self.cfg, self.context.device), self.evaluator.records[split].category_ids
-        )
+        category_ids = self.evaluator.records[split].category_ids
+        boxes = detected_boxes(outputs, self.cfg, self.context.device, category_ids)
         return Detections(boxes, len(outputs), time.perf_counter() - started)
 
     def _recorded(self, split: str, path: Path) -> Detections:

@@ -2,8 +2,8 @@
 
 Shapes: R rows of one picture (its proposals), K classes, B = K x 4 box numbers, or 4 where boxes are class-agnostic.
 
-Detectron2's own function makes the detections of these rows, as it does in the model, so the boxes are the same bit
-for bit. Rows whose scores all lie below the lowest threshold are left out, which that function would cut off first.
+It is the exact input of Detectron2's post-processing (:mod:`.post_processing`), so the boxes are the same bit for bit.
+Rows whose scores all lie below the lowest threshold are left out, which would be cut off first.
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNN
-from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNOutputLayers, Res5ROIHeads, StandardROIHeads
-from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference_single_image
 from torch import Tensor
 
 from agropest import files
@@ -110,19 +107,6 @@ def _heard(predictor: Any) -> Iterator[list[tuple[Any, Any, Any]]]:
         yield heard
     finally:
         del predictor.inference
-
-
-def detections(outputs: Sequence[HeadOutput], cfg: CfgNode, device: str) -> list[tuple[int, Any]]:
-    """Returns image id and Detectron2 ``Instances`` on the CPU, of every picture, under the thresholds of a config."""
-    heads = cfg.MODEL.ROI_HEADS
-    limits = (heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST, cfg.TEST.DETECTIONS_PER_IMAGE)
-    found = []
-    with torch.inference_mode():
-        for one in outputs:
-            boxes, scores = one.boxes.to(device), one.scores.to(device)
-            instances, _ = fast_rcnn_inference_single_image(boxes, scores, one.input_size, *limits)
-            found.append((one.image_id, detector_postprocess(instances, *one.size).to("cpu")))
-    return found
 
 
 def write_outputs(path: Path, outputs: Sequence[HeadOutput]) -> None:

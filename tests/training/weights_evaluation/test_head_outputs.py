@@ -12,7 +12,6 @@ from agropest.modeling.build import build
 from agropest.training.trial import detectron2_config
 from agropest.training.weights_evaluation.head_outputs import (
     HeadOutput,
-    detections,
     has_head_outputs,
     read_outputs,
     write_outputs,
@@ -54,25 +53,3 @@ def test_outputs_are_read_back_and_damage_is_no_output(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert read_outputs(path) is None
-
-
-def test_the_thresholds_are_those_of_the_config(tiny_sweep: Path, tiny_dataset: Dataset) -> None:
-    """Two boxes of one class that overlap by half, one of them with a low score; one of another class."""
-    boxes = torch.tensor([[0.0, 0.0, 20.0, 10.0], [0.0, 0.0, 10.0, 10.0], [30.0, 30.0, 40.0, 40.0]]).repeat(1, 2)
-    scores = torch.tensor([[0.9, 0.0, 0.1], [0.3, 0.0, 0.7], [0.0, 0.6, 0.4]])
-    outputs = [HeadOutput(1, (50, 50), (100, 100), boxes, scores)]
-
-    def found(nms: float, score: float, most: int) -> list[tuple[int, list[float]]]:
-        keys = {"MODEL.ROI_HEADS.NMS_THRESH_TEST": nms, "MODEL.ROI_HEADS.SCORE_THRESH_TEST": score}
-        words = [f"{key}={value}" for key, value in {**keys, "TEST.DETECTIONS_PER_IMAGE": most}.items()]
-        cfg = detectron2_config(trial_of(tiny_sweep, tiny_dataset, "baseline", *words), "cpu")
-        ((image_id, instances),) = detections(outputs, cfg, "cpu")
-        assert image_id == 1
-        corners = instances.pred_boxes.tensor.tolist()
-        return list(zip(instances.pred_classes.tolist(), corners, strict=True))
-
-    first, second, other = [0.0, 0.0, 40.0, 20.0], [0.0, 0.0, 20.0, 20.0], [60.0, 60.0, 80.0, 80.0]  # twice as large
-    assert found(0.6, 0.2, 9) == [(0, first), (1, other), (0, second)]
-    assert found(0.4, 0.2, 9) == [(0, first), (1, other)]
-    assert found(0.6, 0.7, 9) == [(0, first)]
-    assert found(0.6, 0.2, 1) == [(0, first)]
