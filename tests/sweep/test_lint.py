@@ -131,6 +131,28 @@ def test_variants_that_only_evaluate_are_no_trainings_to_the_rules(tmp_path: Pat
     assert ("single-seed", "") in remarks(path, agropest)
 
 
+GIVEN = "SOLVER.MAX_ITER: 0, MODEL.WEIGHTS: detectron2://a/b.pkl"
+
+
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ("{baseline: {}}\nevaluate: {few: {TEST.DETECTIONS_PER_IMAGE: 9}}", "is said of one training"),
+        ("{baseline: {}, few: {TEST.DETECTIONS_PER_IMAGE: 9}}", "is said of one training"),
+        ("{baseline: {}, slow: {SOLVER.BASE_LR: 0.0001}}", "so no verdict"),
+        (f"{{baseline: {{{GIVEN}}}}}\nevaluate: {{few: {{TEST.DETECTIONS_PER_IMAGE: 9}}}}", ""),
+    ],
+)
+def test_what_one_seed_leaves_unknown(variants: str, said: str, tmp_path: Path, agropest: Dataset) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"seeds: [42]\nvariants: {variants}\n")
+    spec = load_sweep(path)
+    remarked = lint(spec, expand_trials(spec, agropest.fingerprint, agropest.class_names), agropest)
+    found = [one.text for one in remarked if one.rule == "single-seed"]
+    assert len(found) == bool(said)
+    assert all(said in one for one in found)
+
+
 def test_test_time_augmentation_is_compared_alone_or_not_at_all(tmp_path: Path, agropest: Dataset) -> None:
     for more, told in ((", INPUT.RANDOM_FLIP: none", {("unequal-augmentation", "v")}), ("", set())):
         text = f"variants: {{baseline: {{}}, v: {{TEST.AUG.ENABLED: true{more}}}}}\nsilence: [several-factors]\n"

@@ -12,6 +12,7 @@ from agropest.sweep.detectron2_keys import FlatConfig, default_config, detectron
 from agropest.sweep.lint.data_rules import SAMPLER_KEYS, rarest_not_repeated
 from agropest.sweep.lint.subject import MOST_BUILT, Subject, first_seeds
 from agropest.sweep.stages.rates import rate_schedule
+from agropest.sweep.stages.training import written_training
 from agropest.sweep.trial import TrialSpec
 
 # Detectron2's default; above it, the precision-recall curve is cut off and AP is no longer AP.
@@ -91,10 +92,16 @@ def no_effect(subject: Subject) -> Iterator[str]:
 
 
 def single_seed(subject: Subject) -> Iterator[str]:
-    if len(subject.spec.seeds) == 1 and len(first_seeds(subject.trials)) > 1:
+    several = [one for one in first_seeds(subject.trials) if (one.source or one).max_iter]
+    if len(subject.spec.seeds) > 1 or len(several) < 2:
+        return
+    fix = "add seeds: [42, 43, 44], or {start: 2, most: 8, until: decided}"
+    if len({written_training(one) for one in several}) == 1:
+        yield f"one seed: what the verdicts say is said of one training, which every variant evaluates; {fix}"
+    else:
         yield (
             "one seed: what differs between variants may differ between seeds of one variant as much, so no verdict; "
-            "add seeds: [42, 43, 44], or {start: 2, most: 8, until: decided}"
+            f"{fix}"
         )
 
 
