@@ -129,7 +129,7 @@ def benchmarks_named() -> list[tuple[Path, str, list[str]]]:
     """Returns page, module and options of every `python -m benchmarks.x --option` within a line."""
     found = []
     for page in PAGES:
-        for module, rest in re.findall(r"`python -m benchmarks\.(\w+)([^`]*)`", page.read_text()):
+        for module, rest in re.findall(r"`python -m benchmarks\.(\w+(?:\.\w+)*)([^`]*)`", page.read_text()):
             found.append((page, module, re.findall(r"--[a-z-]+", rest)))
     return found
 
@@ -138,7 +138,7 @@ def test_every_benchmark_named_is_there_with_its_options() -> None:
     named = benchmarks_named()
     assert len(named) > 5
     for page, module, options in named:
-        place = ROOT / "benchmarks" / module
+        place = (ROOT / "benchmarks").joinpath(*module.split("."))
         source = (place / "__main__.py" if place.is_dir() else place.with_suffix(".py")).read_text()
         for option in options:
             assert f'"{option}"' in source, (page.name, module, option)
