@@ -1,7 +1,7 @@
 """What ``race`` does where trainings vary: equal variants stopped, the best kept, iterations spent.
 
     python -m benchmarks.bench_stopping_noise [--images 546] [--sweeps 48] [--draws 4] [--seeds 1] [--known 0]
-                                              [--seed-noise 0.9] [--resamples 100] [--seed 0]
+                                              [--seed-noise 0.9] [--level 0.05] [--resamples 100] [--seed 0]
 
 For every size of noise: ``--sweeps`` simulated sweeps of 8 equal variants, of which 7 may be stopped, and as many whose
 variants share schedule, augmentation and backbone and end 1, 2, 4 or 8 AP apart (``benchmarks.simulated_sweeps``), each
@@ -67,7 +67,7 @@ def run_race(sweep: Recorded, arguments: argparse.Namespace) -> dict[int, Stop]:
     """Returns who is out, by variant."""
     stop = StopRule("race")
     rule = RaceRule(
-        stop.level,
+        arguments.level,
         VARIANTS,
         arguments.images,
         stop.allowance,
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each variant")
     parser.add_argument("--known", type=int, default=0, metavar="N", help="degrees of freedom from other sweeps")
     parser.add_argument("--seed-noise", type=float, default=SEED_NOISE, metavar="AP", help="as in stop:")
+    parser.add_argument("--level", type=float, default=StopRule.level, metavar="P", help="as in stop:")
     parser.add_argument("--seed-sds", type=float, nargs="+", default=SEED_SDS, metavar="AP", help="of the simulation")
     parser.add_argument("--resamples", type=int, default=100, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
@@ -112,8 +113,8 @@ def main() -> None:
     equal, ranked = simulate(arguments, EQUAL), simulate(arguments, KINDS[0])
     print(
         f"{arguments.images} images, seeds of each variant: {arguments.seeds}, freedom from other sweeps: "
-        f"{arguments.known}, seed_noise {arguments.seed_noise:g}, {arguments.sweeps} + {arguments.sweeps} sweeps x "
-        f"{arguments.draws} draws; percent"
+        f"{arguments.known}, seed_noise {arguments.seed_noise:g}, level {arguments.level:g}, "
+        f"{arguments.sweeps} + {arguments.sweeps} sweeps x {arguments.draws} draws; percent"
     )
     print("seed sd  checkpoint sd   equal stopped   best kept   iterations   by spread 1, 2, 4, 8")
     for seed_sd in arguments.seed_sds:
