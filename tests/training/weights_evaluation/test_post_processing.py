@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import agropest.modeling.detectron2_first  # noqa: F401
+
+# isort: split
 from pathlib import Path
 
 import numpy as np
