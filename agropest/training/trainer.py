@@ -97,7 +97,7 @@ class TrialTrainer(TrainerBase):
         Raises:
             TrialError: the loss is not finite.
         """
-        batch = on_device(next(self.batches), self.device)
+        batch = on_device(next(self.batches), next(self.model.parameters()).device)
         torch.manual_seed(step_seed(self.cfg.SEED, self.iter) + self.rank)
         self.optimizer.zero_grad(set_to_none=True)
         self._before_step = retinanet.unsaved_state(self.model)
