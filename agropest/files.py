@@ -92,6 +92,11 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def from_here(path: Path) -> Path:
+    """Returns a path as a person in the current folder would write it: relative where it lies in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def without_tilde(path: str | Path) -> Path:
     """Returns a path with the home folder in place of ``~``; as it stands where there is no such user."""
     try:

@@ -35,3 +35,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> No
         files.write_with(path, fail)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_path_in_the_current_folder_is_shown_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert files.from_here(tmp_path / "results" / "demo") == Path("results/demo")
+    assert files.from_here(tmp_path.parent / "other") == tmp_path.parent / "other"
+    assert files.from_here(Path("results")) == Path("results")

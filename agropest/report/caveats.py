@@ -13,6 +13,7 @@ from agropest.statistics.seed_policy import images_factor, seeds_needed
 
 NAMED_CLASSES = 4
 MOST_LINES = 6
+NO_DIFFERENCE = 0.005  # percentage points: shown as 0.00
 MOST_SEEDS, MOST_GROWTH = 30, 20.0  # more than anyone would train
 LEAST_PART = 0.05  # percentage points of a difference that are worth a line
 
@@ -77,6 +78,8 @@ def settling_remarks(comparison: Comparison) -> list[str]:
     for one in questions(comparison):
         if one.is_decided or one.other != comparison.baseline or one.error == 0 or len(lines) == MOST_LINES:
             continue
+        if abs(one.value) < NO_DIFFERENCE:
+            continue  # nothing settles which of two alike is better
         now = min(seeds[one.one], seeds[one.other])
         needed, factor = seeds_needed(one, now), images_factor(one)
         ways = [f"about {ceil(needed)} seeds each instead of {now}"] if needed <= MOST_SEEDS else []

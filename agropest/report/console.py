@@ -35,3 +35,11 @@ def new_console() -> Console:
     if not console.is_terminal:  # rich would take 80 columns
         console.width = LOG_COLUMNS
     return console
+
+
+def print_sentence(console: Console, text: str) -> None:
+    """Prints a sentence: between its words a terminal breaks it, in a log file or a pipe it is one line.
+
+    What is to be copied, such as a command, is printed as one line everywhere: with ``soft_wrap``.
+    """
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=not console.is_terminal)

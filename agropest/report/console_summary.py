@@ -10,6 +10,8 @@ from rich.console import Console
 
 from agropest.analysis.compared import Comparison
 from agropest.analysis.ranking import RankedTrial
+from agropest.files import from_here
+from agropest.report.console import print_sentence
 from agropest.report.notes import notes_by_text
 from agropest.report.page.document import NAME
 from agropest.report.tables.published import published_rows, published_table
@@ -33,30 +35,28 @@ def print_summary(
     """
     console.print(comparison_table(comparison, rows, spec.question or spec.name, console.width))
     if legend := column_legend(comparison, rows, console.width):
-        console.print(legend, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, legend)
     if comparison.effects:
         console.print(effects_table(comparison, console.width))
     losses = {row.signature: read_losses(folder.parent / row.folder) for row in rows}
     for line in (comparison.sentence, *untrained_remarks(rows, losses), *remarks(comparison)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, line)
     if spec.reference.runs:
         console.print(published_table(published_rows(spec.reference, rows), spec.reference.note))
     for text, names in notes_by_text(rows):
-        console.print(f"{names}: {text}", markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, f"{names}: {text}")
     for row in rows:
         if row.reason and row.status in (TrialState.FAILED, TrialState.INTERRUPTED):
             reason = f"{row.label}/s{row.seed} {row.status}: {row.reason}"
-            console.print(reason, markup=False, highlight=False, soft_wrap=True)
+            print_sentence(console, reason)
     interrupted = sum(row.status == TrialState.INTERRUPTED for row in rows)
     if interrupted:
-        console.print(
-            f"{interrupted} of {len(rows)} trials were interrupted; the same command continues", soft_wrap=True
-        )
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        print_sentence(console, f"{interrupted} of {len(rows)} trials were interrupted; the same command continues")
+    shown = from_here(folder)
     for line in (
         f"Page: {shown / NAME}",
         f"Tables: {shown}/ranking.md, ranking.csv, per_class.csv, ...",
-        f"TensorBoard runs: {shown / 'tensorboard'}",
+        f"TensorBoard: {shown / 'tensorboard'}",
         f"Look closer: python -m webbrowser -t {(folder / NAME).as_uri()}",
         *_best_model(rows, comparison, shown),
     ):

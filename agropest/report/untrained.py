@@ -28,8 +28,8 @@ def _finds_nothing(rows: Sequence[RankedTrial]) -> Iterator[str]:
     if names:
         who = "every training" if len(names) == len(ended) > 1 else ", ".join(names)
         yield (
-            f"Finds nothing: {who} (AP50 below {LEAST_AP50:g} on validation). That says that it was not trained, and "
-            "nothing of what it changes: train longer (SOLVER.MAX_ITER), or mend the learning rate"
+            f"Finds nothing: {who} (AP50 below {LEAST_AP50:g} on validation). Such a training says nothing of what it "
+            "changes: train longer (SOLVER.MAX_ITER), or mend the learning rate."
         )
 
 

@@ -19,6 +19,7 @@ from agropest.data.opening import open_dataset, require_splits
 from agropest.data.set_apart import SetApart
 from agropest.data.training_sets.opened import TrainingSets, open_training_sets
 from agropest.errors import DataError, fault
+from agropest.files import from_here
 from agropest.machine import Machine, this_machine
 from agropest.planning.capacity import node_of, unplaceable
 from agropest.planning.early_stopping import why_nothing_stops
@@ -358,6 +359,6 @@ def _open_data(
         raise DataError(*faults) from None
     images = ", ".join(f"{split.num_images} {name}" for name, split in dataset.splits.items())
     kinds = findings_in_words(read_findings(dataset.health))
-    remark = f"; {kinds} ({dataset.health})" if kinds else ""
-    print(f"data: {root}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
+    remark = f"; {kinds} ({from_here(dataset.health)})" if kinds else ""
+    print(f"data: {from_here(root)}: {len(dataset.class_names)} classes, images: {images}{remark}", flush=True)
     return dataset

@@ -133,7 +133,7 @@ def test_boxes_of_unknown_categories_are_told(folder: Path, capfd: pytest.Captur
         ),
         (("summarize", "good.json", "--gt", "good.json"), ("good.json", "COCO annotations")),
         (("summarize", "good.json", "--threshold", "7"), ("--threshold", "from 0 to 1")),
-        (("compare", "gt.json", "good.json"), ("two results files", "summarize A.json")),
+        (("compare", "gt.json", "good.json"), ("two results files", "summarize good.json --gt gt.json")),
         (("compare", "gt.json", "good.json", "empty.json", "--baseline", "goood"), ("--baseline", "'good'?")),
         (("compare", "gt.json", "good.json", "empty.json", "--metric", "AP-antt"), ("--metric", "'AP-ant'?")),
         (("compare", "gt.json", "good.json", "empty.json", "--resamples", "3"), ("--resamples", "at least 100")),

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.data.inspection.tables import health_table, pair_table, split_table, write_csv
     from agropest.data.opening import open_dataset
     from agropest.data.set_apart import split_of_command
+    from agropest.report.console import print_sentence
 
     split = split_of_command(arguments.split_valid, arguments.split_seed)
     dataset = open_dataset(arguments.data, arguments.processes, arguments.results / "data", split)
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     pairs = find_pairs(hash_pictures(dataset, arguments.processes), arguments.near)
     console = Console()
     for line in dataset.faults:
-        console.print(f"A launch refuses this set: {line}", markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, f"A launch refuses this set: {line}")
     console.print(split_table(dataset))
     console.print(health_table(findings) if findings else "Nothing was left out or changed.")
     console.print(pair_table(pairs) if pairs else "No picture appears twice, within a split or across splits.")

@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.data.opening import open_dataset
     from agropest.data.set_apart import split_of_command
     from agropest.errors import DataError, fault
+    from agropest.report.console import print_sentence
 
     if not arguments.threshold > 0:
         raise DataError(fault("--threshold", "expected a share above 0", arguments.threshold, "give one such as 0.1"))
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     summary = summarize(dataset, config, arguments.threshold)
     console = Console()
     for line in dataset.faults:
-        console.print(f"A launch refuses this set: {line}", markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, f"A launch refuses this set: {line}")
     for table in summary_tables(summary):
         console.print(table)
     if summary.fitted is not None:

@@ -129,16 +129,16 @@ def _print_json(comparison: Comparison, notes: list[str]) -> None:
 
 
 def _print_comparison(comparison: Comparison, notes: Sequence[str], table: Table) -> None:
-    from agropest.report.console import new_console
+    from agropest.report.console import new_console, print_sentence
     from agropest.report.verdicts import remarks
 
     console = new_console()
     for note in notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, note)
     console.print(comparison.sentence, style="bold", markup=False, highlight=False)
     console.print(table)
     for line in remarks(comparison):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, line)
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:

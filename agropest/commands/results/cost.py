@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.analysis.sweep_comparison import compare_record
     from agropest.errors import StoreError, fault
     from agropest.machine import this_machine
+    from agropest.report.console import print_sentence
     from agropest.report.export import export_sweep
     from agropest.report.tables.inference_cost import cheapest_sentence, cost_table, doubts, how_measured
     from agropest.store.store import Store
@@ -76,6 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(cost_table(costed, record.metric))
     for line in (how_measured(costs_record), cheapest_sentence(costed, record.metric), doubts(costed)):
         if line:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_sentence(console, line)
     print(f"written to {folder}: {path.name}, inference_cost.csv, index.html")
     return 0

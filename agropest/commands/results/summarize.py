@@ -21,6 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from agropest.errors import DataError, fault
+    from agropest.report.console import print_sentence
     from agropest.report.tables.predictions import summarize_predictions, summary_content, summary_tables
     from agropest.statistics.detections.boxes import Boxes
     from agropest.statistics.detections.doubts import doubts, read_ground_truth, read_predictions
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not console.is_terminal:  # a log file or a pipe: rich would take 80 columns
         console.width = 200
     for note in notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, f"note: {note}")
     for heading, table in summary_tables(summary):
         console.print(heading, style="bold", markup=False, highlight=False)
         console.print(table)

@@ -72,11 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _opened(options: LaunchOptions, console: Console) -> Launch:
     """Opens a launch, and says which run of its sweep it is."""
+    from agropest.report.console import print_sentence
     from agropest.tuning.launch import open_launch
 
     launch = open_launch(options)
     for line in launch.run.in_words(launch.folder):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, line)
     return launch
 
 
@@ -118,6 +119,7 @@ def _changed_store(launch: Launch, fresh: bool, retry: bool) -> Launch:
 
 def _run_rounds(launch: Launch, console: Console) -> int:
     """Runs what is missing, round after round where a search suggests trials; then writes and shows the results."""
+    from agropest.report.console import print_sentence
     from agropest.store.sweep_record import describe_sweep, write_sweep_record
     from agropest.store.upkeep.launch_history import PastLaunch, note_launch
     from agropest.tuning.run import run_trials
@@ -128,7 +130,7 @@ def _run_rounds(launch: Launch, console: Console) -> int:
     note_launch(launch.folder, PastLaunch(begun, __version__, len(launch.trials)))
     while True:
         if launch.search:
-            print(launch.search.in_words(), flush=True)
+            print_sentence(console, launch.search.in_words())
         sets = launch.training_sets.splits
         record = describe_sweep(launch.spec, launch.trials, launch.dataset, sets, launch.run)
         write_sweep_record(record, launch.store)  # what export needs, were this launch killed

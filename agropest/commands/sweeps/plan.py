@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import TYPE_CHECKING
 
 from agropest.commands.sweeps import add_sweep_options, launch_options
@@ -22,13 +23,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agropest.report.console import new_console
+    from agropest.report.console import new_console, print_sentence
     from agropest.tuning.launch import open_launch
 
     console = new_console()
     launch = open_launch(launch_options(arguments))
     for line in launch.run.in_words(launch.folder):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, line)
     show_plan(launch, console, arguments.probe, arguments.fresh, arguments.retry_failed)
     return 0
 
@@ -44,15 +45,14 @@ def show_plan(launch: Launch, console: Console, probe: bool, fresh: bool, retry_
     """
     from agropest.planning.early_stopping import patience_in_words
     from agropest.planning.sweep_forecast import in_words
+    from agropest.report.console import print_sentence
     from agropest.report.tables.plan import plan_table, print_remarks
     from agropest.report.tables.stages import evaluations_in_words, stages_in_words
     from agropest.store.completeness import incomplete
     from agropest.store.upkeep.restart import describe_fresh, describe_retry
     from agropest.sweep.stages.tree import stage_tree
 
-    def show(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
+    show = functools.partial(print_sentence, console)
     spec, store = launch.spec, launch.store
     if spec.question:
         show(spec.question)

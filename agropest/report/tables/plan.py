@@ -15,6 +15,7 @@ from agropest.durations import clock, duration
 from agropest.planning.sweep_forecast import SweepForecast
 from agropest.report.columns.column import CONSOLE, COUNT, Column
 from agropest.report.columns.writing import console_table, text_table
+from agropest.report.console import print_sentence
 from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
 from agropest.store.store import Store
@@ -166,9 +167,9 @@ def print_remarks(remarks: Sequence[Remark], console: Console, known: Collection
     remarks = [remark for remark in remarks if remark.text not in known]
     if old:
         line = f"lint: {len(old)} remark{'s' if len(old) > 1 else ''} as at the last launch (--plan shows all)"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, line)
     for remark in remarks:
-        console.print(f"lint: {remark.text} [{remark.rule}]", markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, f"lint: {remark.text} [{remark.rule}]")
     if remarks:
         how = f"lint: a rule that does not apply here is turned off in the sweep file (silence: [{remarks[-1].rule}])"
-        console.print(how, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, how)

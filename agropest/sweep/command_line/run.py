@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agropest.files import from_here
 from agropest.sweep.command_line.settings import apply_settings
 from agropest.sweep.spec import LABEL, SweepSpec
 from agropest.sweep.trial import NOT_IDENTITY
@@ -69,13 +70,14 @@ class Run:
         """Returns which variants are new, and where the results go where that is not the sweep's own folder."""
         if folder.name == self.sweep or not self.sweep:
             return self.added_in_words()
-        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        shown = from_here(folder)
         why, left = "named on the command line", shown.parent / (self.taken or self.sweep)
         if self.changes:
             why = f"{', '.join(self.changes)} on the command line"
         if self.taken:
             why = f"{left} is of another data set"
-        place = f"run: {shown} ({why}; {left} stays as it is; the same command continues)"
+        stays = f"{left} stays as it is; " if (folder.parent / left.name).is_dir() else ""
+        place = f"run: {shown} ({why}; {stays}the same command continues)"
         return [*self.added_in_words(), place]
 
     def added_in_words(self) -> list[str]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from agropest.analysis.progress import SweepProgress, TrialProgress, best_progress, count_by_status, time_left_s
 from agropest.durations import duration
+from agropest.report.console import print_sentence
 from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.sweep.spec import SweepSpec
@@ -91,7 +92,7 @@ class Progress:
         self._message = text if for_now else ""
         self._live.start()
         if not for_now:  # above the table, where it stays when the table is gone
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_sentence(self.console, text)
         self._draw()
 
     def link(self, text: str) -> None:
@@ -201,9 +202,7 @@ class Progress:
         return words
 
     def _line(self, text: str) -> None:
-        self.console.print(
-            f"[{self._elapsed_s():6.1f} s] {text}", markup=False, highlight=False, soft_wrap=True, emoji=False
-        )
+        print_sentence(self.console, f"[{self._elapsed_s():6.1f} s] {text}")
         self.console.file.flush()
 
     def _elapsed_s(self) -> float:

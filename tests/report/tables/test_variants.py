@@ -214,3 +214,6 @@ def test_what_would_settle_an_open_question_is_said() -> None:
     # Images 3 of 4: they must fall to 1.25, by 2.4 times.
     assert any("settled by about 58 images." in line for line in lines)
     assert not any("squared error" in line for line in remarks(replace(COMPARISON, variants=(open_one, base))))
+    alike = replace(open_one, difference=replace(told, value=0.004))
+    lines = remarks(replace(COMPARISON, variants=(alike, base), seeds=facts))
+    assert not any("squared error" in line for line in lines)

@@ -80,8 +80,11 @@ def test_a_given_name_wins(sweep: Path) -> None:
     spec, run = run_of(load_sweep(sweep), ("SOLVER.MAX_ITER=40",), None, "try2")
     assert (spec.name, run.changes) == ("try2", ("SOLVER.MAX_ITER=40",))
     [line] = run.in_words(Path("results/try2"))
-    assert "results/try2 (SOLVER.MAX_ITER=40 on the command line; results/pests stays" in line
+    assert line == "run: results/try2 (SOLVER.MAX_ITER=40 on the command line; the same command continues)"
     assert run.in_words(Path("results/pests")) == []
+    (sweep.parent / "pests").mkdir()
+    [line] = run.in_words(sweep.parent / "try2")
+    assert f"on the command line; {sweep.parent / 'pests'} stays as it is; the same" in line
 
 
 def test_a_new_variant_is_said_because_it_may_be_a_slip(sweep: Path) -> None:
