@@ -22,6 +22,8 @@ def remarks(comparison: Comparison) -> list[str]:
         + (f" by their {comparison.num_sources} sources" if sources else "")
         + f", {comparison.resamples} resamples; verdicts by p adjusted for all comparisons (max-T)."
     ]
+    if not comparison.resamples:  # nothing has finished: there are no intervals
+        lines = []
     lines += [*seed_remarks(comparison), *settling_remarks(comparison)]
     lines += [*selection_remarks(comparison), *class_remarks(comparison)]
     by_note: dict[str, list[str]] = {}

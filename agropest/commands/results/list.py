@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 HELP = "list the sweeps and runs of a results folder: when, how far, the best trial so far, the room they take"
+LOG_COLUMNS, WIDE = 200, 140  # of a file or a pipe; from which there is room for questions and changes
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,21 +34,22 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"left out: {message}", file=sys.stderr)
     if arguments.sweep is not None:
         return _list_launches(store.root, arguments.sweep, [record.name for record in records])
+    console = Console()
+    if not console.is_terminal:
+        console.width = LOG_COLUMNS
     table = Table()
-    headings = ["sweep", "launched", "trials", "best so far", "MB", "question"]
-    has_runs = any(record.changes for record in records)
+    has_room = console.width >= WIDE  # else a run's name, which has what was changed, would be cut for the rest
+    headings = ["sweep", "launched", "trials", "best so far", "MB", *(["question"] if has_room else [])]
+    has_runs = has_room and any(record.changes for record in records)
     for heading in [*headings, *(["changed on the command line"] if has_runs else [])]:
-        table.add_column(heading, justify="right" if heading == "MB" else "left")
+        table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
     for record in records:
         one = overview(record, store)
         best = f"{one.best[0]}/{one.best[1]}: {record.metric} {one.best[2]:.2f}" if one.best else "-"
         statuses = ", ".join(f"{count} {word}" for word, count in one.statuses.items())
         cells = [record.name, record.launched[:16].replace("T", " "), statuses, best, f"{one.bytes / 1e6:.0f}"]
-        cells += [record.question, *([", ".join(record.changes)] if has_runs else [])]
+        cells += [*([record.question] if has_room else []), *([", ".join(record.changes)] if has_runs else [])]
         table.add_row(*map(Text, cells))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
     console.print(table if records else f"no sweep has been launched into {arguments.results}")
     return 0
 

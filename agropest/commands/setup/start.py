@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import functools
     import os
 
     from agropest import files
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agropest.machine import this_machine
     from agropest.planning.first_sweep import propose
     from agropest.planning.sweep_text import sweep_text
+    from agropest.report.console import new_console, print_sentence
 
     out: Path = arguments.out
     if out.exists() and not arguments.force:
@@ -48,13 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     configs = os.path.relpath(bases, here)
     data = Path(os.path.relpath(arguments.data.resolve(), here))
     files.write_text(out, sweep_text(sweep, dataset.root.name, data, configs, dataset.num_images, split))
+    say = functools.partial(print_sentence, new_console())
     for line in sweep.plain:
-        print(line)
+        say(line)
     trainings = len(sweep.variants) * sweep.seeds.start
     names = ", ".join(one.label for one in sweep.variants)
     print(f"written to {out}: {names}")
     most = f"more where a verdict is open, {sweep.seeds.most} at most"
-    print(f"{sweep.seeds.start} seeds of each: {trainings} trainings of {sweep.max_iter} iterations; {most}")
+    say(f"{sweep.seeds.start} seeds of each: {trainings} trainings of {sweep.max_iter} iterations; {most}")
     print(f"to see what it takes: python launch.py {out} --plan --probe")
     print(f"to run it: python launch.py {out}")
     return 0

@@ -217,3 +217,8 @@ def test_what_would_settle_an_open_question_is_said() -> None:
     alike = replace(open_one, difference=replace(told, value=0.004))
     lines = remarks(replace(COMPARISON, variants=(alike, base), seeds=facts))
     assert not any("squared error" in line for line in lines)
+
+
+def test_where_nothing_has_finished_no_intervals_are_explained() -> None:
+    assert any(line.startswith("Intervals: ") for line in remarks(COMPARISON))
+    assert not any(line.startswith("Intervals: ") for line in remarks(replace(COMPARISON, resamples=0)))

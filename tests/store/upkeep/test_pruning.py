@@ -126,6 +126,18 @@ def test_the_list(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--results", str(store.root / "none")]) == 2
 
 
+def test_a_narrow_list_has_whole_names(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agropest.commands.results.list.LOG_COLUMNS", 80)
+    assert main(["list", "--results", str(store.root)]) == 0
+    told = capsys.readouterr().out
+    assert "question" not in told
+    assert "one" in told
+    assert "…" not in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
 def test_what_another_trial_has_too_frees_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     done, paused = (next(store.trials.glob(f"{name}-*")) / "checkpoints" for name in ("done", "paused"))
     (done / "00000010.pth").unlink()
