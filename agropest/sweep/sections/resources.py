@@ -67,7 +67,7 @@ class Resources:
     def in_words(self) -> str:
         """Returns e.g. ``2 CPU, 0.25 GPU``, with ``auto`` for what is still to be measured."""
         cpus, gpus = (AUTO if key in self.auto else f"{getattr(self, key):g}" for key in ("cpus", "gpus"))
-        parts = [f"{cpus} CPU", f"{gpus} GPU"]
+        parts = [f"{cpus} CPU", f"{gpus} GPU"] if (cpus, gpus) != (AUTO, AUTO) else ["CPU, GPU: auto"]
         if self.loader_workers and "loader_workers" not in self.auto:
             parts.append(f"{self.loader_workers} loader workers")
         if self.processes > 1:

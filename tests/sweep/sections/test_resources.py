@@ -19,7 +19,7 @@ def read(content: object) -> tuple[Resources, str]:
     [
         (None, Resources(), "1 CPU, 0 GPU"),
         ({"cpus": 2, "gpus": 0.25}, Resources(2.0, 0.25), "2 CPU, 0.25 GPU"),
-        ("auto", Resources(auto=MEASURABLE), "auto CPU, auto GPU"),
+        ("auto", Resources(auto=MEASURABLE), "CPU, GPU: auto"),
         ({"gpus": "auto", "cpus": 4}, Resources(cpus=4.0, auto=("gpus",)), "4 CPU, auto GPU"),
         ({"loader_workers": "auto"}, Resources(auto=("loader_workers",)), "1 CPU, 0 GPU"),
         ({"gpus": 2, "cpus": 8}, Resources(8.0, 2.0, processes=2), "8 CPU, 2 GPU, 2 processes"),
