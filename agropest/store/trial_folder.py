@@ -158,6 +158,17 @@ class TrialFolder:
         """Returns the iterations that have a checkpoint, whole or not."""
         return {int(path.stem) for path in self.checkpoints.glob("*.json") if path.stem.isdecimal()}
 
+    def has_intact_checkpoint(self, iteration: int) -> bool:
+        """Returns whether the checkpoint of an iteration is there as it was written; reads all of it."""
+        path = self.checkpoints / f"{iteration:08d}.pth"
+        try:
+            checksum = files.read_json(path.with_suffix(".json"))
+            with open(path, "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except (OSError, ValueError):
+            return False
+        return isinstance(checksum, dict) and checksum.get("sha256") == found
+
     def has_unfinished_checkpoint(self) -> bool:
         """Returns whether there are bytes of a checkpoint that was never finished."""
         return any(not path.with_suffix(".json").exists() for path in self.checkpoints.glob("*.pth"))

@@ -62,12 +62,21 @@ class Repair:
         (Where there is no checkpoint, it was not: the best one's is always kept.) Of a trial that was stopped early the
         last evaluation is needed, too.
         """
-        end, needed = self.trial.max_iter, self.unevaluated()
+        end, needed = self.trial.max_iter, [*self.unevaluated(), *self._evaluated_by_others()]
         if self.is_of_stopped:
             end = self.trial.last_evaluation(self.before.iteration)
             needed += [end] * (end not in self.evaluator.intact_iterations())
         lost = [i for i in needed if checkpoints.load(self.folder.checkpoints, i) is None]
         return min([end, *(i - 1 for i in lost)])
+
+    def _evaluated_by_others(self) -> list[int]:
+        """Returns the iterations of a finished trial whose checkpoints are kept for what evaluates them otherwise."""
+        if self.before.status != TrialState.FINISHED:
+            return []
+        kept = set(checkpoints.iterations(self.folder.checkpoints))
+        if self.evaluator.context.keep_evaluated:
+            return sorted(i for i in kept if self.trial.is_evaluation(i))
+        return sorted(kept & {*self.evaluator.best(), self.before.iteration})
 
     def unevaluated(self) -> list[int]:
         """Returns the iterations, in order, that have a checkpoint and no intact evaluation."""

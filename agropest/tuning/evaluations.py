@@ -7,9 +7,27 @@ from dataclasses import replace
 
 from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
+from agropest.store.sharing.evaluated_checkpoint import is_damaged
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.stopping.stopping_state import record_stop
+
+
+def with_damaged_checkpoint(
+    evaluations: Sequence[TrialSpec], trained: Sequence[TrialSpec], store: Store
+) -> list[TrialSpec]:
+    """Returns the trainings of which an evaluation reads a checkpoint that is damaged: they make it again.
+
+    Args:
+        evaluations: of finished trainings.
+        trained: the sweep's trials that train.
+    """
+    damaged = {
+        trial.source.signature
+        for trial in evaluations
+        if trial.source is not None and is_damaged(trial, store.folder(trial.source))
+    }
+    return [trial for trial in trained if trial.signature in damaged]
 
 
 def evaluable(pending: Sequence[TrialSpec], store: Store, stopper: str) -> list[TrialSpec]:

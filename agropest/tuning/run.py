@@ -27,7 +27,7 @@ from agropest.sweep.sections.stop_rule import StopRule
 from agropest.sweep.stages.tree import stage_tree
 from agropest.sweep.trial import TrialSpec
 from agropest.training.input import handover
-from agropest.tuning.evaluations import evaluable
+from agropest.tuning.evaluations import evaluable, with_damaged_checkpoint
 from agropest.tuning.fit import fit
 from agropest.tuning.launch import Launch
 from agropest.tuning.ray.connection import connected
@@ -222,7 +222,19 @@ def _run_pending(session: Session, pending: list[TrialSpec]) -> None:
     _run_and_repeat(session, [trial for trial in pending if trial.trains])
     _run_and_repeat(session, [trial for trial in pending if not trial.trains and trial.evaluates is None])
     if not (session.shutdown or session.spending.ended_launch):
-        _run_and_repeat(session, evaluable(pending, launch.store, launch.spec.stopper))
+        ready = evaluable(pending, launch.store, launch.spec.stopper)
+        _repair_evaluated(session, ready)
+        _run_and_repeat(session, ready)
+
+
+def _repair_evaluated(session: Session, evaluations: Sequence[TrialSpec]) -> None:
+    """Makes checkpoints again that are to be evaluated and are not as they were written."""
+    launch = session.launch
+    damaged = with_damaged_checkpoint(evaluations, launch.trained, launch.store)
+    session.spending.begin({trial.name: launch.store.stands_at(trial).iteration for trial in damaged})
+    for trial in damaged:
+        session.progress.say(f"{trial.name}: a checkpoint that is to be evaluated is damaged, and trained again")
+    _run_and_repeat(session, damaged)
 
 
 def _run_and_repeat(session: Session, pending: list[TrialSpec]) -> None:

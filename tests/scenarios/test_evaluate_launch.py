@@ -69,6 +69,27 @@ def test_trainings_are_evaluated_otherwise_in_their_launch_and_later(
     }
 
 
+def test_a_damaged_checkpoint_is_trained_again_before_it_is_evaluated(
+    tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, command: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.main(["launch", *command]) == 0, capfd.readouterr()
+    tiny_sweep.write_text(tiny_sweep.read_text() + EVALUATE)
+    trained = folders(tiny_sweep, tiny_dataset, tmp_path / "r")["baseline"]
+    before = {path.name: path.read_bytes() for path in trained.path.glob("evaluations/*.npz")}
+    damaged = sorted(trained.checkpoints.glob("*.pth"))
+    for path in damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert command_line.main(["launch", *command]) == 0, capfd.readouterr()
+    said = capfd.readouterr().out
+    assert said.count("a checkpoint that is to be evaluated is damaged, and trained again") == 1
+    found = folders(tiny_sweep, tiny_dataset, tmp_path / "r")
+    assert {folder.status().status for folder in found.values()} == {TrialState.FINISHED}
+    assert all(trained.has_intact_checkpoint(int(path.stem)) for path in damaged)
+    assert {path.name: path.read_bytes() for path in trained.path.glob("evaluations/*.npz")} == before
+
+
 def test_evaluations_whose_checkpoint_is_gone_are_refused_before_anything_starts(
     tiny_sweep: Path, tiny_dataset: Dataset, tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

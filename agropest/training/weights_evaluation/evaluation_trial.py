@@ -97,6 +97,7 @@ class EvaluationTrial:
 
         Raises:
             TrialError: there is no checkpoint to evaluate.
+            OSError: it is damaged.
         """
         self.folder.remove_leftovers()
         self._note(f"evaluates {self._what}; nothing was trained")
@@ -215,9 +216,12 @@ class EvaluationTrial:
 
     def _trained_weights(self, source: TrialSpec) -> dict[str, Any]:
         content = checkpoints.load(self.trained.checkpoints, self.iteration)
+        if content is None and self.iteration in self.trained.checkpointed():
+            damaged = f"the checkpoint of iteration {self.iteration} of {source.name} is damaged"
+            raise OSError(f"{damaged}: the next launch trains it again")
         if content is None:
             rule = f"expected the whole checkpoint of iteration {self.iteration}"
-            fix = "it was removed or damaged; --fresh trains it again"
+            fix = "it was removed; --fresh trains it again"
             raise TrialError(fault(str(self.trained.checkpoints), rule, "none", fix))
         decay = average_decay(self.trial)
         if decay is None:
