@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -35,12 +36,13 @@ config:
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # around pytest-xdist's own, which reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
     """Keeps the tests of a file in one process, and with them those that look at one launch (scenarios/running)."""
     for item in items:
         looks_at_a_launch = "running" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("running" if looks_at_a_launch else str(item.path.relative_to(ROOT))))
+    return (yield)
 
 
 @pytest.fixture(scope="session")
