@@ -15,10 +15,10 @@ demo: install
 	$(RUN) launch.py sweeps/demo.yaml
 
 test: install-dev
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2
 
 test-all: install-dev
-	$(RUN) -m pytest -n 2 --dist loadgroup -m "slow or not slow"
+	$(RUN) -m pytest -n 2 -m "slow or not slow"
 
 check: install-dev
 	$(RUN) -m ruff check .

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -14,6 +14,7 @@ from agropest.data.dataset import Dataset, Split, load_dataset
 from agropest.data.demo.draw import draw_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
+RUNNING = "tests/scenarios/running/"
 
 # The same examples every time, and none that fails because the machine was busy.
 hypothesis.settings.register_profile(
@@ -36,13 +37,17 @@ config:
 """
 
 
-@pytest.hookimpl(wrapper=True)  # around pytest-xdist's own, which reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
-    """Keeps the tests of a file in one process, and with them those that look at one launch (scenarios/running)."""
-    for item in items:
-        looks_at_a_launch = "running" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("running" if looks_at_a_launch else str(item.path.relative_to(ROOT))))
-    return (yield)
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's; plain pytest does without
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps the tests of a file in one process, and those of the files that look at one launch (scenarios/running)."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return RUNNING if file.startswith(RUNNING) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
