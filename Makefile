@@ -1,5 +1,5 @@
 # make demo    install, run sweeps/demo.yaml, which draws its data
-# make test    install, run the tests, two at a time
+# make test    install, run the tests
 # make test-all   the slow ones, too
 # make check   formatting, lint, types
 # make audit   known vulnerabilities among the pinned packages
@@ -15,10 +15,10 @@ demo: install
 	$(RUN) launch.py sweeps/demo.yaml
 
 test: install-dev
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest
 
 test-all: install-dev
-	$(RUN) -m pytest -n 2 -m "slow or not slow"
+	$(RUN) -m pytest -m "slow or not slow"
 
 check: install-dev
 	$(RUN) -m ruff check .

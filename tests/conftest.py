@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import numpy as np
@@ -14,7 +13,6 @@ from agropest.data.dataset import Dataset, Split, load_dataset
 from agropest.data.demo.draw import draw_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNNING = "tests/scenarios/running/"
 
 # The same examples every time, and none that fails because the machine was busy.
 hypothesis.settings.register_profile(
@@ -35,19 +33,6 @@ config:
   SOLVER: {{IMS_PER_BATCH: 2, MAX_ITER: 4, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 2, BASE_LR: 0.01}}
   TEST.EVAL_PERIOD: 2
 """
-
-
-@pytest.hookimpl(optionalhook=True)  # pytest-xdist's; plain pytest does without
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keeps the tests of a file in one process, and those of the files that look at one launch (scenarios/running)."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return RUNNING if file.startswith(RUNNING) else file
-
-    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ class Heartbeat:
         self._session = session
         self._waits: dict[str, str] = {}
         self._asked_at = time.monotonic()
-        self._has_signals = False
 
     def __call__(self) -> None:
         """Runs once.
@@ -33,9 +32,6 @@ class Heartbeat:
             EnvironmentFault: Ray's other processes are dead.
         """
         session = self._session
-        if not self._has_signals:  # Tune has started, and put its handlers where ours were
-            session.shutdown.take_back()
-            self._has_signals = True
         session.watch.refresh()
         if time.monotonic() > self._asked_at + WAITS_PERIOD_S:
             self._say_what_waits()

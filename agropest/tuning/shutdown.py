@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from agropest import exit_codes
 from agropest.tuning.watch.progress import Progress
@@ -82,20 +83,21 @@ class ShutdownRequest:
 
     @contextlib.contextmanager
     def kept_from_tune(self) -> Iterator[None]:
-        """Within, SIGUSR1 waits until :meth:`take_back`: Tune takes it over as it starts, and would end without a word.
+        """Within, nothing takes SIGUSR1 over: ``tune.run`` would, each time, and end without a word of why.
 
-        Tune leaves the other signals alone, and SIGINT where ``TUNE_DISABLE_SIGINT_HANDLER`` says so.
+        Blocking it until Tune has started does not help: another thread gets the signal, and this one its handler.
+        SIGINT is left to us where ``TUNE_DISABLE_SIGINT_HANDLER`` says so.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, TUNES_SIGNALS)
+        put = signal.signal
+
+        def put_another(number: int, handler: Any) -> Any:
+            return signal.getsignal(number) if number in TUNES_SIGNALS else put(number, handler)
+
+        signal.signal = put_another  # type: ignore[assignment]
         try:
             yield
         finally:
-            self.take_back()
-
-    def take_back(self) -> None:
-        """Listens again, also to what came in the meantime."""
-        self.listen()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, TUNES_SIGNALS)
+            signal.signal = put
 
     @contextlib.contextmanager
     def breaking_off(self) -> Iterator[None]:

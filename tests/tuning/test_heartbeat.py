@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from agropest.tuning import heartbeat
 from agropest.tuning.heartbeat import Heartbeat
 from agropest.tuning.ray.ray_watch import RayEndedToo
-from agropest.tuning.shutdown import SIGNALS, ShutdownRequest
+from agropest.tuning.shutdown import ShutdownRequest
 
 
 class Console:
@@ -23,15 +22,6 @@ class Console:
 
     def say(self, text: str) -> None:
         self.said.append(text)
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """What the heartbeat listens to is as it was afterwards."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def session(problem: str | None = None) -> Any:
@@ -85,12 +75,3 @@ def test_a_signal_that_ended_ray_too_ends_tune(monkeypatch: pytest.MonkeyPatch) 
     beaten.shutdown.signal_number = signal.SIGTERM
     with pytest.raises(RayEndedToo):
         Heartbeat(beaten)()
-
-
-def test_the_first_beat_takes_the_signals_back_from_tune(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "waiting", dict)
-    signal.signal(signal.SIGUSR1, lambda number, frame: pytest.fail("Tune's handler was called"))
-    beaten = session()
-    Heartbeat(beaten)()
-    signal.raise_signal(signal.SIGUSR1)
-    assert beaten.shutdown.signal_number == signal.SIGUSR1

@@ -125,22 +125,15 @@ def test_a_fault_of_the_machine_leaves_the_first_ctrl_c_a_first_one(console: Any
     assert end.interrupted
 
 
-def test_a_signal_while_tune_starts_is_heard_afterwards(console: Any) -> None:
+def test_tune_takes_no_signal_over(console: Any) -> None:
     end = ShutdownRequest(console)
+    put = signal.signal
     with end.on_signals():
         with end.kept_from_tune():
             signal.signal(signal.SIGUSR1, lambda number, frame: pytest.fail("Tune's handler was called"))
-            os.kill(os.getpid(), signal.SIGUSR1)
-            assert not end
-            end.take_back()
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            signal.raise_signal(signal.SIGUSR1)
             assert end.signal_number == signal.SIGUSR1
-        assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-
-
-def test_what_tune_leaves_behind_is_taken_back(console: Any) -> None:
-    end = ShutdownRequest(console)
-    with end.on_signals():
-        with end.kept_from_tune():
-            signal.signal(signal.SIGUSR1, lambda number, frame: pytest.fail("Tune's handler was called"))
-        signal.raise_signal(signal.SIGUSR1)
-        assert end.signal_number == signal.SIGUSR1
+            assert signal.getsignal(signal.SIGUSR2) == signal.SIG_IGN
+        assert signal.signal is put
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
