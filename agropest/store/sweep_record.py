@@ -29,6 +29,7 @@ from agropest.sweep.sections.reference import Reference
 from agropest.sweep.spec import SweepSpec
 from agropest.sweep.trial import EvaluatedCheckpoint, TrialSpec
 
+RECORD = "sweep.json"
 FORMAT = 1
 PACKAGES = ("torch", "torchvision", "detectron2", "pb1-detectron2", "ray", "numpy", "pillow", "hotcoco", "timm")
 
@@ -185,7 +186,7 @@ def write_sweep_record(record: SweepRecord, store: Store) -> Path:
         "baseline_config": dict(base),
         "trials": [_trial_content(trial, base, record.resources.get(trial.name, "")) for trial in record.trials],
     }
-    path = store.sweep_folder(record.name) / "sweep.json"
+    path = store.sweep_folder(record.name) / RECORD
     files.write_json(path, checksummed(content))
     return path
 
@@ -200,7 +201,7 @@ def read_sweep_record(folder: Path, results: Path | None = None) -> SweepRecord:
     Raises:
         StoreError: there is none, or it is damaged.
     """
-    path = Path(folder) / "sweep.json"
+    path = Path(folder) / RECORD
     fix = "give results/<sweep> of a sweep that was launched; launching it again (nothing is trained twice) writes it"
     try:
         # Unlike read_checksummed this tells a file that is not there from one that is damaged.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agropest.store.completeness import is_stopped
 from agropest.store.records import TrialState
-from agropest.store.sharing.evaluated_checkpoint import is_damaged
+from agropest.store.sharing.evaluated_checkpoint import evaluated_iteration
 from agropest.store.store import Store
 from agropest.sweep.trial import TrialSpec
 from agropest.tuning.stopping.stopping_state import record_stop
@@ -22,12 +22,17 @@ def with_damaged_checkpoint(
         evaluations: of finished trainings.
         trained: the sweep's trials that train.
     """
-    damaged = {
-        trial.source.signature
-        for trial in evaluations
-        if trial.source is not None and is_damaged(trial, store.folder(trial.source))
-    }
-    return [trial for trial in trained if trial.signature in damaged]
+    wanted: dict[str, set[int]] = {}  # by signature: many evaluations read one checkpoint, and it is read once here
+    for trial in evaluations:
+        if trial.source is not None and (found := evaluated_iteration(trial, store.folder(trial.source))) is not None:
+            wanted.setdefault(trial.source.signature, set()).add(found)
+    damaged = []
+    for trial in trained:
+        folder = store.folder(trial)
+        kept = wanted.get(trial.signature, set()) & folder.checkpointed()
+        if not all(map(folder.has_intact_checkpoint, kept)):
+            damaged.append(trial)
+    return damaged
 
 
 def evaluable(pending: Sequence[TrialSpec], store: Store, stopper: str) -> list[TrialSpec]:

@@ -13,8 +13,8 @@ from agropest.store.records import TrialState
 from agropest.store.store import Store
 from agropest.store.upkeep.lost_trials import note_lost_trial
 from agropest.sweep.trial import TrialSpec
-from agropest.tuning.heartbeat import Heartbeat
 from agropest.tuning.jobs import build_jobs
+from agropest.tuning.loop_step import LoopStep
 from agropest.tuning.ray.connection import TRIAL_SLOT
 from agropest.tuning.ray.ray_names import named_trainable
 from agropest.tuning.ray.ray_watch import RayEndedToo
@@ -109,7 +109,7 @@ def _run_config(session: Session, trials: Sequence[TrialSpec], scratch: str) -> 
         storage_path=scratch,  # Tune's own notes are not needed: the store is the truth
         stop=EndWhenAsked(session.shutdown, session.spending),
         callbacks=[
-            Refresh(Heartbeat(session)),
+            Refresh(LoopStep(session)),
             NoteLoss(lambda name: note_lost_trial(folders[name])),
             *(Forgiving(tracker, session.watch.progress.say, reported) for tracker in trackers),
         ],

@@ -19,8 +19,8 @@ from agropest.store.chosen import chosen_evaluation
 from agropest.store.records import EvaluationRecord, TrialState
 from agropest.store.replicate_cache import TEST, read_replicates
 from agropest.store.store import Store
-from agropest.store.sweep_record import SplitRecord, SweepRecord
-from agropest.store.upkeep.sweep_names import RECORD, nearest_sweep
+from agropest.store.sweep_record import RECORD, SplitRecord, SweepRecord
+from agropest.store.upkeep.sweep_names import nearest_sweep
 from agropest.sweep.frameworks.command import is_command
 from agropest.sweep.trial import TrialSpec
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from agropest.analysis.compared import Comparison
 
 HELP = "compare COCO results files on one ground truth, or sweeps: intervals, paired differences, verdicts, ties"
-SWEEP_RECORD = "sweep.json"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,16 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sweeps = [_sweep_folder(path, arguments.results) for path in (arguments.ground_truth, *arguments.predictions)]
-    means_files = any(path.suffix == ".json" for path in (arguments.ground_truth, *arguments.predictions))
+    from agropest.store.upkeep.sweep_names import find_sweep
+
+    paths = (arguments.ground_truth, *arguments.predictions)
+    sweeps = [find_sweep(path, arguments.results) for path in paths]
+    means_files = any(path.suffix == ".json" for path in paths)
     if any(sweeps) or not means_files:
         return _run_sweeps(arguments, sweeps)
     return _run_files(arguments)
-
-
-def _sweep_folder(path: Path, results: Path) -> Path | None:
-    """Returns the sweep's folder that an argument means; None where it means none."""
-    return next((place for place in (path, results / path) if (place / SWEEP_RECORD).is_file()), None)
 
 
 def _run_sweeps(arguments: argparse.Namespace, sweeps: list[Path | None]) -> int:

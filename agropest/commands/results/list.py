@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 HELP = "list the sweeps and runs of a results folder: when, how far, the best trial so far, the room they take"
-LOG_COLUMNS, WIDE = 200, 140  # of a file or a pipe; from which there is room for questions and changes
+WIDE = 140  # columns from which there is room for questions and changes
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import sys
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from agropest.errors import StoreError, fault
+    from agropest.report.console import new_console
     from agropest.store.store import Store
     from agropest.store.upkeep.overview import overview, read_records
 
@@ -34,9 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"left out: {message}", file=sys.stderr)
     if arguments.sweep is not None:
         return _list_launches(store.root, arguments.sweep, [record.name for record in records])
-    console = Console()
-    if not console.is_terminal:
-        console.width = LOG_COLUMNS
+    console = new_console()
     table = Table()
     has_room = console.width >= WIDE  # else a run's name, which has what was changed, would be cut for the rest
     headings = ["sweep", "launched", "trials", "best so far", "MB", *(["question"] if has_room else [])]

@@ -31,12 +31,6 @@ def evaluated_iteration(trial: TrialSpec, source: TrialFolder) -> int | None:
     return best.iteration if best else None
 
 
-def is_damaged(trial: TrialSpec, source: TrialFolder) -> bool:
-    """Returns whether the checkpoint that a trial evaluates is kept, but not as it was written."""
-    iteration = evaluated_iteration(trial, source)
-    return iteration in source.checkpointed() and not source.has_intact_checkpoint(iteration)
-
-
 def missing_checkpoint(trial: TrialSpec, source: TrialFolder) -> str:
     """Returns the fault of a finished training that lacks what a trial evaluates; empty where nothing is missing."""
     assert trial.evaluates is not None

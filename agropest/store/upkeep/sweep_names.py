@@ -6,8 +6,12 @@ import difflib
 from pathlib import Path
 
 from agropest.errors import StoreError, fault
+from agropest.store.sweep_record import RECORD
 
-RECORD = "sweep.json"
+
+def find_sweep(path: Path, results: Path) -> Path | None:
+    """Returns the folder of the sweep that a path, or a name in the results folder, means; None: it means none."""
+    return next((place for place in (path, results / path) if (place / RECORD).is_file()), None)
 
 
 def sweep_folder(path: Path, results: Path) -> Path:
@@ -20,7 +24,7 @@ def sweep_folder(path: Path, results: Path) -> Path:
     Raises:
         StoreError: there is none.
     """
-    found = next((place for place in (path, results / path) if (place / RECORD).is_file()), None)
+    found = find_sweep(path, results)
     if found is not None:
         return found
     rule = f"expected the folder of a sweep that was launched, or its name in {results}"

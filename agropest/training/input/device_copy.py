@@ -47,10 +47,10 @@ def _pinned(tensor: Tensor, device: torch.device) -> Tensor:
     try:
         return tensor.pin_memory()
     except RuntimeError as error:
-        _tell_once(str(error).splitlines()[0])
+        _warn_once(str(error).splitlines()[0])
         return tensor
 
 
 @cache
-def _tell_once(problem: str) -> None:
+def _warn_once(problem: str) -> None:
     logger.warning("no pinned memory for batches, so every copy to the card is waited for: %s", problem)

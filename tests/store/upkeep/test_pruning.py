@@ -129,7 +129,7 @@ def test_the_list(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_narrow_list_has_whole_names(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agropest.commands.results.list.LOG_COLUMNS", 80)
+    monkeypatch.setattr("agropest.report.console.LOG_COLUMNS", 80)
     assert main(["list", "--results", str(store.root)]) == 0
     told = capsys.readouterr().out
     assert "question" not in told

@@ -1,4 +1,4 @@
-"""What happens every moment while Tune runs the trials."""
+"""What happens at every step of Tune's loop while it runs the trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agropest.tuning.session import Session
 WAITS_PERIOD_S = 2.0
 
 
-class Heartbeat:
+class LoopStep:
     """Shows what the trials do and what they wait for, and ends what cannot continue.
 
     Args:
